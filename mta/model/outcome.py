@@ -165,4 +165,12 @@ class Failed(Struct, frozen=True, gc=False):
     detail: str
 
 
-Outcome = Delivered | Deferred | Bounced | Expired | Failed
+class Cancelled(Struct, frozen=True, gc=False):
+    """Withdrawn by its sender or an operator, or only rehearsed (`dry_run`)."""
+
+    at: float
+    detail: str
+    is_dry_run: bool = False
+
+
+Outcome = Delivered | Deferred | Bounced | Expired | Failed | Cancelled

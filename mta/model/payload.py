@@ -12,7 +12,7 @@ from msgspec import Raw, Struct, field
 from mta.model.lane import Lane
 
 
-class Address(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class Address(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     email: str
     name: str = ""
 
@@ -22,7 +22,7 @@ class TemplateRef(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     version: str = "latest"
 
 
-class Content(Struct, frozen=True, forbid_unknown_fields=True):
+class Content(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One of `template`, (`text`, `html`) or `rfc822`; `sha256` stands for stored content in a retry only."""
 
     template: TemplateRef | None = None
@@ -36,7 +36,7 @@ class Content(Struct, frozen=True, forbid_unknown_fields=True):
     undefined: Literal["error", "empty"] = "error"
 
 
-class Attachment(Struct, frozen=True, forbid_unknown_fields=True):
+class Attachment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`data` is base64; `ref` is `obj://<name in the object store>`. `cid` makes sense with `inline`."""
 
     name: str
@@ -47,7 +47,7 @@ class Attachment(Struct, frozen=True, forbid_unknown_fields=True):
     cid: str | None = None
 
 
-class Unsubscribe(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class Unsubscribe(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     mailto: str | None = None
     one_click: bool = False
     list_id: str | None = None
@@ -126,3 +126,12 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     dry_run: bool = False
     skip_suppression: bool = False
     retry: RetryPart | None = None
+
+
+class StoredContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What MTA_CONTENT keeps for retries, under the SHA-256 of its bytes: the content with its template resolved, so
+    that a later attempt renders what the first one did; `label` is what render errors call the template."""
+
+    content: Content
+    attachments: tuple[Attachment, ...] = ()
+    label: str = ""

@@ -1,0 +1,110 @@
+"""A count per time (`Rate`) and a count at once (`Limit`, whose units are `Lease`s).
+
+Invariants: in no window as long as its period does a `Rate` grant more than its count plus 5 % (G6); a
+`Limit` never has more leases out than it allowed when each was given, and each comes back exactly once.
+Nothing waits here: who is not granted learns for how long, and comes again.
+"""
+
+from math import ceil
+
+from mta.queue.settings import RateLimit
+
+_BURST_SHARE = 0.05  # G6 allows limit x 1.05; the share lets a late timer catch up without loss of rate
+_SHORTEST_WAIT_S = 0.001  # what a timer of the loop can keep; a shorter wait would only spin
+
+
+class Rate:
+    """GCRA (ITU-T I.371): one number, the time at which the next grant is due if all before had come evenly.
+
+    `burst` grants may come at once after a pause; by default as many as the 5 % allow, at least one. Where
+    grants come faster than timers fire, a refusal asks to wait until several are there.
+    """
+
+    __slots__ = ("_due", "_interval", "_tolerance", "_wait_more", "burst", "limit")
+
+    def __init__(self, limit: RateLimit, burst: int | None = None) -> None:
+        if not (0 < limit.count < float("inf") and 0 < limit.period_s < float("inf")):
+            raise ValueError(
+                f"a rate needs a positive count and period, not {limit.count} per {limit.period_s} s"
+            )
+        self.limit = limit
+        self.burst = max(1, burst if burst is not None else _default_burst(limit.count))
+        self._interval = limit.period_s / limit.count
+        self._tolerance = self._interval * (self.burst - 1)
+        self._wait_more = min(self._tolerance, max(0.0, _SHORTEST_WAIT_S - self._interval))
+        self._due = float("-inf")
+
+    def take(self, now: float) -> float:
+        """Grant one and return 0.0, or return the seconds to wait."""
+        ahead = self._due - now
+        if ahead > self._tolerance:
+            return ahead - self._tolerance + self._wait_more
+        self._due = (self._due if ahead > 0 else now) + self._interval
+        return 0.0
+
+    def take_many(self, now: float, most: int) -> int:
+        """Grant up to `most` at once; the number granted."""
+        ahead = max(self._due - now, 0.0)
+        if ahead > self._tolerance or most < 1:
+            return 0
+        granted = min(most, 1 + int((self._tolerance - ahead) / self._interval))
+        self._due = now + ahead + granted * self._interval
+        return granted
+
+    def peek(self, now: float) -> float:
+        """What `take` would return, without granting."""
+        ahead = self._due - now
+        return ahead - self._tolerance + self._wait_more if ahead > self._tolerance else 0.0
+
+
+class Lease:
+    """One unit of a `Limit`, held until `release`."""
+
+    __slots__ = ("_limit",)
+
+    def __init__(self, limit: "Limit") -> None:
+        self._limit: Limit | None = limit
+
+    def release(self) -> None:
+        """RuntimeError at the second time: the unit may belong to someone else by then."""
+        limit = self._limit
+        if limit is None:
+            raise RuntimeError("a lease was released twice")
+        self._limit = None
+        limit.in_use -= 1
+
+
+class Limit:
+    """So many at once. `resize` may go below what is in use: then nothing is granted until enough came
+    back."""
+
+    __slots__ = ("in_use", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = _checked(most)
+        self.in_use = 0
+
+    @property
+    def free(self) -> int:
+        return max(0, self.most - self.in_use)
+
+    def acquire(self) -> Lease | None:
+        """One unit, or None while all are in use."""
+        if self.in_use >= self.most:
+            return None
+        self.in_use += 1
+        return Lease(self)
+
+    def resize(self, most: int) -> None:
+        self.most = _checked(most)
+
+
+def _default_burst(count: float) -> int:
+    """A window of one period holds at most the count rounded up, and a burst beyond the first adds to it."""
+    return 1 + int(count * (1 + _BURST_SHARE) - ceil(count) + 1e-9)
+
+
+def _checked(most: int) -> int:
+    if most < 0:
+        raise ValueError(f"a limit cannot be negative: {most}")
+    return most

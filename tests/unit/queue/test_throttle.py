@@ -1,0 +1,167 @@
+"""Rates and limits: never above limit x 1.05 (G6), no loss of rate by late timers, leases exactly once."""
+
+from math import ceil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mta.queue.settings import RateLimit
+from mta.queue.throttle import Limit, Rate
+
+limits = st.builds(RateLimit, st.floats(1, 20_000), st.sampled_from([1.0, 60.0, 3600.0]))
+gaps = st.lists(st.floats(0, 0.3), min_size=1, max_size=300)
+
+
+def most_in_window(grants: list[float], width: float) -> int:
+    """The greatest number of grants in any half-open window of `width`."""
+    most = first = 0
+    for last, at in enumerate(grants):
+        while at - grants[first] >= width * (1 - 1e-9):
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+@settings(deadline=None)
+@given(limits, gaps)
+def test_no_window_holds_more_than_the_limit_and_five_percent(limit: RateLimit, gaps: list[float]) -> None:
+    """G6: whenever and however greedily one asks, no window of the period gets more than count x 1.05."""
+    rate = Rate(limit)
+    now, grants = 500.0, []
+    for gap in gaps:
+        now += gap * limit.period_s
+        while rate.take(now) == 0.0 and len(grants) < 3000:
+            grants.append(now)
+    assert most_in_window(grants, limit.period_s) <= max(ceil(limit.count), limit.count * 1.05 + 1e-6)
+
+
+@settings(deadline=None)
+@given(limits, gaps, st.lists(st.integers(1, 50), min_size=1))
+def test_many_at_once_obey_the_same_limit(limit: RateLimit, gaps: list[float], asks: list[int]) -> None:
+    """G6: `take_many` never grants what `take` would not."""
+    many, single = Rate(limit), Rate(limit)
+    now = 500.0
+    for number, gap in enumerate(gaps):
+        now += gap * limit.period_s
+        most = asks[number % len(asks)]
+        granted = many.take_many(now, most)
+        expected = sum(1 for _ in range(most) if single.take(now) == 0.0)
+        assert abs(granted - expected) <= 1  # the two add up floats in another order
+        assert granted <= most
+        if granted != expected:
+            break
+
+
+@settings(deadline=None)
+@given(limits, st.integers(0, 2000))
+def test_who_waits_as_told_is_granted(limit: RateLimit, before: int) -> None:
+    """The wait that a refusal names is enough, and `peek` says the same without granting."""
+    rate = Rate(limit)
+    now = 500.0
+    rate.take_many(now, before)
+    wait = rate.peek(now)
+    assert wait == rate.peek(now)
+    if wait:
+        assert rate.take(now) == wait
+        assert rate.take(now + wait + 1e-9 * now) == 0.0
+    else:
+        assert rate.take(now) == 0.0
+
+
+@pytest.mark.parametrize("per_second", [1, 100, 3_000, 10_000, 50_000])
+def test_waiting_as_told_reaches_the_full_rate(per_second: int) -> None:
+    """A caller that sleeps as told, woken up to a millisecond late, loses at most 2 % of the rate."""
+    rate = Rate(RateLimit(per_second, 1.0))
+    now, granted, asked = 500.0, 0, 0
+    while now < 510.0:
+        asked += 1
+        got = rate.take_many(now, 1000)
+        granted += got
+        if not got:
+            now += rate.peek(now) + (0.001 if asked % 2 else 0.0)
+    assert 0.98 * per_second * 10 <= granted <= 1.06 * per_second * 10
+
+
+@pytest.mark.parametrize("per_second", [10_000, 100_000])
+def test_a_high_rate_asks_for_few_wakeups(per_second: int) -> None:
+    """Where grants come faster than timers fire, a refusal waits for several of them."""
+    rate = Rate(RateLimit(per_second, 1.0))
+    while rate.take(0.0) == 0.0:
+        pass
+    wait = rate.peek(0.0)
+    assert wait >= 0.0009
+    assert rate.take_many(wait + 1e-9, 10**6) >= int(0.0009 * per_second)
+
+
+def test_a_burst_is_what_was_asked_for() -> None:
+    """A given burst comes at once after a pause, then the even pace."""
+    rate = Rate(RateLimit(10, 1.0), burst=3)
+    assert [rate.take(0.0) for _ in range(4)] == [0.0, 0.0, 0.0, pytest.approx(0.1)]
+    assert rate.take(0.11) == 0.0
+    assert rate.take(0.11) > 0.0
+
+
+def test_a_low_rate_grants_one_at_a_time() -> None:
+    """10 per second have no burst: 5 % of ten is nothing."""
+    rate = Rate(RateLimit(10, 1.0))
+    assert rate.take(0.0) == 0.0
+    assert rate.take(0.0) == pytest.approx(0.1)
+    assert rate.take_many(0.1, 5) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "period_s"), [(0, 1.0), (-1, 1.0), (1, 0.0), (float("inf"), 1.0), (float("nan"), 1.0)]
+)
+def test_a_rate_needs_positive_numbers(count: float, period_s: float) -> None:
+    """Nothing per time is a suspension, not a rate."""
+    with pytest.raises(ValueError, match="rate"):
+        Rate(RateLimit(count, period_s))
+
+
+def test_leases_count_what_is_in_use() -> None:
+    """A limit gives what it has, and what comes back can be given again."""
+    limit = Limit(2)
+    first, second = limit.acquire(), limit.acquire()
+    assert first is not None
+    assert second is not None
+    assert limit.acquire() is None
+    assert (limit.in_use, limit.free) == (2, 0)
+    first.release()
+    assert (limit.in_use, limit.free) == (1, 1)
+    assert limit.acquire() is not None
+
+
+def test_a_lease_comes_back_once() -> None:
+    """A second release is a bug that must not free someone else's unit."""
+    limit = Limit(1)
+    lease = limit.acquire()
+    assert lease is not None
+    lease.release()
+    with pytest.raises(RuntimeError, match="twice"):
+        lease.release()
+    assert limit.in_use == 0
+
+
+def test_a_limit_may_shrink_below_its_use() -> None:
+    """After a cut nothing is granted until enough leases came back."""
+    limit = Limit(3)
+    leases = [limit.acquire() for _ in range(3)]
+    limit.resize(1)
+    assert limit.free == 0
+    for lease in leases[:2]:
+        assert lease is not None
+        lease.release()
+    assert limit.acquire() is None
+    assert leases[2] is not None
+    leases[2].release()
+    assert limit.acquire() is not None
+
+
+def test_a_limit_is_not_negative() -> None:
+    """Zero closes; less is nonsense."""
+    assert Limit(0).acquire() is None
+    with pytest.raises(ValueError, match="negative"):
+        Limit(-1)
+    with pytest.raises(ValueError, match="negative"):
+        Limit(1).resize(-2)
