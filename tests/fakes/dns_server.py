@@ -1,0 +1,164 @@
+"""A scriptable DNS server on loopback, UDP and TCP on one free port.
+
+A zone maps (name, type) to an `Answer`; a name that has records of another type answers NODATA, any other
+NXDOMAIN. What it does not do: recursion, zones, DNSSEC. CNAMEs are followed only as far as the script itself
+lists the records, so a test decides what stands in an answer, sense or not.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, cast
+
+from dnslib import AAAA, CNAME, MX, QTYPE, RCODE, RR, TXT, A, DNSRecord
+from dnslib.dns import DNSError as MalformedQuery
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`rcode` as dnslib names it; `silent` never answers; `tcp_only` sets the TC bit over UDP."""
+
+    records: tuple[RR, ...] = ()
+    rcode: str = "NOERROR"
+    silent: bool = False
+    tcp_only: bool = False
+
+
+def mx(owner: str, preference: int, exchange: str, ttl: int = 300) -> RR:
+    return RR(owner, QTYPE.MX, ttl=ttl, rdata=MX(exchange, preference))
+
+
+def a(owner: str, address: str, ttl: int = 300) -> RR:
+    return RR(owner, QTYPE.A, ttl=ttl, rdata=A(address))
+
+
+def aaaa(owner: str, address: str, ttl: int = 300) -> RR:
+    return RR(owner, QTYPE.AAAA, ttl=ttl, rdata=AAAA(address))
+
+
+def cname(owner: str, target: str, ttl: int = 300) -> RR:
+    return RR(owner, QTYPE.CNAME, ttl=ttl, rdata=CNAME(target))
+
+
+def txt(owner: str, text: str, ttl: int = 300) -> RR:
+    return RR(owner, QTYPE.TXT, ttl=ttl, rdata=TXT(text))
+
+
+class FakeDns:
+    """`async with FakeDns() as dns:` serves at `dns.address` ("127.0.0.1:port"); `dns.asked` counts questions
+    by (name, type). Scripts may change while it serves."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[Key] = Counter()
+        self.address = ""
+        self._answers: dict[Key, Answer] = {}
+        self._udp: asyncio.DatagramTransport | None = None
+        self._tcp: asyncio.Server | None = None
+        self._seen = asyncio.Event()
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    def records(self, *records: RR) -> None:
+        """Add plain records, each under its own owner and type."""
+        for record in records:
+            key = _key(str(record.rname), QTYPE[record.rtype])
+            known = self._answers.get(key, Answer())
+            self._answers[key] = Answer((*known.records, record))
+
+    def script(self, name: str, kind: str, answer: Answer) -> None:
+        """Exactly this answer, instead of whatever was there."""
+        self._answers[_key(name, kind)] = answer
+
+    def forget(self, name: str) -> None:
+        for key in [key for key in self._answers if key[0] == _key(name, "")[0]]:
+            del self._answers[key]
+
+    async def was_asked(self, name: str, kind: str, times: int = 1) -> None:
+        """Wait until the question has come that often."""
+        while self.asked[_key(name, kind)] < times:
+            self._seen.clear()
+            await self._seen.wait()
+
+    def reply(self, packet: bytes, is_udp: bool) -> bytes | None:
+        """The answer to one query, or None for silence."""
+        try:
+            query = DNSRecord.parse(packet)
+        except MalformedQuery:
+            return None
+        name, _ = key = _key(str(query.q.qname), QTYPE[query.q.qtype])
+        self.asked[key] += 1
+        self._seen.set()
+        answer = self._answers.get(key)
+        if answer is None:
+            is_known = any(known == name for known, _ in self._answers)
+            answer = Answer() if is_known else Answer(rcode="NXDOMAIN")
+        if answer.silent:
+            return None
+        reply = query.reply(ra=1, aa=0)
+        reply.header.rcode = getattr(RCODE, answer.rcode)
+        if answer.tcp_only and is_udp:
+            reply.header.tc = 1
+        else:
+            reply.add_answer(*answer.records)
+        return bytes(reply.pack())
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", 0)
+        port = self._tcp.sockets[0].getsockname()[1]
+        self._udp, _ = await loop.create_datagram_endpoint(
+            lambda: _Datagrams(self), local_addr=("127.0.0.1", port)
+        )
+        self.address = f"127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Die: from now on the port refuses."""
+        if self._udp is not None:
+            self._udp.abort()
+            self._udp = None
+        if self._tcp is not None:
+            self._tcp.close()
+            for writer in self._connections:
+                writer.transport.abort()
+            await self._tcp.wait_closed()
+            self._tcp = None
+
+    async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        try:
+            while True:
+                size = int.from_bytes(await reader.readexactly(2), "big")
+                reply = self.reply(await reader.readexactly(size), is_udp=False)
+                if reply is not None:
+                    writer.write(len(reply).to_bytes(2, "big") + reply)
+                    await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+        finally:
+            self._connections.discard(writer)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, server: FakeDns) -> None:
+        self._server = server
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, peer: tuple[str, int]) -> None:
+        reply = self._server.reply(data, is_udp=True)
+        if reply is not None and self._transport is not None:
+            self._transport.sendto(reply, peer)
+
+
+def _key(name: str, kind: str) -> Key:
+    return name.rstrip(".").lower(), kind
