@@ -1,0 +1,391 @@
+"""The link to NATS: one connection that never gives up, and the requests made on it.
+
+Invariants: while disconnected nothing is accepted for sending, and what the client library still held is
+thrown away, so that no ack or publish leaves later than its sender believes. An answer that cannot come
+any more (the connection broke) fails at once. No exception of the client library passes:
+`mta.jetstream.client` maps them.
+
+Left to others: repeating (the pump), ownership of what was pulled (the flow), what to do when the link is
+closed for good (`watch` raises; the daemon exits).
+"""
+
+import asyncio
+import base64
+import time
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from mta.jetstream.client import LIBRARY_ERRORS, TamedClient, border, ours, without_password
+from mta.jetstream.errors import (
+    JetStreamError,
+    JetStreamUnavailable,
+    NotFound,
+    PermissionMissing,
+    Refused,
+    TooLarge,
+    Unconfirmed,
+    from_api,
+)
+from mta.jetstream.settings import NatsSettings
+
+Report = Callable[[str], None]
+_HEADER_ROOM = 64 << 10
+_ENCODER = msgspec.json.Encoder()
+
+
+class Stored(Struct, frozen=True):
+    """One message as it lies in a stream."""
+
+    subject: str
+    sequence: int
+    data: bytes
+    headers: dict[str, str]
+    time: str
+
+
+class Link:
+    """Made by `open_link`. Callbacks run on the loop; one that raises ends `watch`."""
+
+    def __init__(self, settings: NatsSettings, name: str, report: Report) -> None:
+        self.settings = settings
+        self._name = name
+        self._report = report
+        self._client = TamedClient()
+        self._tokens = count(1)
+        self._answers: dict[str, asyncio.Future[Msg]] = {}
+        self._answer_prefix = ""
+        self._listeners: list[Callable[[bool], None]] = []
+        self._forbidden: list[Callable[[str], None]] = []
+        self._changed = asyncio.Event()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._last_error = ""
+        # Seconds since the epoch; 0 while this is still the first connection. A server that was killed
+        # forgets its last deliveries and makes them again with `num_delivered` 1 (seen with 2.15.1, kill
+        # -9 within 0.3 s of the delivery): a message older than this may be in work already.
+        self.reconnected_at = 0.0
+
+    async def _open(self) -> None:
+        timeout_s = self.settings.connect_timeout_s
+        servers = ", ".join(without_password(url) for url in self.settings.servers)
+        attempt = asyncio.ensure_future(self._connect())
+        try:
+            await asyncio.wait(
+                (attempt, self._refused), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if self._refused.done():
+                raise PermissionMissing(f"NATS at {servers} refuses our credentials: {self._last_error}")
+            if not attempt.done():
+                raise JetStreamUnavailable(
+                    f"no NATS server at {servers} after {timeout_s:g} s: {self._last_error}"
+                )
+            with border(f"NATS at {servers}"):
+                attempt.result()
+        except JetStreamError:
+            attempt.cancel()
+            await asyncio.gather(attempt, return_exceptions=True)
+            await self._client.close()
+            raise
+        prefix = self.inbox()
+        self._answer_prefix = f"{prefix}."
+        await self.subscribe(f"{prefix}.*", self._answered)
+
+    async def _connect(self) -> None:
+        settings = self.settings
+        await self._client.connect(
+            servers=list(settings.servers),
+            name=self._name,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            closed_cb=self._on_closed,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.5,  # type: ignore[arg-type]
+            connect_timeout=2,
+            ping_interval=settings.ping_s,  # type: ignore[arg-type]
+            max_outstanding_pings=2,
+            pending_size=16 << 20,
+            flusher_queue_size=1024,
+            inbox_prefix=settings.inbox_prefix,
+            user_credentials=settings.credentials or None,
+        )
+
+    # -- state -------------------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        return self._client.is_connected
+
+    @property
+    def is_closed(self) -> bool:
+        return self._client.is_closed
+
+    @property
+    def max_payload(self) -> int:
+        return self._client.max_payload
+
+    @property
+    def server_version(self) -> str:
+        return str(self._client.connected_server_version).removeprefix("<nats server v").removesuffix(">")
+
+    def on_connection(self, listener: Callable[[bool], None]) -> Callable[[], None]:
+        """Calls `listener(connected)` at each change; the result takes it off again."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def on_forbidden(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Calls `listener(text)` with the server's complaint, in lower case, when our user may not do
+        something: the only trace such a publish leaves."""
+        self._forbidden.append(listener)
+        return lambda: self._forbidden.remove(listener)
+
+    async def until_connected(self) -> None:
+        """Returns at once if connected; raises when the link is closed for good."""
+        while not self.is_connected:
+            if self._over.done():
+                raise JetStreamUnavailable("the link is closed")
+            await self._changed.wait()
+
+    async def watch(self) -> None:
+        """Waits for ever. Raises when the link is closed for good or one of our callbacks failed."""
+        await asyncio.shield(self._over)
+
+    async def close(self) -> None:
+        """Sends what was written and closes. Ends `watch` without an error."""
+        if not self._over.done():
+            self._over.set_result(None)
+        await self._client.close()
+
+    def fail(self, error: BaseException) -> None:
+        """Ends `watch` with `error`: for callbacks, which have nobody to raise to."""
+        if not self._over.done():
+            self._over.set_exception(error)
+
+    async def _on_error(self, error: Exception) -> None:
+        text = str(error) or type(error).__name__
+        self._last_error = text
+        if "permissions violation" in text:
+            for listener in tuple(self._forbidden):
+                listener(text)
+        if "authorization" in text.lower() and not self._answer_prefix and not self._refused.done():
+            self._refused.set_result(None)
+        self._report(text)
+
+    async def _on_disconnected(self) -> None:
+        self._client.forget_unwritten()
+        answers, self._answers = self._answers, {}
+        for future in answers.values():
+            if not future.done():
+                future.set_exception(Unconfirmed("the connection broke before the answer came"))
+        self._tell(connected=False)
+
+    async def _on_reconnected(self) -> None:
+        self.reconnected_at = time.time()
+        self._tell(connected=True)
+
+    async def _on_closed(self) -> None:
+        self.fail(JetStreamUnavailable(f"the connection to NATS is closed for good: {self._last_error}"))
+        self._tell(connected=False)
+
+    def _tell(self, *, connected: bool) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        for listener in tuple(self._listeners):
+            listener(connected)
+
+    # -- messages ----------------------------------------------------------------------------------
+
+    def inbox(self) -> str:
+        return self._client.new_inbox()
+
+    async def subscribe(
+        self, subject: str, on_message: Callable[[Msg], Awaitable[None] | None]
+    ) -> Subscription:
+        """Survives reconnects. `on_message` may return an awaitable: the next message then waits for it."""
+
+        async def deliver(message: Msg) -> None:
+            try:
+                waiting = on_message(message)
+                if waiting is not None:
+                    await waiting
+            except Exception as error:
+                self.fail(error)
+
+        with border(f"subscribe {subject}"):
+            return await self._client.subscribe(subject, cb=deliver)
+
+    async def unsubscribe(self, subscription: Subscription, *, drain: bool = False) -> None:
+        """With `drain`, every message the server had sent is handed over first."""
+        if self._client.is_closed:
+            return
+        with border("unsubscribe"):
+            if drain and self.is_connected:
+                await subscription.drain()  # type: ignore[no-untyped-call]
+            else:
+                await subscription.unsubscribe()
+
+    async def publish(
+        self, subject: str, body: bytes = b"", *, reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """Hands one message to the socket, unconfirmed. Raises when not connected."""
+        if not self._client.is_connected:
+            raise JetStreamUnavailable("not connected to NATS")
+        # The server cuts the connection for good at a message larger than it takes, headers included. They are
+        # counted only where they may matter.
+        if len(body) > self._client.max_payload - _HEADER_ROOM:
+            size = (
+                len(body)
+                + sum(len(k.encode()) + len(v.encode()) + 4 for k, v in (headers or {}).items())
+                + 12
+            )
+            if size > self._client.max_payload:
+                raise TooLarge(
+                    f"{subject}: {size} bytes with headers, the server takes {self._client.max_payload}"
+                )
+        try:
+            await self._client.publish(subject, body, reply=reply, headers=headers)
+        except LIBRARY_ERRORS as error:
+            raise ours(error, subject) from error
+
+    async def request(
+        self,
+        subject: str,
+        body: bytes = b"",
+        *,
+        timeout_s: float = 5.0,
+        headers: dict[str, str] | None = None,
+    ) -> Msg:
+        """The answer. `JetStreamUnavailable` if nobody serves the subject, `Unconfirmed` if none came in
+        time."""
+        loop = asyncio.get_running_loop()
+        token = str(next(self._tokens))
+        answer: asyncio.Future[Msg] = loop.create_future()
+        self._answers[token] = answer
+        timer = loop.call_later(timeout_s, self._unanswered, token, subject)
+        try:
+            await self.publish(subject, body, reply=self._answer_prefix + token, headers=headers)
+            message = await answer
+        finally:
+            timer.cancel()
+            self._answers.pop(token, None)
+        if message.headers and message.headers.get("Status") == "503":
+            raise JetStreamUnavailable(f"{subject}: nobody answers there")
+        return message
+
+    def _answered(self, message: Msg) -> None:
+        answer = self._answers.get(message.subject[len(self._answer_prefix) :])
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    def _unanswered(self, token: str, subject: str) -> None:
+        answer = self._answers.get(token)
+        if answer is not None and not answer.done():
+            answer.set_exception(Unconfirmed(f"{subject}: no answer"))
+
+    async def call(
+        self,
+        subject: str,
+        body: bytes = b"",
+        *,
+        timeout_s: float = 5.0,
+        headers: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """The JSON object that answers: of the JetStream API or of a stream that stored the message. Its
+        error object is raised as ours."""
+        message = await self.request(subject, body, timeout_s=timeout_s, headers=headers)
+        try:
+            answer = msgspec.json.decode(message.data, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise Refused(f"{subject}: the answer is no JSON object") from error
+        if refusal := answer.get("error"):
+            text = f"{subject}: {refusal.get('description', '')}"
+            raise from_api(refusal.get("code", 0), refusal.get("err_code", 0), text)
+        return answer
+
+    async def api(self, name: str, body: Any = None, *, timeout_s: float = 5.0) -> dict[str, Any]:
+        """One request of the JetStream API, `$JS.API.<name>`."""
+        payload = b"" if body is None else _ENCODER.encode(body)
+        return await self.call(f"$JS.API.{name}", payload, timeout_s=timeout_s)
+
+    # -- acks: `reply` is that of a pulled message -------------------------------------------------
+
+    async def ack_sync(self, reply: str, *, timeout_s: float = 5.0) -> None:
+        """Returns when the server has removed the message; `Unconfirmed` leaves open whether it did."""
+        await self.request(reply, b"+ACK", timeout_s=timeout_s)
+
+    async def progress(self, reply: str, *, timeout_s: float = 5.0) -> float:
+        """Renews, confirmed. Returns the monotonic time at which the request was sent: the lease counts from
+        there."""
+        sent_at = time.monotonic()
+        await self.request(reply, b"+WPI", timeout_s=timeout_s)
+        return sent_at
+
+    async def nak(self, reply: str, *, delay_s: float = 0.0) -> None:
+        await self.publish(reply, b"-NAK" if not delay_s else b'-NAK {"delay":%d}' % int(delay_s * 1e9))
+
+    async def term(self, reply: str, reason: str = "") -> None:
+        """Never delivered again; `reason` goes into the server's advisory."""
+        await self.publish(reply, f"+TERM {reason}".rstrip().encode())
+
+    # -- single messages of a stream ---------------------------------------------------------------
+
+    async def last_message(self, stream: str, subject: str, *, leader: bool = True) -> Stored | None:
+        """The last message on `subject`. From the leader unless told otherwise: another replica may be
+        behind."""
+        if leader:
+            return await self._stored(stream, {"last_by_subj": subject})
+        return await self.direct(stream, {"last_by_subj": subject})
+
+    async def stored_message(self, stream: str, sequence: int) -> Stored | None:
+        """The message of that sequence, read from the leader; None once it is gone."""
+        return await self._stored(stream, {"seq": sequence})
+
+    async def _stored(self, stream: str, query: dict[str, Any]) -> Stored | None:
+        try:
+            answer = await self.api(f"STREAM.MSG.GET.{stream}", query)
+        except NotFound as error:
+            if "stream not found" in str(error):
+                raise
+            return None
+        found = answer["message"]
+        raw = base64.b64decode(found.get("hdrs", ""))
+        data = base64.b64decode(found.get("data", ""))
+        return Stored(found["subject"], found["seq"], data, parse_headers(raw), found["time"])
+
+    async def direct(self, stream: str, query: dict[str, Any]) -> Stored | None:
+        """One message from any replica: cheaper than the leader's, and raw, but possibly behind."""
+        message = await self.request(f"$JS.API.DIRECT.GET.{stream}", _ENCODER.encode(query))
+        headers = message.headers or {}
+        if status := headers.get("Status"):
+            if status == "404":
+                return None
+            raise Refused(f"{stream}: {status} {headers.get('Description', '')}")
+        sequence = int(headers.get("Nats-Sequence", "0"))
+        return Stored(
+            headers.get("Nats-Subject", ""),
+            sequence,
+            message.data,
+            headers,
+            headers.get("Nats-Time-Stamp", ""),
+        )
+
+
+def parse_headers(raw: bytes) -> dict[str, str]:
+    """The header block of a stored message, `NATS/1.0` line included."""
+    lines = raw.decode("utf-8", "replace").split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+async def open_link(settings: NatsSettings, *, name: str, report: Report) -> Link:
+    """A connected link. `JetStreamUnavailable` after `connect_timeout_s`, `PermissionMissing` at once when
+    refused. `report` gets a line for each thing the client library complains of."""
+    link = Link(settings, name, report)
+    await link._open()
+    return link

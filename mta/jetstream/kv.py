@@ -1,0 +1,204 @@
+"""A key-value bucket: the last value of each key, and word of every change.
+
+By raw subjects (ADR-8), so that `mta` and any other client share a bucket. A deleted key leaves a marker,
+which counts as absent here. A key that expires by its own TTL vanishes without a word: watchers keep clocks
+for those themselves.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec import Struct
+
+from mta.jetstream.connection import Link
+from mta.jetstream.consumers import delete_consumer
+from mta.jetstream.errors import Conflict, JetStreamError, JetStreamUnavailable
+from mta.jetstream.layout import NS
+from mta.jetstream.pull import End, Pulled, Puller
+
+_OPERATION = "KV-Operation"
+_MARKER = "Nats-Marker-Reason"
+_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+_BATCH = 500
+_PULL_S = 5.0
+_AGAIN_S = 0.5
+_FORGOTTEN_AFTER_S = 60
+
+
+class Entry(Struct, frozen=True, gc=False):
+    key: str
+    value: bytes
+    sequence: int
+
+
+class Change(Struct, frozen=True, gc=False):
+    """`value` None: the key is gone."""
+
+    key: str
+    value: bytes | None
+    sequence: int
+
+
+class Bucket:
+    """Constructing asks nothing; the bucket must exist (`mta.jetstream.setup`)."""
+
+    def __init__(self, link: Link, name: str) -> None:
+        self._link = link
+        self._stream = f"KV_{name}"
+        self._prefix = f"$KV.{name}."
+
+    async def get(self, key: str, *, leader: bool = False) -> Entry | None:
+        """From any replica, which may be behind; with `leader` the last word."""
+        stored = await self._link.last_message(self._stream, self._prefix + key, leader=leader)
+        if stored is None or _is_marker(stored.headers):
+            return None
+        return Entry(key, stored.data, stored.sequence)
+
+    async def put(self, key: str, value: bytes) -> int:
+        """The sequence of the new value."""
+        answer = await self._link.call(self._prefix + key, value)
+        return int(answer["seq"])
+
+    async def create(self, key: str, value: bytes) -> bool:
+        """False if the key has a value already; of two who create, one gets True."""
+        if await self._put_after(key, value, 0):
+            return True
+        last = await self._link.last_message(self._stream, self._prefix + key)
+        if last is not None and not _is_marker(last.headers):
+            return False
+        return await self._put_after(key, value, last.sequence if last else 0)
+
+    async def _put_after(self, key: str, value: bytes, sequence: int) -> bool:
+        try:
+            await self._link.call(self._prefix + key, value, headers={_EXPECTED: str(sequence)})
+        except Conflict:
+            return False
+        return True
+
+    async def delete(self, key: str) -> None:
+        """Leaves a marker, so that watchers learn of it. No error if there was nothing."""
+        await self._link.call(self._prefix + key, headers={_OPERATION: "DEL"})
+
+    async def keys(self, prefix: str = "") -> list[str]:
+        """All keys, or those below `prefix` (whole tokens: `acme` finds `acme.x`, not `acmes.x`), sorted."""
+        found: set[str] = set()
+
+        def note(change: Change) -> None:
+            if change.value is not None:
+                found.add(change.key)
+
+        follower = _Follower(self._link, self._stream, self._prefix, note, headers_only=True)
+        try:
+            await follower.open(f"{self._prefix}{prefix}.>" if prefix else f"{self._prefix}>")
+            while not follower.is_loaded:
+                if not await follower.step(0.0):
+                    raise JetStreamUnavailable(f"{self._stream}: the list of keys broke off")
+        finally:
+            await follower.close()
+        return sorted(found)
+
+    async def watch(
+        self, on_change: Callable[[Change], None], *, on_loaded: Callable[[], None] | None = None
+    ) -> None:
+        """Tells every value there is, calls `on_loaded` once, then tells each change as it comes; runs until
+        cancelled. After a broken connection it goes on where it was."""
+        last = 0
+        while True:
+            follower = _Follower(
+                self._link, self._stream, self._prefix, on_change, after=last, on_loaded=on_loaded
+            )
+            try:
+                # Nobody leads the stream, or no connection: the same cure as for a consumer that is gone.
+                with suppress(JetStreamUnavailable):
+                    await follower.open(f"{self._prefix}>")
+                    while await follower.step(_PULL_S):
+                        pass
+            finally:
+                await follower.close()
+            last = follower.last
+            on_loaded = None if follower.is_loaded else on_loaded
+            await asyncio.sleep(_AGAIN_S)
+            await self._link.until_connected()
+
+
+class _Follower:
+    """One ephemeral consumer over a bucket, read by pulls: what is not asked for is not sent, however much
+    there is."""
+
+    def __init__(
+        self,
+        link: Link,
+        stream: str,
+        prefix: str,
+        on_change: Callable[[Change], None],
+        *,
+        after: int = 0,
+        headers_only: bool = False,
+        on_loaded: Callable[[], None] | None = None,
+    ) -> None:
+        self._link = link
+        self._stream = stream
+        self._prefix = prefix
+        self._on_change = on_change
+        self._on_loaded = on_loaded
+        self._headers_only = headers_only
+        self._puller: Puller | None = None
+        self.last = after
+        self.is_loaded = False
+
+    async def open(self, filter_subject: str) -> None:
+        state = (await self._link.api(f"STREAM.INFO.{self._stream}"))["state"]
+        if state.get("last_seq", 0) < self.last:
+            # Another stream under the old name: what we knew is worth nothing.
+            self.last = 0
+        config: dict[str, object] = {
+            "name": self._link.inbox().rpartition(".")[2],
+            "filter_subject": filter_subject,
+            "ack_policy": "none",
+            "deliver_policy": "by_start_sequence" if self.last else "last_per_subject",
+            "headers_only": self._headers_only,
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": _FORGOTTEN_AFTER_S * NS,
+        }
+        if self.last:
+            config["opt_start_seq"] = self.last + 1
+        name = f"CONSUMER.CREATE.{self._stream}.{config['name']}.{filter_subject}"
+        info = await self._link.api(name, {"stream_name": self._stream, "config": config, "action": "create"})
+        self._puller = Puller(self._link, self._stream, str(config["name"]), self._message)
+        await self._puller.open()
+        if not info.get("num_pending", 0):
+            self._loaded()
+
+    async def step(self, expires_s: float) -> bool:
+        """One pull; False when the consumer is of no more use."""
+        assert self._puller is not None
+        end = await self._puller.pull(_BATCH, expires_s=expires_s)
+        return end.end in (End.FULL, End.EMPTY)
+
+    async def close(self) -> None:
+        if self._puller is None:
+            return
+        await self._puller.close()
+        if self._link.is_connected:
+            # If this fails the server forgets it by itself after a while.
+            with suppress(JetStreamError):
+                await delete_consumer(self._link, self._stream, self._puller.consumer)
+
+    def _message(self, pulled: Pulled) -> None:
+        self.last = max(self.last, pulled.stream_sequence)
+        value = None if _is_marker(pulled.headers) else pulled.data
+        self._on_change(Change(pulled.subject[len(self._prefix) :], value, pulled.stream_sequence))
+        if not pulled.pending:
+            self._loaded()
+
+    def _loaded(self) -> None:
+        if not self.is_loaded:
+            self.is_loaded = True
+            if self._on_loaded is not None:
+                self._on_loaded()
+
+
+def _is_marker(headers: dict[str, str]) -> bool:
+    return _OPERATION in headers or _MARKER in headers

@@ -1,0 +1,51 @@
+"""Message schedules: a retry waits in MTA_RETRY as a schedule and fires as a due payload.
+
+The server keeps one schedule a subject and replaces it by the next one published there, so the subject names
+the very set of recipients: the same set, published again after a crash, replaces itself; another set is
+another subject. Times are whole seconds, rounded up: finer the server does not fire, and a retry must not
+come early.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from hashlib import blake2b
+from math import ceil
+
+from msgspec import Struct
+
+from mta.jetstream.layout import RETRY
+from mta.jetstream.subjects import due_subject, retry_subject
+from mta.model.lane import Lane
+
+SCHEDULE = "Nats-Schedule"
+TARGET = "Nats-Schedule-Target"
+
+
+class Retry(Struct, frozen=True):
+    """Where a retry message goes and under which id: `subject` is both."""
+
+    subject: str
+    headers: dict[str, str]
+
+    @property
+    def msg_id(self) -> str:
+        return self.subject
+
+
+def at(due_at: float) -> str:
+    """`@at 2026-11-22T07:22:46Z`, the first whole second not before `due_at`."""
+    return f"@at {datetime.fromtimestamp(ceil(due_at), UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def retry_number(stream: str, sequence: int, recipients: Iterable[tuple[int, int]]) -> str:
+    """`<p or r><source sequence>-<16 hex>` for the (index, attempt) pairs of the recipients deferred from the
+    source message `sequence` of `stream`, in whatever order."""
+    pairs = ",".join(f"{index}:{attempt}" for index, attempt in sorted(recipients))
+    digest = blake2b(pairs.encode(), digest_size=8).hexdigest()
+    return f"{'r' if stream == RETRY else 'p'}{sequence}-{digest}"
+
+
+def retry(lane: Lane, tenant: str, campaign: str, payload_key: bytes, number: str, due_at: float) -> Retry:
+    target = due_subject(lane, tenant, campaign, payload_key)
+    headers = {SCHEDULE: at(due_at), TARGET: target}
+    return Retry(retry_subject(tenant, campaign, payload_key, number), headers)
