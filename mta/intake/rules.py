@@ -1,0 +1,188 @@
+"""The rules for the parts of a payload: texts, headers, content, attachments, unsubscribe.
+
+A broken one raises `Refusal`, which admission turns into a value.
+
+What ends up in a header may hold no character that ends or hides a line (reliability: header injection by data);
+what the MTA writes itself (F-01, DKIM, trace, MIME, list headers) a sender may not write.
+"""
+
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+
+from mta.intake.decode import Refusal, RejectCode
+from mta.model.address import BadAddress, canonical_domain, parse
+from mta.model.payload import Attachment, Content, Unsubscribe
+
+MAX_HEADERS = 30
+MAX_HEADER_BYTES = 2_000
+MAX_HEADER_NAME = 76
+"""Name and colon fit on one line of the recommended 78 characters (F-03)."""
+MAX_ATTACHMENTS = 20
+MAX_INLINE_BYTES = 512_000
+MAX_FILE_NAME = 255
+MARKETING = "marketing"
+
+_TOKEN = re.compile(r"[a-z0-9_-]{1,64}").fullmatch
+# C0, DEL, C1, line and paragraph separator, and the bidi controls that make a name read as another (F-12).
+_UNCLEAN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]").search
+# RFC 5322 section 3.6.8: ftext.
+_FIELD_NAME = re.compile(rf"[!-9;-~]{{1,{MAX_HEADER_NAME}}}").fullmatch
+_DENIED_HEADERS = frozenset(
+    (
+        *("from", "date", "message-id", "subject", "to", "reply-to", "sender", "cc", "in-reply-to"),
+        *("references", "received", "return-path", "bcc", "mime-version", "feedback-id"),
+        "authentication-results",  # A-01: those of others are not added
+    )
+)
+# `dkim` without a hyphen: DKIM2-Signature belongs to the signer as well. Resent-*: F-11.
+_DENIED_PREFIXES = ("dkim", "arc-", "content-", "list-unsubscribe", "cfbl-", "resent-")
+
+_TEMPLATE_KEY = re.compile(r"[A-Za-z0-9_=-]{1,64}").fullmatch
+_MEDIA_TYPE = re.compile(
+    r"(application|audio|font|image|model|text|video)/([A-Za-z0-9!#$&^_.+-]{1,127})"
+).fullmatch
+# What mail filters refuse from anybody and no wanted mail carries: programs and scripts, by type and by name.
+_DENIED_TYPES = frozenset(
+    (
+        *("application/x-msdownload", "application/x-msdos-program", "application/x-dosexec"),
+        *("application/vnd.microsoft.portable-executable", "application/x-executable", "application/hta"),
+        *("application/x-sh", "application/x-csh", "application/x-bat", "application/x-ms-installer"),
+        *("application/javascript", "application/x-javascript", "text/javascript", "text/vbscript"),
+        *("application/x-ms-shortcut", "application/java-archive", "application/x-java-archive"),
+        *("application/x-msi", "application/vnd.android.package-archive", "application/x-sharedlib"),
+    )
+)
+_DENIED_ENDINGS = (
+    *(".ade", ".adp", ".apk", ".app", ".bat", ".chm", ".cmd", ".com", ".cpl", ".dll", ".exe", ".hta"),
+    *(".ins", ".iso", ".isp", ".jar", ".js", ".jse", ".lib", ".lnk", ".mde", ".msc", ".msi", ".msp"),
+    *(".mst", ".pif", ".ps1", ".scr", ".sct", ".shb", ".sys", ".vb", ".vbe", ".vbs", ".vhd", ".vxd"),
+    *(".wsc", ".wsf", ".wsh"),
+)
+_OBJECT = re.compile(r"obj://[A-Za-z0-9][A-Za-z0-9_./=-]{0,255}").fullmatch
+_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~@.-]{1,128}").fullmatch
+
+
+def is_clean_text(text: str) -> bool:
+    return (text.isascii() and text.isprintable()) or _UNCLEAN(text) is None
+
+
+def check_token(name: str, value: str) -> None:
+    if _TOKEN(value) is None:
+        raise Refusal(RejectCode.SCHEMA, f"`{name}` is not 1 to 64 characters of a-z, 0-9, _ and -")
+
+
+def check_address_name(field: str, name: str) -> None:
+    if not is_clean_text(name):
+        raise Refusal(RejectCode.BAD_HEADER, f"the name in `{field}` holds a control character")
+
+
+def pairs_within(name: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise Refusal(
+            RejectCode.TOO_LARGE, f"with that of the payload, `{name}` is larger than {limit} bytes"
+        )
+
+
+def check_headers(headers: Mapping[str, str], *, has_list_id: bool) -> None:
+    """`has_list_id`: the MTA writes a List-Id of its own."""
+    if len(headers) > MAX_HEADERS:
+        raise Refusal(RejectCode.BAD_HEADER, f"there are more than {MAX_HEADERS} headers")
+    seen: set[str] = set()
+    for name, value in headers.items():
+        if _FIELD_NAME(name) is None:
+            raise Refusal(RejectCode.BAD_HEADER, "the name of a header is no field name of RFC 5322")
+        folded = name.lower()
+        if folded in _DENIED_HEADERS or folded.startswith(_DENIED_PREFIXES):
+            raise Refusal(RejectCode.BAD_HEADER, f"the header `{name}` is not for senders to write")
+        if folded == "list-id" and has_list_id:
+            raise Refusal(RejectCode.BAD_HEADER, "`List-Id` stands in `headers` and in `unsubscribe`")
+        if folded in seen:
+            raise Refusal(RejectCode.BAD_HEADER, f"the header `{name}` stands there twice")
+        seen.add(folded)
+        if len(value.encode("utf-8", "surrogatepass")) > MAX_HEADER_BYTES:
+            raise Refusal(RejectCode.BAD_HEADER, f"`{name}` is longer than {MAX_HEADER_BYTES} bytes")
+        if not is_clean_text(value):
+            raise Refusal(RejectCode.BAD_HEADER, f"`{name}` holds a control character")
+
+
+def check_content(content: Content) -> None:
+    """Exactly one kind of content, and nothing beside it that would go unheard."""
+    parts = (content.subject, content.text, content.html, content.amp)
+    has_body = content.text is not None or content.html is not None
+    kinds = (content.template is not None) + has_body + (content.rfc822 is not None)
+    if kinds != 1:
+        raise Refusal(RejectCode.SCHEMA, "`content` needs one of `template`, `text`/`html` and `rfc822`")
+    if not has_body and any(part is not None for part in parts):
+        raise Refusal(RejectCode.SCHEMA, "`subject` and `amp` go with `text` or `html` only")
+    if content.template is not None:
+        reference = content.template
+        if _TEMPLATE_KEY(reference.name) is None or _TEMPLATE_KEY(reference.version) is None:
+            raise Refusal(
+                RejectCode.SCHEMA, "`template` needs a name and a version of A-Z, a-z, 0-9, _ and -"
+            )
+    if content.rfc822 is not None:
+        _check_base64("content.rfc822", content.rfc822)
+
+
+def check_attachments(attachments: Sequence[Attachment]) -> None:
+    if len(attachments) > MAX_ATTACHMENTS:
+        raise Refusal(RejectCode.TOO_LARGE, f"there are more than {MAX_ATTACHMENTS} attachments")
+    for attachment in attachments:
+        _check_file_name(attachment.name)
+        _check_media_type(attachment)
+        if (attachment.data is None) == (attachment.ref is None):
+            raise Refusal(RejectCode.SCHEMA, "an attachment needs one of `data` and `ref`")
+        if attachment.inline != (attachment.cid is not None):
+            raise Refusal(RejectCode.SCHEMA, "an attachment has both `inline` and `cid`, or none of them")
+        if attachment.cid is not None and _CONTENT_ID(attachment.cid) is None:
+            raise Refusal(RejectCode.SCHEMA, "the `cid` of an attachment is no content id")
+        if attachment.ref is not None and _OBJECT(attachment.ref) is None:
+            raise Refusal(RejectCode.SCHEMA, "the `ref` of an attachment is not obj://<name>")
+    if sum(len(a.data) for a in attachments if a.data is not None) > MAX_INLINE_BYTES:
+        detail = f"inline attachments have more than {MAX_INLINE_BYTES} bytes: put them in the object store"
+        raise Refusal(RejectCode.TOO_LARGE, detail)
+    for attachment in attachments:
+        if attachment.data is not None:
+            _check_base64("the `data` of an attachment", attachment.data)
+
+
+def _check_file_name(name: str) -> None:
+    if not 0 < len(name) <= MAX_FILE_NAME or "/" in name or "\\" in name:
+        raise Refusal(RejectCode.SCHEMA, "the `name` of an attachment is no file name")
+    if not is_clean_text(name):
+        raise Refusal(RejectCode.BAD_HEADER, "the `name` of an attachment holds a control character")
+    if name.lower().rstrip(". ").endswith(_DENIED_ENDINGS):
+        raise Refusal(RejectCode.ATTACHMENT_TYPE, "files with this ending are not sent")
+
+
+def _check_media_type(attachment: Attachment) -> None:
+    """No parameters: name and charset are written by the MTA. multipart/ and message/ would bring a structure of
+    their own."""
+    if _MEDIA_TYPE(attachment.type) is None or attachment.type.lower() in _DENIED_TYPES:
+        raise Refusal(RejectCode.ATTACHMENT_TYPE, "an attachment of this `type` is not sent")
+
+
+def check_unsubscribe(unsubscribe: Unsubscribe | None, stream: str) -> None:
+    """L-01: marketing needs a way out that the MTA can write into the headers."""
+    if unsubscribe is not None and unsubscribe.mailto is not None:
+        try:
+            parse(unsubscribe.mailto)
+        except BadAddress as error:
+            raise Refusal(RejectCode(error.code), f"`unsubscribe.mailto`: {error}") from error
+    if unsubscribe is not None and unsubscribe.list_id is not None:
+        try:
+            canonical_domain(unsubscribe.list_id)
+        except BadAddress as error:
+            raise Refusal(RejectCode.SCHEMA, "`unsubscribe.list_id` has not the form of a domain") from error
+    has_way_out = unsubscribe is not None and (unsubscribe.one_click or unsubscribe.mailto is not None)
+    if stream == MARKETING and not has_way_out:
+        detail = "marketing needs `unsubscribe` with `one_click` or `mailto`"
+        raise Refusal(RejectCode.UNSUBSCRIBE_REQUIRED, detail)
+
+
+def _check_base64(what: str, text: str) -> None:
+    try:
+        binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
+    except ValueError as error:
+        raise Refusal(RejectCode.SCHEMA, f"{what} is no valid base64") from error

@@ -1,0 +1,272 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from mta.intake.admission import Admitted, admit_due
+from mta.intake.decode import DecodedDue, Rejected, decode_due
+from mta.model import ids
+from mta.model.lane import Lane
+from mta.model.times import render
+from tests.unit.intake.payloads import ARRIVAL, NOW, RULES, judged, payload, people
+
+
+def admitted(**changes: Any) -> Admitted:
+    result = judged(**changes)
+    assert isinstance(result, Admitted), result
+    return result
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    # One row of the payload table after the other.
+    "id too long": ("schema", {"id": "x" * 129}),
+    "channel": ("unsupported", {"channel": "sms"}),
+    "tenant of another": ("tenant_mismatch", {"tenant": "evil"}),
+    "tenant no token": ("schema", {"tenant": "Ac.me"}),
+    "campaign no token": ("schema", {"campaign": "Spring Sale"}),
+    "campaign too long": ("schema", {"campaign": "x" * 65}),
+    "campaign of another subject": ("schema", {"campaign": "autumn-sale"}),
+    "stream no token": ("schema", {"stream": "mta.>"}),
+    "pool no token": ("schema", {"pool": "*"}),
+    "pool of others": ("pool_not_allowed", {"pool": "warm-b"}),
+    "lane of another subject": ("schema", {"lane": "transactional"}),
+    "from no address": ("bad_address", {"sender": {"email": "news"}}),
+    "from two addresses": ("bad_address", {"sender": {"email": "a@acme.test,b@acme.test"}}),
+    "from beyond ASCII": ("unsupported", {"sender": {"email": "zoë@acme.test"}}),
+    "from domain": ("from_not_allowed", {"sender": {"email": "news@evil.test"}}),
+    "from subdomain": ("from_not_allowed", {"sender": {"email": "news@x.acme.test"}}),
+    "from name": ("bad_header", {"sender": {"email": "news@acme.test", "name": "A\r\nBcc: x@y.test"}}),
+    "from name reversed": ("bad_header", {"sender": {"email": "news@acme.test", "name": "a\u202eb"}}),
+    "reply_to no address": ("bad_address", {"reply_to": [{"email": "help@"}]}),
+    "reply_to name": ("bad_header", {"reply_to": [{"email": "h@acme.test", "name": "\x00"}]}),
+    "reply_to too many": ("schema", {"reply_to": [{"email": "h@acme.test"}] * 11}),
+    "reply_to templated": ("unsupported", {"reply_to": [{"email": "{{rep}}@acme.test"}]}),
+    "header denied": ("bad_header", {"headers": {"Bcc": "x@y.test"}}),
+    "attachment denied": (
+        "attachment_type",
+        {"attachments": [{"name": "a.exe", "type": "text/plain", "data": ""}]},
+    ),
+    "content empty": ("schema", {"content": {}}),
+    "unsubscribe missing": ("unsubscribe_required", {"stream": "marketing"}),
+    "unsubscribe without a way": ("unsubscribe_required", {"stream": "marketing", "unsubscribe": {}}),
+    "tags too many": ("schema", {"tags": [str(n) for n in range(11)]}),
+    "tags too long": ("too_large", {"tags": ["x" * 2001]}),
+    "send_at": ("unsupported", {"send_at": "2026-12-01T08:00:00Z"}),
+    "expires_at without zone": ("schema", {"expires_at": "2026-11-23T08:00:00"}),
+    "expires_at passed": ("expired", {"expires_at": render(NOW - 6)}),
+    "expires_at far away": ("schema", {"expires_at": render(NOW + 5 * 86_400)}),
+    **{f"tls {tls}": ("unsupported", {"tls": tls}) for tls in ("require", "verify", "requiretls")},
+    "return_path": ("from_not_allowed", {"return_path": "b.evil.test"}),
+    "skip_suppression": ("unsupported", {"skip_suppression": True}),
+    "no recipients": ("schema", {"recipients": []}),
+    "too many recipients": ("too_many_recipients", {"recipients": people(1001)}),
+}
+
+
+@pytest.mark.parametrize("row", REFUSED)
+def test_a_broken_rule_refuses_the_payload(row: str) -> None:
+    """Each with its stable code and a reason, and without quoting what may be secret."""
+    code, changes = REFUSED[row]
+    result = judged(**changes)
+    assert isinstance(result, Rejected), result
+    assert result.code == code
+    assert result.detail
+
+
+GOOD: dict[str, dict[str, Any]] = {
+    "id": {"id": "x" * 128},
+    "channel": {"channel": "email"},
+    "campaign": {"campaign": "spring-sale"},
+    "lane": {"lane": "bulk"},
+    "pool": {"pool": "warm-a"},
+    "reply_to": {"reply_to": [{"email": "h@acme.test", "name": "Hilfe für Sie"}] * 10},
+    "template": {"content": {"template": {"name": "spring", "version": "7"}}},
+    "mime": {"content": {"rfc822": "RnJvbTogYQ0KDQo="}},
+    "static": {"content": {"text": "x", "html": "y", "amp": "z", "subject": "s", "engine": "static"}},
+    "header": {"headers": {"X-Acme-Ref": "{{ ref }}"}},
+    "marketing": {"stream": "marketing", "unsubscribe": {"mailto": "u@acme.test", "one_click": True}},
+    "tags": {"tags": [str(n) for n in range(10)]},
+    "expires_at": {"expires_at": render(NOW + 5 * 86_400 - 5)},
+    "return_path": {"return_path": "B.acme.test"},
+    "no tls": {"tls": "none"},
+    "dry run": {"dry_run": True},
+    "international domain": {"sender": {"email": "n@straße.test"}},
+}
+
+
+@pytest.mark.parametrize("row", GOOD)
+def test_what_keeps_the_rules_is_admitted(row: str) -> None:
+    """At the limits, too."""
+    assert len(admitted(**GOOD[row]).recipients) == 1
+
+
+@pytest.mark.parametrize("url", ["", "http://mta.acme.test"])
+def test_one_click_needs_an_address_that_can_answer(url: str) -> None:
+    """RFC 8058 wants https; without it the feature is refused, not ignored."""
+    rules = msgspec.structs.replace(RULES, public_url=url)
+    result = judged(rules, unsubscribe={"mailto": "u@acme.test", "one_click": True})
+    assert isinstance(result, Rejected)
+    assert result.code == "unsupported"
+
+
+def test_an_unknown_tenant_is_refused() -> None:
+    """Although subject and payload agree."""
+    arrival = msgspec.structs.replace(ARRIVAL, tenant="globex")
+    result = judged(arrival=arrival, tenant="globex")
+    assert isinstance(result, Rejected)
+    assert result.code == "tenant_mismatch"
+
+
+def test_what_an_admitted_payload_carries() -> None:
+    """Defaults come from the subject, the tenant and the lane."""
+    result = admitted(id="order-1", reply_to=[{"email": "H@ACME.test"}], stream="receipts")
+    assert (result.payload_id, result.lane, result.tenant) == ("order-1", Lane.BULK, "acme")
+    assert (result.campaign, result.stream, result.pool) == ("spring-sale", "receipts", "default")
+    assert result.payload_key == ids.payload_key("acme", "order-1")
+    assert (result.from_domain, result.return_path) == ("acme.test", "b.acme.test")
+    assert result.expires_at == NOW - 5 + 72 * 3600
+    assert (result.accepted_at, result.first_at) == (NOW - 5, NOW)
+    assert (result.source_stream, result.source_sequence) == ("MTA_PAYLOADS", 7)
+    assert [mailbox.text for mailbox in result.reply_to] == ["H@acme.test"]
+    recipient = result.recipients[0]
+    assert (recipient.index, recipient.attempt, recipient.source, recipient.last) == (0, 0, "", None)
+    assert (recipient.queued_at, recipient.mailbox.text, recipient.domain) == (
+        NOW,
+        "bob@example.test",
+        "example.test",
+    )
+
+
+def test_no_campaign_in_the_subject_is_no_campaign() -> None:
+    """`_` is only its token."""
+    arrival = msgspec.structs.replace(ARRIVAL, campaign="_")
+    for campaign in (None, "_"):
+        result = judged(arrival=arrival, campaign=campaign)
+        assert isinstance(result, Admitted)
+        assert result.campaign == ""
+
+
+def test_without_an_id_a_redelivery_has_the_same() -> None:
+    """Derived from the source message, whatever the clock says now."""
+    later = judged(arrival=msgspec.structs.replace(ARRIVAL, now=NOW + 60))
+    assert isinstance(later, Admitted)
+    assert admitted().payload_id == later.payload_id
+    other = judged(arrival=msgspec.structs.replace(ARRIVAL, sequence=8))
+    assert isinstance(other, Admitted)
+    assert admitted().payload_id != other.payload_id
+
+
+def test_an_expiry_that_passes_in_the_queue_is_no_rejection() -> None:
+    """A redelivery after it must find the payload admitted as before: its recipients expire, each with its event."""
+    arrival = msgspec.structs.replace(ARRIVAL, now=NOW + 3600)
+    assert isinstance(judged(arrival=arrival, expires_at=render(NOW + 60)), Admitted)
+
+
+BAD_PEOPLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "no address": ("bad_address", {"email": "bob"}),
+    "injection": ("bad_address", {"email": "bob@example.test\r\nRSET"}),
+    "encoded word": ("bad_address", {"email": "=?utf-8?q?x?=@example.test"}),
+    "single label": ("bad_address", {"email": "bob@localhost"}),
+    "beyond ASCII": ("unsupported", {"email": "δοκιμή@example.test"}),
+    "name": ("bad_header", {"email": "a@b.test", "name": "A\nBcc: x@y.test"}),
+    "name too long": ("schema", {"email": "a@b.test", "name": "x" * 129}),
+    "id too long": ("schema", {"email": "a@b.test", "id": "x" * 129}),
+    "tags": ("schema", {"email": "a@b.test", "tags": [str(n) for n in range(11)]}),
+    "tags with those of the payload": ("schema", {"email": "a@b.test", "tags": [str(n) for n in range(10)]}),
+    "metadata with that of the payload": ("too_large", {"email": "a@b.test", "metadata": {"x": "y" * 1985}}),
+    "data": ("too_large", {"email": "a@b.test", "data": {"x": "y" * 16_000}}),
+    "same address": ("duplicate", {"email": "r0@EXAMPLE.test"}),
+    "same id": ("duplicate", {"email": "a@b.test", "id": "c0"}),
+}
+
+
+@pytest.mark.parametrize("row", BAD_PEOPLE)
+def test_E10_a_bad_recipient_is_refused_alone(row: str) -> None:
+    """With its place, what it called itself, and a code; the others keep their places."""
+    code, person = BAD_PEOPLE[row]
+    result = admitted(recipients=[*people(2), person, people(3)[2]], tags=["t"], metadata={"batch": "x" * 10})
+    assert [recipient.index for recipient in result.recipients] == [0, 1, 3]
+    assert result.recipients_total == 4
+    [rejected] = result.rejected
+    assert (rejected.index, rejected.code) == (2, code)
+    assert rejected.email == person["email"][:320]
+    assert rejected.recipient_id == person.get("id", "")[:128]
+    assert rejected.detail
+
+
+def test_all_recipients_may_be_refused() -> None:
+    """The payload is accepted, and each of them gets its rejection."""
+    result = admitted(recipients=[{"email": "x"}, {"email": "y"}])
+    assert not result.recipients
+    assert len(result.rejected) == 2
+
+
+def test_no_two_recipients_share_a_key() -> None:
+    """Message ids and event ids come from it: a repeated id falls back to the place, also behind a bad one."""
+    same = [{"email": email, "id": "c0"} for email in ("bad", "a@b.test", "c@d.test", 7)]
+    result = admitted(recipients=[*same, {"email": "e@f.test"}, {"email": 8}, {"email": 9}])
+    keys = [r.key for r in result.recipients] + [r.key for r in result.rejected]
+    assert sorted(keys) == ["ic0", "n1", "n2", "n3", "n4", "n5", "n6"]
+    assert [r.code for r in result.rejected] == [
+        "bad_address",
+        "duplicate",
+        "duplicate",
+        "schema",
+        "schema",
+        "schema",
+    ]
+
+
+def due(**changes: Any) -> DecodedDue:
+    retry = {
+        "payload_id": "order-1",
+        "accepted_at": render(NOW - 100),
+        "first_at": render(NOW - 90),
+        "expires_at": render(NOW + 900),
+        "recipients_total": 5,
+    }
+    person = {
+        "email": "Bob@Example.test",
+        "index": 3,
+        "attempt": 2,
+        "queued_at": render(NOW - 80),
+        "source": "a1",
+    }
+    fields = payload(content={"sha256": "ab"}, retry=retry, recipients=[person]) | changes
+    result = decode_due(json.dumps(fields).encode())
+    assert isinstance(result, DecodedDue), result
+    return result
+
+
+def test_a_due_payload_keeps_its_history() -> None:
+    """Its times, its id and its recipients' attempts are those of the first acceptance."""
+    result = admit_due(due(id="ignored", pool="warm-a"), ARRIVAL, RULES)
+    assert isinstance(result, Admitted)
+    assert (result.payload_id, result.payload_key) == ("order-1", ids.payload_key("acme", "order-1"))
+    assert (result.accepted_at, result.first_at, result.expires_at) == (NOW - 100, NOW - 90, NOW + 900)
+    assert (result.pool, result.recipients_total) == ("warm-a", 5)
+    assert result.retry is not None
+    [recipient] = result.recipients
+    assert (recipient.index, recipient.attempt, recipient.source) == (3, 2, "a1")
+    assert (recipient.recipient.email, recipient.mailbox.text) == ("Bob@Example.test", "Bob@example.test")
+    assert recipient.queued_at == NOW - 80
+    assert recipient.key == "n3"
+
+
+def test_a_due_payload_is_not_admitted_again() -> None:
+    """Rules and configuration may have changed meanwhile: a missing tenant is for the flow to defer."""
+    old = due(expires_at=datetime.now(UTC).isoformat(), headers={"Bcc": "x"}, stream="marketing")
+    result = admit_due(old, ARRIVAL, msgspec.structs.replace(RULES, tenants={}))
+    assert isinstance(result, Admitted)
+    assert (result.pool, result.return_path) == ("", "")
+
+
+@pytest.mark.parametrize("person", [{"email": "bob"}, {"index": -1}, {"queued_at": "2026-11-22T07:00:00"}])
+def test_a_due_payload_that_cannot_be_read(person: dict[str, Any]) -> None:
+    """No daemon wrote that."""
+    base = {"email": "bob@example.test", "index": 3, "queued_at": render(NOW)}
+    result = admit_due(due(recipients=[base | person]), ARRIVAL, RULES)
+    assert isinstance(result, Rejected)
+    assert result.code == "schema"
