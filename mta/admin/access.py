@@ -1,0 +1,82 @@
+"""How a verb gets to NATS: by the configuration, else to the embedded server that `state_dir/nats.json`
+names."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from mta.config.document import NodeTable
+from mta.config.load import find, load, state_dir
+from mta.config.settings import Config
+from mta.jetstream.connection import Link, open_link
+from mta.jetstream.embedded import read_address
+from mta.jetstream.errors import JetStreamUnavailable
+from mta.jetstream.settings import NatsSettings
+
+_PATIENCE_S = 5.0
+"""Somebody is waiting: a verb gives up sooner than a daemon that starts beside its server."""
+
+
+def configuration(option: Path | None, environ: Mapping[str, str]) -> Config | None:
+    """What is configured, or None where there is no configuration at all."""
+    path = find(option, environ)
+    return load(path, environ) if path is not None else None
+
+
+def nats_settings(config: Config | None, environ: Mapping[str, str]) -> NatsSettings:
+    """JetStreamUnavailable where an embedded server is meant and none was ever started."""
+    configured = config.nats if config is not None else NatsSettings()
+    patience_s = min(configured.connect_timeout_s, _PATIENCE_S)
+    if not configured.embedded:
+        return structs.replace(configured, connect_timeout_s=patience_s)
+    place = config.node.state_dir if config is not None else state_dir(NodeTable().state_dir, environ)
+    address = read_address(place)
+    if address is None:
+        raise JetStreamUnavailable(
+            f"no embedded server has been started in {place} (no nats.json there that we may read): "
+            "start `mta run`, or name a configuration with --config"
+        )
+    return structs.replace(configured, servers=(address.url,), connect_timeout_s=patience_s)
+
+
+@asynccontextmanager
+async def link(config: Config | None, environ: Mapping[str, str], verb: str) -> AsyncIterator[Link]:
+    """An open link for the length of a verb. What the client library complains of meanwhile ends up in the
+    error of whatever fails."""
+    settings = nats_settings(config, environ)
+    try:
+        opened = await open_link(settings, name=f"mta {verb}", report=_silent)
+    except JetStreamUnavailable as error:
+        if not settings.embedded:
+            raise
+        raise JetStreamUnavailable(f"{error}; the embedded server runs only while `mta run` does") from error
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Runs `work` for as long as the body; if it fails, so does the body, with its error."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(work, name=name)
+            yield
+            task.cancel()
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from errors
+
+
+def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error that is no group: what a person is told."""
+    first = errors.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _silent(text: str) -> None:
+    """A verb's own error says what matters."""

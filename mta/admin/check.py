@@ -1,0 +1,127 @@
+"""`mta check`: whether the configuration holds and this machine fits it, a line for each thing, with what
+to do.
+
+Asks nothing of the network: what NATS and DNS say is the daemon's business at its start.
+"""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+from mta.admin.output import Output, cell, table
+from mta.config.load import load
+from mta.config.problems import ConfigError
+from mta.config.settings import Config
+from mta.jetstream.embedded import find_server
+from mta.jetstream.errors import ExtraMissing
+
+_EXIT_NO, _EXIT_CONFIG = 1, 78
+
+
+class Grade(StrEnum):
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+_STYLES = {Grade.PASS: "green", Grade.WARN: "yellow", Grade.FAIL: "bold red"}
+
+
+class Line(Struct, frozen=True, gc=False):
+    """`what` was looked at, `text` says what was found, and for all but PASS what to do."""
+
+    grade: Grade
+    what: str
+    text: str
+
+
+def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
+    """0: all well, warnings allowed; 1: this machine does not fit; 78: the configuration is broken."""
+    try:
+        config = load(path, environ)
+    except ConfigError as error:
+        lines = [
+            Line(Grade.FAIL, problem.path or "file", f"{problem.text}  [{problem.file}]")
+            for problem in error.problems
+        ]
+        _tell(lines, output)
+        return _EXIT_CONFIG
+    lines = [*_configuration(config), *_machine(config)]
+    _tell(lines, output)
+    return _EXIT_NO if any(line.grade is Grade.FAIL for line in lines) else 0
+
+
+def _tell(lines: list[Line], output: Output) -> None:
+    shown = table("", "what", "found")
+    for line in lines:
+        shown.add_row(cell(line.grade, _STYLES[line.grade]), cell(line.what), cell(line.text))
+        output.result({"grade": str(line.grade).lower(), "what": line.what, "text": line.text})
+    output.show(shown)
+    counts = {grade: sum(line.grade is grade for line in lines) for grade in Grade}
+    worst = next(grade for grade in reversed(Grade) if counts[grade] or grade is Grade.PASS)
+    said = ", ".join(f"{counts[grade]} {str(grade).lower()}" for grade in Grade if counts[grade])
+    output.say("")
+    output.say(said, _STYLES[worst])
+
+
+def _configuration(config: Config) -> Iterator[Line]:
+    """What was read and understood."""
+    yield Line(Grade.PASS, "configuration", f"{config.origin}, node {config.node.name}")
+    suffixes = sum(len(provider.mx_suffixes) for provider in config.providers)
+    yield Line(
+        Grade.PASS,
+        "shaping",
+        f"{config.shaping_origin}: {len(config.providers)} providers, {suffixes} MX suffixes, all reachable",
+    )
+    for name, tenant in config.tenants.items():
+        signed = [
+            f"{domain} ({', '.join(policy.selectors) or 'unsigned'})"
+            for domain, policy in tenant.domains.items()
+        ]
+        if signed:
+            yield Line(Grade.PASS, f"tenant {name}", "; ".join(signed))
+    if config.keys.tokens:
+        yield Line(
+            Grade.PASS, "token keys", f"{len(config.keys.tokens)}, {config.keys.tokens[-1].key_id} signs"
+        )
+    for warning in config.warnings:
+        yield Line(Grade.WARN, warning.path, warning.text)
+
+
+def _machine(config: Config) -> Iterator[Line]:
+    """What the configuration expects of this machine."""
+    if config.nats.embedded:
+        try:
+            yield Line(Grade.PASS, "nats-server", f"embedded: {find_server()}")
+        except ExtraMissing as error:
+            yield Line(Grade.FAIL, "nats-server", f"{error}, or set nats.embedded = false and nats.servers")
+    for source in config.sources.values():
+        if source.address:
+            yield _bindable(source.name, source.address)
+    yield _state(config.node.state_dir)
+
+
+def _bindable(name: str, address: str) -> Line:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            text = f"{address}: {error.strerror}. Give this machine that address, or correct [sources]"
+            return Line(Grade.FAIL, f"source {name}", text)
+    return Line(Grade.PASS, f"source {name}", f"{address} can be bound")
+
+
+def _state(place: Path) -> Line:
+    """Only a warning: the check may run as another user than the daemon."""
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        return Line(Grade.PASS, "state directory", f"{place} can be written")
+    parent = next(one for one in place.parents if one.exists())
+    if not place.exists() and os.access(parent, os.W_OK | os.X_OK):
+        return Line(Grade.PASS, "state directory", f"{place} is made at the first start")
+    text = f"{place} cannot be written by this user: run as the daemon's, or set node.state_dir"
+    return Line(Grade.WARN, "state directory", text)

@@ -1,0 +1,210 @@
+"""`mta tail`: events as they come, one line each, coloured by what they mean.
+
+Reads MTA_EVENTS by an ordered consumer of its own, so that every event is seen once: after a broken
+connection it goes on behind the last message it has shown, by stream sequence.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from rich.text import Text
+
+from mta.admin.access import beside, link
+from mta.admin.errors import WrongUsage
+from mta.admin.output import Output
+from mta.config.settings import Config
+from mta.config.units import Seconds
+from mta.jetstream.connection import Link
+from mta.jetstream.errors import JetStreamUnavailable, NotFound
+from mta.jetstream.layout import EVENTS, NS
+from mta.jetstream.pull import End, Pulled, Puller
+from mta.jetstream.subjects import escape
+from mta.log import escaped
+
+STYLES = {
+    "accepted": "cyan",
+    "queued": "dim",
+    "delivered": "green",
+    "deferred": "yellow",
+    "bounced": "red",
+    "expired": "red",
+    "failed": "bold red",
+    "rejected": "bold red",
+    "suppressed": "magenta",
+    "cancelled": "magenta",
+    "oob_bounced": "red",
+    "complained": "bold magenta",
+    "unsubscribed": "magenta",
+    "auto_replied": "dim",
+}
+"""Green went well, yellow will be tried again, red is lost, bold red is the sender's or our fault, magenta
+is a person's or an operator's wish."""
+
+_BATCH = 200
+_PULL_S = 5.0
+_AGAIN_S = 0.5
+_FORGOTTEN_AFTER_S = 60
+
+
+class Filters(Struct, frozen=True, gc=False):
+    """Empty means all. `since_s` seconds back; 0: only what comes from now on."""
+
+    tenant: str = ""
+    type: str = ""
+    provider: str = ""
+    campaign: str = ""
+    since_s: float = 0.0
+
+    def subject(self) -> str:
+        parts = (self.tenant, self.type, self.provider, self.campaign)
+        return "mta.event." + ".".join(escape(part) if part else "*" for part in parts)
+
+
+async def tail(
+    config: Config | None, environ: Mapping[str, str], output: Output, filters: Filters, count: int = 0
+) -> int:
+    """Until interrupted, or until `count` events were shown."""
+    async with link(config, environ, "tail") as opened:
+        follower = _Follower(opened, output, filters, count)
+        if not output.as_json and output.errors.is_terminal:
+            output.note(f"Waiting for events on {filters.subject()} (Ctrl-C ends)", "dim")
+        async with beside(follower.run(), "tail: follow"):
+            await follower.done.wait()
+    return 0
+
+
+class _Follower:
+    def __init__(self, link: Link, output: Output, filters: Filters, count: int) -> None:
+        self._link = link
+        self._output = output
+        self._filters = filters
+        self._left = count
+        self._started_at = time.time()
+        self._last = 0
+        self._was_open = False
+        self.done = asyncio.Event()
+
+    async def run(self) -> None:
+        """For ever, by one consumer after the other."""
+        while True:
+            await self._follow()
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _follow(self) -> None:
+        """Until the consumer is of no more use."""
+        try:
+            name = await self._create()
+            puller = Puller(self._link, EVENTS, name, self._message)
+            await puller.open()
+            try:
+                while (await puller.pull(_BATCH, expires_s=_PULL_S)).end in (End.FULL, End.EMPTY):
+                    pass
+            finally:
+                await puller.close()
+        except NotFound as error:
+            raise JetStreamUnavailable("there is no MTA_EVENTS: run `mta setup` first") from error
+        except JetStreamUnavailable:
+            if self._link.is_closed:
+                raise
+
+    async def _create(self) -> str:
+        config: dict[str, Any] = {
+            "name": self._link.inbox().rpartition(".")[2],
+            "filter_subject": self._filters.subject(),
+            "ack_policy": "none",
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": _FORGOTTEN_AFTER_S * NS,
+        }
+        if self._last:
+            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self._last + 1}
+        elif not self._filters.since_s and not self._was_open:
+            config |= {"deliver_policy": "new"}  # no clock of ours beside the server's
+        else:
+            start = datetime.fromtimestamp(self._started_at - self._filters.since_s, UTC)
+            config |= {"deliver_policy": "by_start_time", "opt_start_time": start.isoformat()}
+        name = f"CONSUMER.CREATE.{EVENTS}.{config['name']}.{config['filter_subject']}"
+        await self._link.api(name, {"stream_name": EVENTS, "config": config, "action": "create"})
+        self._was_open = True
+        return str(config["name"])
+
+    def _message(self, pulled: Pulled) -> None:
+        self._last = max(self._last, pulled.stream_sequence)
+        for line in pulled.data.splitlines():
+            if not line or self.done.is_set():
+                continue
+            if self._output.as_json:
+                self._output.raw(line)
+            else:
+                self._output.show(render(line))
+            self._left -= 1
+            if not self._left:
+                self.done.set()
+
+
+def seconds(text: str) -> float:
+    """`10m`, `2h`; WrongUsage for anything else."""
+    try:
+        return float(Seconds.parse(text))
+    except ValueError as error:
+        raise WrongUsage(f"--since {text}: expected {Seconds.expected}") from error
+
+
+def render(line: bytes) -> Text:
+    """One event as a line for people; what cannot be read is shown as it is."""
+    try:
+        event = msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Text(escaped(line.decode(errors="replace"))[:500], style="dim")
+    kind = str(event.get("type", "?"))
+    style = STYLES.get(kind, "")
+    text = Text()
+    text.append(f"{_time(event)} ", "dim")
+    text.append(f"{escaped(kind):<12} ", style)
+    text.append(escaped(_who(event)), "bold")
+    for part in _details(event):
+        text.append("  ")
+        text.append(escaped(part)[:300], "" if style == "green" else style)
+    return text
+
+
+def _time(event: Mapping[str, Any]) -> str:
+    return escaped(str(event.get("time", "")))[11:23]
+
+
+def _who(event: Mapping[str, Any]) -> str:
+    """The recipient, or the payload where it is about all of them."""
+    return str(event.get("recipient") or event.get("recipient_domain") or event.get("payload_id") or "-")
+
+
+def _details(event: Mapping[str, Any]) -> list[str]:
+    """What matters of it, in the order one asks: where, which attempt, what was said, what happens next."""
+    smtp, bounce = _table(event, "smtp"), _table(event, "bounce")
+    campaign = event.get("campaign")
+    parts = [
+        f"{event.get('tenant', '')}/{campaign}" if campaign else str(event.get("tenant", "")),
+        f"via {event['provider']}" if event.get("provider") not in (None, "", "_") else "",
+        f"attempt {event['attempt']}" if event.get("attempt", 0) not in (0, 1) else "",
+        str(bounce.get("class", "")),
+        _said(smtp) if event.get("type") != "delivered" else "",
+        str(bounce.get("detail", "") or event.get("detail", "") or event.get("error", "")),
+        f"next {str(event['next_attempt_at'])[11:19]}" if event.get("next_attempt_at") else "",
+        "recovered" if event.get("recovered") else "",
+        "ambiguous" if event.get("ambiguous") else "",
+    ]
+    return [part for part in parts if part]
+
+
+def _said(smtp: Mapping[str, Any]) -> str:
+    words = (smtp.get("stage"), smtp.get("code"), smtp.get("enhanced"), smtp.get("text"))
+    return " ".join(str(word) for word in words if word)
+
+
+def _table(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = event.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,330 @@
+"""`mta`: the one program. Verbs, their options, and the exit code of everything that can go wrong.
+
+Thin on purpose: what a verb does lives in `mta.admin`, the daemon or the demo, and is imported when it is
+asked for, so that `mta --help` costs nothing. A person never sees a traceback; MTA_DEBUG=1 shows it to who
+mends things.
+
+Exit codes (sysexits): 0 done, 1 the answer is no, 64 usage, 66 missing input, 69 NATS unavailable, 70
+internal, 75 stream full, 77 a right is missing, 78 configuration.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, Optional
+
+import typer
+
+EXIT_NO = 1
+EXIT_USAGE = 64
+EXIT_INPUT = 66
+EXIT_UNAVAILABLE = 69
+EXIT_INTERNAL = 70
+EXIT_FULL = 75
+EXIT_RIGHT = 77
+EXIT_CONFIG = 78
+EXIT_INTERRUPTED = 130
+_TYPERS_USAGE = 2
+
+ConfigOption = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it at run time
+    typer.Option("--config", metavar="FILE", help="Configuration; else $MTA_CONFIG, else /etc/mta/mta.toml."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+TenantOption = Annotated[str, typer.Option(help="Not needed where only one is configured.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Without version: the latest.")]
+
+app = typer.Typer(
+    name="mta",
+    help="An MTA for wanted mail: payloads in, signed messages out, every outcome back on the stream.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+templates = typer.Typer(help="Templates that payloads name instead of carrying them.", no_args_is_help=True)
+app.add_typer(templates, name="template")
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Start the daemon."""
+    from mta.config.load import find, load, shipped
+
+    path = find(config, os.environ)
+    if path is None:
+        _fail(
+            EXIT_CONFIG,
+            "no configuration: neither --config nor $MTA_CONFIG is given, and there is no /etc/mta/mta.toml",
+            f"Start from the shipped one: cp {shipped('mta.toml')} mta.toml; mta check --config mta.toml. "
+            "To see it work without any: mta demo",
+        )
+    loaded = load(path, os.environ)
+    from mta.daemon import run as run_daemon
+
+    raise typer.Exit(run_daemon(loaded))
+
+
+@app.command()
+def demo(
+    recipients: Annotated[int, typer.Option(min=1, help="How many to mail.")] = 1000, json: JsonOption = False
+) -> None:
+    """Send a mailing to three destinations on this machine and check what became of it."""
+    from mta.demo.run import run as run_demo
+
+    raise typer.Exit(run_demo(recipients, json))
+
+
+@app.command()
+def setup(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Create or update streams, buckets and consumers."""
+    from mta.admin.access import configuration
+    from mta.admin.output import Output
+    from mta.admin.setup import setup as verb
+
+    _run(verb(configuration(config, os.environ), os.environ, Output(json)))
+
+
+@app.command()
+def check(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Say whether configuration, keys and rules hold."""
+    from mta.admin.check import check as verb
+    from mta.admin.output import Output
+    from mta.config.load import find, shipped
+
+    path = find(config, os.environ)
+    if path is None:
+        hint = f"Name one with --config; the shipped one is {shipped('mta.toml')}"
+        _fail(EXIT_CONFIG, "there is no configuration to check", hint)
+    raise typer.Exit(verb(path, os.environ, Output(json)))
+
+
+@app.command()
+def send(
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="One payload as JSON; - is stdin.")] = "",
+    template: Annotated[Optional[Path], typer.Option(help="HTML template.")] = None,  # noqa: UP045
+    text: Annotated[Optional[Path], typer.Option(help="Template of the text part.")] = None,  # noqa: UP045
+    recipients: Annotated[Optional[Path], typer.Option(help="CSV or NDJSON with a column email.")] = None,  # noqa: UP045
+    sender: Annotated[
+        str, typer.Option("--from", help="news@acme.example or 'Acme <news@acme.example>'.")
+    ] = "",
+    subject: Annotated[str, typer.Option(help="May be a template, too.")] = "",
+    tenant: TenantOption = "",
+    campaign: Annotated[str, typer.Option(help="Groups events and takes turns with others.")] = "",
+    stream: Annotated[str, typer.Option(help="Kind of mail, as marketing.")] = "",
+    lane: Annotated[str, typer.Option(help="transactional, or bulk unless the payload says so.")] = "",
+    name_column: Annotated[
+        str, typer.Option(help="Column with the display name, where it is not `name`.")
+    ] = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Publish one payload, or a template to every row of a file.
+
+    The same file sent again is recognised and mails nobody twice.
+    """
+    from mta.admin.access import configuration
+    from mta.admin.output import Output
+    from mta.admin.send import lane_of, mailing_of, send_mailing, send_payload
+
+    chosen = lane_of(lane)
+    output = Output(json)
+    if template is None and text is None and recipients is None:
+        if not file and sys.stdin.isatty():
+            _fail(
+                EXIT_USAGE,
+                "nothing to send",
+                "Name a payload file, or --template and --recipients: mta send --help",
+            )
+        _run(send_payload(configuration(config, os.environ), os.environ, output, file or "-", chosen))
+    loaded = configuration(config, os.environ)
+    if file or recipients is None or (template is None and text is None) or not sender or not subject:
+        _fail(
+            EXIT_USAGE,
+            "a mailing needs --template or --text, --recipients, --from and --subject, and no payload file",
+        )
+    mailing = mailing_of(
+        loaded,
+        template=template,
+        text=text,
+        sender=sender,
+        subject=subject,
+        tenant=tenant,
+        campaign=campaign,
+        stream=stream,
+        lane=chosen,
+    )
+    _run(send_mailing(loaded, os.environ, output, mailing, recipients, name_column))
+
+
+@app.command()
+def tail(
+    tenant: Annotated[str, typer.Option(help="Of one tenant.")] = "",
+    type_: Annotated[str, typer.Option("--type", help="delivered, deferred, bounced, …")] = "",
+    provider: Annotated[str, typer.Option(help="google, yahoo, …")] = "",
+    campaign: Annotated[str, typer.Option(help="Of one campaign.")] = "",
+    since: Annotated[str, typer.Option(help="Begin in the past, as 10m or 2h.")] = "0",
+    count: Annotated[int, typer.Option(min=0, help="End after so many events; 0: never.")] = 0,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show events as they come."""
+    from mta.admin.access import configuration
+    from mta.admin.output import Output
+    from mta.admin.tail import Filters, seconds
+    from mta.admin.tail import tail as verb
+
+    filters = Filters(tenant, type_, provider, campaign, seconds(since))
+    _run(verb(configuration(config, os.environ), os.environ, Output(json), filters, count))
+
+
+@templates.command("put")
+def template_put(
+    name: Annotated[str, typer.Argument(help="What payloads call it.")],
+    html: Annotated[Optional[Path], typer.Option(help="HTML part.")] = None,  # noqa: UP045
+    text: Annotated[Optional[Path], typer.Option(help="Text part.")] = None,  # noqa: UP045
+    subject: Annotated[str, typer.Option(help="A payload's own subject wins.")] = "",
+    version: Annotated[str, typer.Option(help="Else the next number.")] = "",
+    static: Annotated[
+        bool, typer.Option("--static", help="No template language in it: taken as it is.")
+    ] = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="What is missing in data renders as nothing.")
+    ] = False,
+    tenant: TenantOption = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check a template and store it as a new version."""
+    from mta.admin.access import configuration
+    from mta.admin.output import Output
+    from mta.admin.send import read_text, tenant_of
+    from mta.admin.template import put
+    from mta.compose.templates import StoredTemplate
+
+    template = StoredTemplate(
+        subject=subject or None,
+        html=read_text(html) if html is not None else None,
+        text=read_text(text) if text is not None else None,
+        engine="static" if static else "jinja",
+        undefined="empty" if empty else "error",
+    )
+    loaded = configuration(config, os.environ)
+    _run(put(loaded, os.environ, Output(json), tenant_of(loaded, tenant), name, template, version))
+
+
+@templates.command("get")
+def template_get(
+    name: NameArgument, tenant: TenantOption = "", config: ConfigOption = None, json: JsonOption = False
+) -> None:
+    """Show a stored template."""
+    from mta.admin.access import configuration
+    from mta.admin.output import Output
+    from mta.admin.send import tenant_of
+    from mta.admin.template import get
+
+    loaded = configuration(config, os.environ)
+    _run(get(loaded, os.environ, Output(json), tenant_of(loaded, tenant), name))
+
+
+@templates.command("ls")
+def template_ls(tenant: TenantOption = "", config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List a tenant's templates and their versions."""
+    from mta.admin.access import configuration
+    from mta.admin.output import Output
+    from mta.admin.send import tenant_of
+    from mta.admin.template import ls
+
+    loaded = configuration(config, os.environ)
+    _run(ls(loaded, os.environ, Output(json), tenant_of(loaded, tenant)))
+
+
+@templates.command("render")
+def template_render(
+    name: NameArgument,
+    data: Annotated[str, typer.Option(help="A JSON object, or @FILE.")] = "{}",
+    tenant: TenantOption = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what a recipient with this data would get."""
+    from mta.admin.access import configuration
+    from mta.admin.output import Output
+    from mta.admin.send import tenant_of
+    from mta.admin.template import render
+
+    loaded = configuration(config, os.environ)
+    _run(render(loaded, os.environ, Output(json), tenant_of(loaded, tenant), name, data))
+
+
+def main() -> NoReturn:
+    """Runs the program; ends it with the exit code of what happened."""
+    try:
+        app(prog_name="mta")
+    except SystemExit as ended:
+        raise SystemExit(EXIT_USAGE if ended.code == _TYPERS_USAGE else ended.code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except Exception as error:
+        if os.environ.get("MTA_DEBUG"):
+            raise
+        code, hint = _meaning(error)
+        _fail(code, str(error) or type(error).__name__, hint)
+    raise SystemExit(0)
+
+
+def _run(work: Coroutine[Any, Any, int]) -> NoReturn:
+    try:
+        code = asyncio.run(work)
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    raise typer.Exit(code)
+
+
+def _meaning(error: Exception) -> tuple[int, str]:
+    """Exit code, and what to do next."""
+    from mta.admin.errors import MissingInput, WrongInput, WrongUsage
+    from mta.config.problems import ConfigError
+    from mta.jetstream import errors as nats
+
+    match error:
+        case ConfigError():
+            return EXIT_CONFIG, "Correct it and look again with: mta check"
+        case WrongUsage():
+            return EXIT_USAGE, ""
+        case MissingInput():
+            return EXIT_INPUT, ""
+        case WrongInput():
+            return EXIT_NO, ""
+        case nats.ExtraMissing():
+            return EXIT_CONFIG, "Or set nats.embedded = false and name your servers in nats.servers"
+        case nats.StreamFull():
+            return (
+                EXIT_FULL,
+                "What was acknowledged is safe. Free disk space or let the daemons work, then try again",
+            )
+        case nats.PermissionMissing():
+            return EXIT_RIGHT, "Look at nats.credentials and at this user's permissions on the server"
+        case nats.JetStreamUnavailable():
+            return EXIT_UNAVAILABLE, "Is the NATS server running, and is this its configuration?"
+        case nats.ServerTooOld() | nats.EmbeddedServerFailed() | nats.StateDirectoryInUse():
+            return EXIT_UNAVAILABLE, ""
+        case nats.NotFound():
+            return EXIT_UNAVAILABLE, "Create the streams with: mta setup"
+        case _:
+            return EXIT_INTERNAL, f"{type(error).__name__}; MTA_DEBUG=1 shows where"
+
+
+def _fail(code: int, text: str, hint: str = "") -> NoReturn:
+    """One clear line, what to do next, and the exit code."""
+    from mta.log import escaped
+
+    lines = [f"mta: {escaped(line)}" for line in text.splitlines()]
+    print("\n".join(lines + ([f"     {escaped(hint)}"] if hint else [])), file=sys.stderr)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

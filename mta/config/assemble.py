@@ -1,0 +1,242 @@
+"""From the shape of the file to what it means: names resolved, ranges checked, keys loaded, stages'
+settings filled.
+
+Pure: the environment, the host's name and the reader of keys are arguments. Every check adds its finding
+and goes on. A key whose feature is not built yet must hold its default: nothing an operator sets is
+ignored in silence.
+"""
+
+from ipaddress import ip_address, ip_network
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mta.compose.settings import ComposeSettings
+from mta.config.document import Document
+from mta.config.identities import KeyReader, hash_keys, pools, signing_keys, sources, tenants
+from mta.config.names import a_label, host_and_port
+from mta.config.problems import Findings, nearest
+from mta.config.reading import join, show
+from mta.config.settings import Config, HttpSettings, NodeSettings
+from mta.delivery.settings import PathSettings, Provider, StaticRoute
+from mta.dns.settings import DnsSettings
+from mta.events.settings import EventSettings
+from mta.intake.settings import IntakeSettings
+from mta.jetstream.settings import NatsSettings
+from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
+
+_LATER = ("nats.snapshot", "nats.hold_back", "inbound.listen", "dns.validating")
+_OF_ROUTES = ("opportunistic", "none")
+_POSITIVE = (
+    "node.drain_timeout",
+    "nats.connect_timeout",
+    "nats.ack_wait",
+    "nats.renew",
+    "nats.margin",
+    "queue.payloads_in_work",
+    "queue.campaigns_at_once",
+    "queue.hold",
+    "compose.timeout",
+    "compose.max_template",
+    "compose.max_message",
+    "retry.greylist",
+    "retry.bulk.max_age",
+    "retry.transactional.max_age",
+    "events.flush",
+)
+_LEAST_WORKER_BYTES = (
+    256_000_000  # an interpreter with OpenSSL and Jinja maps about 150 MB before it does anything
+)
+
+
+def assemble(
+    document: Document,
+    *,
+    node: NodeSettings,
+    credentials: str,
+    path: PathSettings,
+    providers: tuple[Provider, ...],
+    origin: Path,
+    shaping_origin: Path,
+    text: str,
+    read_key: KeyReader,
+    found: Findings,
+) -> Config:
+    """The configuration; whether it can be used is in `found`."""
+    _check_ranges(document, found)
+    _check_later(document, found)
+    our_sources = sources(document, node.name, found)
+    our_pools = pools(document, our_sources, found)
+    our_tenants = tenants(document, our_pools, found)
+    return Config(
+        node=node,
+        nats=_nats(document, credentials, found),
+        http=HttpSettings(document.http.listen, _public_url(document.http.public_url, found)),
+        intake=IntakeSettings(
+            payloads_in_work=document.queue.payloads_in_work,
+            campaigns_at_once=document.queue.campaigns_at_once,
+            renew_s=float(document.nats.renew),
+            ack_wait_s=float(document.nats.ack_wait),
+            margin_s=float(document.nats.margin),
+        ),
+        hold=HoldSettings(bulk_s=float(document.queue.hold)),
+        compose=ComposeSettings(
+            workers=node.workers,
+            timeout_s=float(document.compose.timeout),
+            memory_bytes=int(document.compose.memory),
+            max_template_bytes=int(document.compose.max_template),
+            max_message_bytes=int(document.compose.max_message),
+        ),
+        retry=_retry(document),
+        dns=_dns(document, found),
+        events=EventSettings(recipient=document.events.recipient, flush_s=float(document.events.flush)),
+        index_recipients=document.index.recipients,
+        sources=our_sources,
+        pools=our_pools,
+        routes=_routes(document, providers, found),
+        tenants=our_tenants,
+        hash_keys=hash_keys(document, read_key, found),
+        keys=signing_keys(document, read_key, found),
+        path=path,
+        providers=providers,
+        origin=origin,
+        shaping_origin=shaping_origin,
+        text=text,
+        warnings=tuple(found.warnings),
+    )
+
+
+def node_name(document: Document, host_name: str, instance: str, found: Findings) -> str:
+    """`node.name`, else the host's; an instance of a template unit adds its own name. Unique in the fleet,
+    because a node's ledger is found by it."""
+    name = document.node.name or host_name.lower()
+    if instance:
+        name = f"{name}-{instance}"
+    if not name or len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "._-") for c in name):
+        found.wrong("node.name", f"expected at most 64 letters, digits, dots and hyphens, found {show(name)}")
+    return name
+
+
+def _check_ranges(document: Document, found: Findings) -> None:
+    for path in _POSITIVE:
+        if _at(document, path) <= 0:
+            found.wrong(path, "must be above 0")
+    if not 0 <= document.node.workers <= 1024:
+        found.wrong("node.workers", "expected 0 (one per core) to 1024")
+    if not 0 <= document.nats.port < 65536:
+        found.wrong("nats.port", "expected 0 (any free one) to 65535")
+    if document.compose.memory < _LEAST_WORKER_BYTES:
+        found.wrong("compose.memory", 'a worker needs at least "256MB"')
+    if not 0 <= document.retry.jitter < 1:
+        found.wrong("retry.jitter", "expected 0 to below 1: the share by which a delay may differ")
+    nats = document.nats
+    if nats.renew + nats.margin >= nats.ack_wait:
+        found.wrong("nats.ack_wait", "must be longer than nats.renew and nats.margin together")
+    for lane in ("bulk", "transactional"):
+        schedule = getattr(document.retry, lane).schedule
+        if not schedule or min(schedule) <= 0:
+            found.wrong(f"retry.{lane}.schedule", "needs at least one time, each above 0")
+
+
+def _check_later(document: Document, found: Findings) -> None:
+    default = Document()
+    for path in _LATER:
+        if _at(document, path) != _at(default, path):
+            found.wrong(path, "not available yet: leave it at its default")
+    if document.http.listen not in ("", default.http.listen):
+        found.wrong("http.listen", 'not available yet: leave it at its default, or set ""')
+    for name, tenant in document.tenants.items():
+        if tenant.skip_suppression:
+            found.wrong(f"{join('tenants', name)}.skip_suppression", "not available yet: leave it false")
+
+
+def _at(document: Document, path: str) -> Any:
+    return attrgetter(path)(document)
+
+
+def _nats(document: Document, credentials: str, found: Findings) -> NatsSettings:
+    nats = document.nats
+    if nats.embedded and nats.servers != Document().nats.servers:
+        found.wrong("nats.servers", "has no effect beside the embedded server: set nats.embedded = false")
+    if not nats.embedded and not nats.servers:
+        found.wrong("nats.servers", "needs at least one server, or set nats.embedded = true")
+    for at, server in enumerate(nats.servers):
+        parts = urlsplit(server)
+        if parts.scheme not in ("nats", "tls", "ws", "wss") or not parts.hostname:
+            found.wrong(f"nats.servers[{at}]", 'expected an address such as "nats://127.0.0.1:4222"')
+        elif parts.password or parts.username:
+            found.wrong(
+                f"nats.servers[{at}]", "must not hold a password: nats.credentials names a file for it"
+            )
+    return NatsSettings(
+        servers=nats.servers,
+        embedded=nats.embedded,
+        port=nats.port,
+        credentials=credentials,
+        connect_timeout_s=float(nats.connect_timeout),
+        ack_wait_s=float(nats.ack_wait),
+        renew_s=float(nats.renew),
+        margin_s=float(nats.margin),
+        snapshot_s=float(nats.snapshot),
+        hold_back_s=float(nats.hold_back),
+    )
+
+
+def _public_url(url: str, found: Findings) -> str:
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or not url.isascii():
+        found.wrong("http.public_url", 'expected an https address such as "https://u.example.com" (RFC 8058)')
+    return url.rstrip("/")
+
+
+def _retry(document: Document) -> RetrySettings:
+    bulk, transactional = (
+        RetrySchedule(tuple(float(delay) for delay in table.schedule), float(table.max_age))
+        for table in (document.retry.bulk, document.retry.transactional)
+    )
+    return RetrySettings(document.retry.jitter, float(document.retry.greylist), bulk, transactional)
+
+
+def _dns(document: Document, found: Findings) -> DnsSettings:
+    for at, server in enumerate(document.dns.servers):
+        try:
+            host, _ = host_and_port(server, 53)
+            ip_address(host)
+        except ValueError:
+            found.wrong(f"dns.servers[{at}]", 'expected an address such as "192.0.2.53" or "192.0.2.53:5353"')
+    for at, network in enumerate(document.dns.allow):
+        try:
+            ip_network(network)
+        except ValueError as error:
+            found.wrong(f"dns.allow[{at}]", f'expected a network such as "10.0.0.0/8" ({error})')
+    return DnsSettings(document.dns.servers, document.dns.validating, document.dns.allow)
+
+
+def _routes(document: Document, providers: tuple[Provider, ...], found: Findings) -> tuple[StaticRoute, ...]:
+    known = {"other", *(provider.name for provider in providers)}
+    seen: dict[str, str] = {}
+    routes = []
+    for name, table in document.routes.items():
+        path = join("routes", name)
+        try:
+            prefix = "*." if name.startswith("*.") else ""
+            pattern = prefix + a_label(name.removeprefix("*."))
+            host, port = host_and_port(table.host, 25)
+        except ValueError as error:
+            found.wrong(path, f'expected "domain" or "*.suffix" with host = "name:port"; one {error}')
+            continue
+        if pattern in seen:
+            found.wrong(path, f'is the same route as "{seen[pattern]}"')
+        seen[pattern] = name
+        if table.provider not in known:
+            found.wrong(f"{path}.provider", f"unknown provider{nearest(table.provider, known)}")
+        if table.tls not in _OF_ROUTES:
+            found.wrong(
+                f"{path}.tls",
+                f'expected "opportunistic" or "none" (others come later), found {show(table.tls)}',
+            )
+        routes.append(StaticRoute(pattern, host, port, table.provider, table.tls))
+    return tuple(routes)

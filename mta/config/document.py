@@ -1,0 +1,140 @@
+"""The shape of `mta.toml`: every key there is, with its default, as the operator writes it.
+
+Only shapes: what the values mean together is decided in `mta.config.assemble`. The defaults are those of the
+stages' own settings (a test compares them).
+"""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from mta.config.units import Bytes, Seconds
+from mta.events.settings import RecipientForm
+
+
+class NodeTable(Struct, frozen=True):
+    name: str = ""
+    state_dir: str = "/var/lib/mta"
+    workers: int = 0
+    drain_timeout: Seconds = Seconds(300)
+    shaping: str = "shaping.toml"
+    bounces: str = "bounces.toml"
+
+
+class NatsTable(Struct, frozen=True):
+    embedded: bool = True
+    servers: tuple[str, ...] = ("nats://127.0.0.1:4222",)
+    port: int = 0
+    credentials: str = ""
+    connect_timeout: Seconds = Seconds(30)
+    ack_wait: Seconds = Seconds(30)
+    renew: Seconds = Seconds(5)
+    margin: Seconds = Seconds(5)
+    snapshot: Seconds = Seconds(0.05)
+    hold_back: Seconds = Seconds(0.2)
+
+
+class HttpTable(Struct, frozen=True):
+    listen: str = "127.0.0.1:9925"
+    public_url: str = ""
+
+
+class InboundTable(Struct, frozen=True):
+    listen: str = ""
+
+
+class QueueTable(Struct, frozen=True):
+    payloads_in_work: int = 200
+    campaigns_at_once: int = 64
+    hold: Seconds = Seconds(60)
+
+
+class ComposeTable(Struct, frozen=True):
+    timeout: Seconds = Seconds(10)
+    memory: Bytes = Bytes(2 * 10**9)
+    max_template: Bytes = Bytes(256_000)
+    max_message: Bytes = Bytes(25 * 10**6)
+
+
+class ScheduleTable(Struct, frozen=True):
+    schedule: tuple[Seconds, ...]
+    max_age: Seconds
+
+
+class RetryTable(Struct, frozen=True):
+    jitter: float = 0.2
+    greylist: Seconds = Seconds(600)
+    bulk: ScheduleTable = ScheduleTable(
+        tuple(map(Seconds, (300, 900, 1800, 3600, 7200, 14400))), Seconds(72 * 3600)
+    )
+    transactional: ScheduleTable = ScheduleTable(
+        tuple(map(Seconds, (60, 300, 900, 1800, 3600, 7200, 14400))), Seconds(120 * 3600)
+    )
+
+
+class DnsTable(Struct, frozen=True):
+    servers: tuple[str, ...] = ()
+    validating: str = ""
+    allow: tuple[str, ...] = ()
+
+
+class IndexTable(Struct, frozen=True):
+    recipients: Literal["full", "hash", "none"] = "full"
+
+
+class EventsTable(Struct, frozen=True):
+    recipient: RecipientForm = RecipientForm.FULL
+    flush: Seconds = Seconds(0.05)
+
+
+class TokensTable(Struct, frozen=True):
+    """The order of the file counts: the last key signs."""
+
+    keys: dict[str, str] = {}
+
+
+class SourceTable(Struct, frozen=True):
+    ehlo: str
+    address: str = ""
+
+
+class RouteTable(Struct, frozen=True):
+    host: str
+    provider: str = "other"
+    tls: str = "opportunistic"
+
+
+class DkimTable(Struct, frozen=True):
+    selector: str
+    key: str
+
+
+class DomainTable(Struct, frozen=True):
+    dkim: tuple[DkimTable, ...] = ()
+    require_dkim: bool = True
+
+
+class TenantTable(Struct, frozen=True):
+    return_path: str
+    pools: tuple[str, ...] = ("default",)
+    skip_suppression: bool = False
+    hash_key: str = ""
+    domains: dict[str, DomainTable] = {}
+
+
+class Document(Struct, frozen=True):
+    node: NodeTable = NodeTable()
+    nats: NatsTable = NatsTable()
+    http: HttpTable = HttpTable()
+    inbound: InboundTable = InboundTable()
+    queue: QueueTable = QueueTable()
+    compose: ComposeTable = ComposeTable()
+    retry: RetryTable = RetryTable()
+    dns: DnsTable = DnsTable()
+    index: IndexTable = IndexTable()
+    events: EventsTable = EventsTable()
+    tokens: TokensTable = field(default_factory=TokensTable)
+    sources: dict[str, SourceTable] = {}
+    pools: dict[str, dict[str, int]] = {}
+    routes: dict[str, RouteTable] = {}
+    tenants: dict[str, TenantTable] = {}

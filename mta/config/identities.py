@@ -1,0 +1,179 @@
+"""Who sends and signs: sources, pools, tenants, and their keys.
+
+Without `[sources]` and `[pools]` there is one source, whose address the kernel chooses, in one pool named
+`default`: enough for a first message, and a warning says so.
+"""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from mta.compose.settings import DkimKey, SigningKeys, TokenKey
+from mta.config.document import Document, DomainTable
+from mta.config.keys import check_dkim_key, check_key_id, secret
+from mta.config.names import a_label, is_token
+from mta.config.problems import Findings, nearest
+from mta.config.reading import join, show
+from mta.intake.settings import DomainPolicy, TenantPolicy
+from mta.model.path import EgressPool, EgressSource
+
+KeyReader = Callable[[str, str, str, Findings], bytes | None]
+"""(kind, name, dotted path, findings) to the content of a key file; None after a finding."""
+
+_TOKEN_RULE = "a name here is made of [a-z0-9_-], at most 64 of them"
+
+
+def sources(document: Document, host_name: str, found: Findings) -> dict[str, EgressSource]:
+    if not document.sources:
+        found.odd(
+            "sources", f"none: mail says EHLO {host_name} and leaves from the address the kernel chooses"
+        )
+        return {"default": EgressSource("default", host_name)}
+    result = {}
+    for name, table in document.sources.items():
+        path = join("sources", name)
+        if not is_token(name):
+            found.wrong(path, _TOKEN_RULE)
+        try:
+            ehlo = a_label(table.ehlo)
+            result[name] = EgressSource(name, ehlo, str(ip_address(table.address)) if table.address else "")
+        except ValueError as error:
+            found.wrong(path, f"address must be an IP address, ehlo a domain name; one {error}")
+    return result
+
+
+def pools(document: Document, known: dict[str, EgressSource], found: Findings) -> dict[str, EgressPool]:
+    if not document.pools:
+        return {"default": EgressPool("default", tuple((source, 1) for source in known.values()))}
+    result = {}
+    for name, weights in document.pools.items():
+        path = join("pools", name)
+        if not is_token(name):
+            found.wrong(path, _TOKEN_RULE)
+        members = []
+        for source, weight in weights.items():
+            if source not in known:
+                found.wrong(join(path, source), f"unknown source{nearest(source, known)}")
+            elif not 1 <= weight <= 1_000_000:
+                found.wrong(join(path, source), f"expected a weight from 1 to 1000000, found {weight}")
+            else:
+                members.append((known[source], weight))
+        if not weights:
+            found.wrong(path, "needs at least one source, as in { a1 = 1 }")
+        result[name] = EgressPool(name, tuple(members))
+    return result
+
+
+def tenants(document: Document, known: dict[str, EgressPool], found: Findings) -> dict[str, TenantPolicy]:
+    if not document.tenants:
+        found.odd("tenants", "none: every payload will be rejected")
+    result = {}
+    for name, table in document.tenants.items():
+        path = join("tenants", name)
+        if not is_token(name):
+            found.wrong(path, _TOKEN_RULE)
+        for pool in table.pools:
+            if pool not in known:
+                found.wrong(f"{path}.pools", f"unknown pool {show(pool)}{nearest(pool, known)}")
+        if not table.pools:
+            found.wrong(f"{path}.pools", "needs at least one pool; the first is the default")
+        if not table.domains:
+            found.odd(path, "has no domains: every From address will be rejected")
+        result[name] = TenantPolicy(
+            name=name,
+            pools=table.pools,
+            return_path=_domain(table.return_path, f"{path}.return_path", found),
+            domains=_domains(table.domains, f"{path}.domains", found),
+            skip_suppression=table.skip_suppression,
+        )
+    return result
+
+
+def signing_keys(document: Document, read_key: KeyReader, found: Findings) -> SigningKeys:
+    """Keys that cannot be used are left out, each with its finding."""
+    dkim: dict[tuple[str, str], tuple[DkimKey, ...]] = {}
+    published: dict[tuple[str, str], tuple[str, bytes]] = {}
+    for tenant, table in document.tenants.items():
+        for domain, policy in table.domains.items():
+            path = join(f"{join('tenants', tenant)}.domains", domain)
+            try:
+                label = a_label(domain)
+            except ValueError:
+                continue  # found by `tenants`
+            keys = _dkim_keys(label, policy, path, read_key, found)
+            dkim[tenant, label] = keys
+            for key in keys:
+                other, pem = published.setdefault((label, key.selector), (path, key.pem))
+                if pem != key.pem:
+                    found.wrong(
+                        path, f"selector {key.selector} has another key in {other}: DNS holds only one"
+                    )
+    return SigningKeys(dkim, _token_keys(document, read_key, found))
+
+
+def hash_keys(document: Document, read_key: KeyReader, found: Findings) -> dict[str, bytes]:
+    """By tenant; needed as soon as addresses are told or kept as hashes."""
+    is_needed = document.events.recipient == "hash" or document.index.recipients == "hash"
+    result = {}
+    for name, table in document.tenants.items():
+        path = f"{join('tenants', name)}.hash_key"
+        if table.hash_key:
+            content = read_key("hash", table.hash_key, path, found)
+            value = secret(content, path, found) if content is not None else None
+            if value is not None:
+                result[name] = value
+        elif is_needed:
+            found.wrong(path, 'is needed for events.recipient or index.recipients = "hash"')
+    return result
+
+
+def _dkim_keys(
+    domain: str, policy: DomainTable, path: str, read_key: KeyReader, found: Findings
+) -> tuple[DkimKey, ...]:
+    keys = []
+    for at, table in enumerate(policy.dkim):
+        where = f"{path}.dkim[{at}]"
+        pem = read_key("dkim", table.key, f"{where}.key", found)
+        if pem is not None and check_dkim_key(pem, f"{where}.key", found):
+            keys.append(DkimKey(domain, table.selector.lower(), pem))
+    return tuple(keys)
+
+
+def _token_keys(document: Document, read_key: KeyReader, found: Findings) -> tuple[TokenKey, ...]:
+    if not document.tokens.keys:
+        found.odd("tokens.keys", "none: return paths carry no token, so late bounces cannot be told apart")
+    keys = []
+    for key_id, name in document.tokens.keys.items():
+        path = join("tokens.keys", key_id)
+        if not check_key_id(key_id, path, found):
+            continue
+        content = read_key("tokens", name, path, found)
+        value = secret(content, path, found) if content is not None else None
+        if value is not None:
+            keys.append(TokenKey(key_id, value))
+    if len({key.secret for key in keys}) < len(keys):
+        found.wrong("tokens.keys", "two of them hold the same bytes")
+    return tuple(keys)
+
+
+def _domains(tables: dict[str, DomainTable], path: str, found: Findings) -> dict[str, DomainPolicy]:
+    result: dict[str, DomainPolicy] = {}
+    for name, table in tables.items():
+        where = join(path, name)
+        label = _domain(name, where, found)
+        if label in result:
+            found.wrong(where, f'is "{label}", which is there already')
+        selectors = tuple(_domain(key.selector, f"{where}.dkim.selector", found) for key in table.dkim)
+        if len(set(selectors)) < len(selectors):
+            found.wrong(f"{where}.dkim", "names one selector twice: each key needs its own")
+        if table.require_dkim and not table.dkim:
+            found.wrong(f"{where}.dkim", "needs a key, or set require_dkim = false")
+        result[label] = DomainPolicy(label, selectors, table.require_dkim)
+    return result
+
+
+def _domain(name: str, path: str, found: Findings) -> str:
+    try:
+        return a_label(name)
+    except ValueError as error:
+        found.wrong(path, f"{show(name)} {error}")
+        return name

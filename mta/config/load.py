@@ -1,0 +1,162 @@
+"""Reads the configuration: files, environment, keys. Everything it finds wrong is one `ConfigError`.
+
+Keys and passwords are looked up in `$CREDENTIALS_DIRECTORY` (systemd's `LoadCredential=`), else beside the
+file. A directory loaded as one credential, `LoadCredential=dkim:/etc/mta/dkim`, turns up as `dkim_<file>`;
+so a key of kind `dkim` is found under its own name, as `dkim_<name>`, or beside the file in `dkim/`.
+Nothing here waits for the network, and nothing is read twice: a reload calls `load` again.
+"""
+
+import os
+import socket
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mta.config.assemble import assemble, node_name
+from mta.config.document import Document
+from mta.config.problems import Findings
+from mta.config.reading import read
+from mta.config.settings import Config, NodeSettings
+from mta.config.shaping import shaping
+
+SYSTEM_CONFIG = Path("/etc/mta/mta.toml")
+_MOST_BYTES = 4_000_000
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def find(option: Path | None, environ: Mapping[str, str], system: Path = SYSTEM_CONFIG) -> Path | None:
+    """The configuration file: what was asked for, else `$MTA_CONFIG`, else the system's if there is one."""
+    if option is not None:
+        return option
+    if environ.get("MTA_CONFIG"):
+        return Path(environ["MTA_CONFIG"])
+    return system if system.exists() else None
+
+
+def state_dir(configured: str, environ: Mapping[str, str]) -> Path:
+    """`$STATE_DIRECTORY` wins; systemd separates several by colons, ours is the first."""
+    return Path(environ.get("STATE_DIRECTORY", "").split(":")[0] or configured)
+
+
+def shipped(name: str) -> Path:
+    """A file of `conf/`: inside the package when installed, beside it in a source tree."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_conf" / name
+    return installed if installed.exists() else package.parent / "conf" / name
+
+
+def load(path: Path, environ: Mapping[str, str], host_name: str = "") -> Config:
+    """The configuration in `path`; ConfigError names everything that is wrong with it."""
+    path = Path(os.path.abspath(path))
+    found = Findings(str(path))
+    text, table = _toml(path, found)
+    found.raise_if_wrong()
+    document = read(Document, table, "", found)
+    found.raise_if_wrong()
+    assert document is not None  # a document has no required keys of its own
+    shaping_path = _beside(path, document.node.shaping, Document().node.shaping)
+    shaping_found = Findings(str(shaping_path))
+    default, providers = shaping(_toml(shaping_path, shaping_found)[1], shaping_found)
+    _check_bounces(_beside(path, document.node.bounces, Document().node.bounces), found)
+    name = node_name(document, host_name or socket.gethostname(), environ.get("MTA_INSTANCE", ""), found)
+    keys = _KeyFiles(path.parent, environ.get("CREDENTIALS_DIRECTORY", ""))
+    found.take(shaping_found)
+    config = assemble(
+        document,
+        node=NodeSettings(
+            name=name,
+            state_dir=state_dir(document.node.state_dir, environ),
+            workers=document.node.workers,
+            drain_timeout_s=float(document.node.drain_timeout),
+        ),
+        credentials=keys.path_of("nats", document.nats.credentials, "nats.credentials", found),
+        path=default,
+        providers=providers,
+        origin=path,
+        shaping_origin=shaping_path,
+        text=text,
+        read_key=keys.read,
+        found=found,
+    )
+    found.raise_if_wrong()
+    return config
+
+
+class _KeyFiles:
+    """Where keys lie. Beside the configuration a key that others may read is refused; systemd guards its own
+    directory, whose files carry a group bit that is the mask of an access list."""
+
+    def __init__(self, beside: Path, credentials: str) -> None:
+        self._beside = beside
+        self._credentials = Path(credentials) if credentials else None
+
+    def read(self, kind: str, name: str, path: str, found: Findings) -> bytes | None:
+        place = self._find(kind, name)
+        if place is None:
+            found.wrong(path, f"no such key file: {', '.join(str(one) for one in self._places(kind, name))}")
+            return None
+        try:
+            with place.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                if self._is_exposed(place, mode):
+                    found.wrong(path, f"others may read {place} (mode {stat.S_IMODE(mode):04o}): chmod 600")
+                    return None
+                return file.read(_MOST_BYTES)
+        except OSError as error:
+            found.wrong(path, f"{place} cannot be read: {error.strerror}")
+            return None
+
+    def path_of(self, kind: str, name: str, path: str, found: Findings) -> str:
+        """Where a key lies that a library reads by itself; empty for none."""
+        if not name or self.read(kind, name, path, found) is None:
+            return ""
+        return str(self._find(kind, name))
+
+    def _find(self, kind: str, name: str) -> Path | None:
+        return next((place for place in self._places(kind, name) if place.exists()), None)
+
+    def _places(self, kind: str, name: str) -> list[Path]:
+        if Path(name).is_absolute():
+            return [Path(name)]
+        places = []
+        if self._credentials is not None:
+            flat = name.replace("/", "_")
+            places += [self._credentials / flat, self._credentials / f"{kind}_{flat}"]
+        return [*places, self._beside / name, self._beside / kind / name]
+
+    def _is_exposed(self, place: Path, mode: int) -> bool:
+        is_systemds = self._credentials is not None and self._credentials == place.parent
+        return bool(mode & (stat.S_IRWXO if is_systemds else _OTHERS))
+
+
+def _toml(path: Path, found: Findings) -> tuple[str, dict[str, Any]]:
+    """Text and table of a file; empty after a finding."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES).decode()
+        return text, tomllib.loads(text)
+    except OSError as error:
+        found.wrong("", f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        found.wrong("", f"is not UTF-8 at byte {error.start}")
+    except tomllib.TOMLDecodeError as error:
+        found.wrong("", f"is not TOML: {error}")
+    return "", {}
+
+
+def _beside(config: Path, name: str, default: str) -> Path:
+    """A rules file is relative to the configuration; where it has its default name and is not there, the
+    shipped one holds."""
+    place = config.parent / name
+    return shipped(name) if name == default and not place.exists() else place
+
+
+def _check_bounces(path: Path, found: Findings) -> None:
+    """Bounce rules come with their feature; until then the file is there and holds none."""
+    in_file = Findings(str(path))
+    _, table = _toml(path, in_file)
+    for key in table:
+        in_file.wrong(key, "not available yet: rules come later, keep this file empty")
+    found.take(in_file)

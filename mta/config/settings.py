@@ -1,0 +1,70 @@
+"""The whole configuration, resolved: what `daemon`, `admin` and `cli` hand on to the parts they build.
+
+Each stage gets its own settings out of this and never sees the rest. Everything here has been checked;
+keys are loaded and parsed. `text` is the file as read, for showing it.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from mta.compose.settings import ComposeSettings, SigningKeys
+from mta.config.problems import Problem
+from mta.delivery.settings import PathSettings, Provider, StaticRoute
+from mta.dns.settings import DnsSettings
+from mta.events.settings import EventSettings
+from mta.intake.settings import IntakeSettings, TenantPolicy
+from mta.jetstream.settings import NatsSettings
+from mta.model.path import EgressPool, EgressSource
+from mta.queue.settings import HoldSettings, RetrySettings
+
+IndexForm = Literal["full", "hash", "none"]
+"""What MTA_INDEX keeps of addresses."""
+
+
+class NodeSettings(Struct, frozen=True):
+    """`name` is unique in the fleet. `workers` 0 means one per core."""
+
+    name: str
+    state_dir: Path
+    workers: int = 0
+    drain_timeout_s: float = 300.0
+
+
+class HttpSettings(Struct, frozen=True):
+    """`public_url` is the base of one-click links, without a slash at its end; empty: there are none."""
+
+    listen: str = "127.0.0.1:9925"
+    public_url: str = ""
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """`path` holds the default knobs of shaping.toml, `providers` theirs. `hash_keys` are by tenant.
+    `warnings` are what the operator should know although it works."""
+
+    node: NodeSettings
+    nats: NatsSettings
+    http: HttpSettings = HttpSettings()
+    intake: IntakeSettings = IntakeSettings()
+    hold: HoldSettings = HoldSettings()
+    compose: ComposeSettings = ComposeSettings()
+    retry: RetrySettings = RetrySettings()
+    dns: DnsSettings = DnsSettings()
+    events: EventSettings = EventSettings()
+    index_recipients: IndexForm = "full"
+    sources: dict[str, EgressSource] = {}
+    pools: dict[str, EgressPool] = {}
+    routes: tuple[StaticRoute, ...] = ()
+    tenants: dict[str, TenantPolicy] = {}
+    hash_keys: dict[str, bytes] = {}
+    keys: SigningKeys = SigningKeys({})
+    path: PathSettings = PathSettings()
+    providers: tuple[Provider, ...] = ()
+    origin: Path
+    shaping_origin: Path
+    text: str = ""
+    warnings: tuple[Problem, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Config(origin={str(self.origin)!r}, node={self.node.name!r})"

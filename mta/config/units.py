@@ -1,0 +1,72 @@
+"""Values with units, as configuration files write them: times, sizes, rates.
+
+A bare number is refused, because nobody remembers whether it meant seconds or milliseconds; only 0 needs
+no unit.
+"""
+
+import re
+
+from mta.queue.settings import RateLimit
+
+_NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]+)", re.ASCII)
+_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*/\s*([a-z]+)", re.ASCII)
+_TIMES = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_PERIODS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Seconds(float):
+    """Written `"50ms"`, `"30s"`, `"5m"`, `"2h"` or `"7d"`."""
+
+    expected = 'a time such as "50ms", "30s", "5m", "2h" or "7d"'
+
+    @classmethod
+    def parse(cls, value: object) -> "Seconds":
+        """ValueError for anything else."""
+        if _is_zero(value):
+            return cls(0.0)
+        number, unit = _split(_NUMBER, value)
+        if unit not in _TIMES:
+            raise ValueError(f"unknown unit of time {unit!r}")
+        return cls(round(float(number) * _TIMES[unit], 6))
+
+
+class Bytes(int):
+    """Written `"256kB"`, `"25MB"`, `"2GB"` (thousands) or `"1MiB"` (1024s)."""
+
+    expected = 'a size such as "256kB", "25MB" or "2GB"'
+
+    @classmethod
+    def parse(cls, value: object) -> "Bytes":
+        if _is_zero(value):
+            return cls(0)
+        number, unit = _split(_NUMBER, value)
+        if unit.lower() not in _SIZES:
+            raise ValueError(f"unknown unit of size {unit!r}")
+        return cls(round(float(number) * _SIZES[unit.lower()]))
+
+
+class PerTime(RateLimit, frozen=True, gc=False):
+    """Written `"100/s"`, `"100/min"` or `"10000/h"`."""
+
+    expected = 'a rate such as "100/s", "100/min" or "10000/h"'
+
+    @classmethod
+    def parse(cls, value: object) -> "PerTime":
+        number, unit = _split(_RATE, value)
+        if unit not in _PERIODS:
+            raise ValueError(f"unknown period {unit!r}")
+        if float(number) <= 0:
+            raise ValueError("a rate must be above 0")
+        return cls(float(number), _PERIODS[unit])
+
+
+def _is_zero(value: object) -> bool:
+    return value == "0" or (isinstance(value, int) and not isinstance(value, bool) and value == 0)
+
+
+def _split(form: re.Pattern[str], value: object) -> tuple[str, str]:
+    match = form.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("not a number with its unit")
+    return match[1], match[2]

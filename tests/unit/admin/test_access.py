@@ -1,0 +1,68 @@
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mta.admin.access import beside, configuration, nats_settings
+from mta.jetstream.embedded import Address
+from mta.jetstream.errors import JetStreamUnavailable
+
+
+def test_an_embedded_server_is_found_by_its_file(tmp_path: Path) -> None:
+    """Without any configuration, in the state directory."""
+    address = Address("nats://mta:secret@127.0.0.1:4333", "mta", "secret", 4333)
+    (tmp_path / "nats.json").write_bytes(msgspec.json.encode(address))
+    settings = nats_settings(None, {"STATE_DIRECTORY": str(tmp_path)})
+    assert settings.servers == (address.url,)
+    assert settings.connect_timeout_s <= 5
+
+
+def test_a_server_that_never_ran_is_said(tmp_path: Path) -> None:
+    """With where it was looked for."""
+    with pytest.raises(JetStreamUnavailable, match=f"no embedded server has been started in {tmp_path}"):
+        nats_settings(None, {"STATE_DIRECTORY": str(tmp_path)})
+
+
+def test_configured_servers_are_taken(tmp_path: Path) -> None:
+    """Whatever lies in the state directory."""
+    path = tmp_path / "mta.toml"
+    path.write_text("[nats]\nembedded = false\nservers = ['nats://a.test:4222']\nconnect_timeout = '2s'\n")
+    config = configuration(path, {})
+    settings = nats_settings(config, {"STATE_DIRECTORY": str(tmp_path)})
+    assert (settings.servers, settings.connect_timeout_s) == (("nats://a.test:4222",), 2.0)
+
+
+async def test_work_beside_ends_with_the_body() -> None:
+    """And not before."""
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with beside(work(), "test"):
+        await started.wait()
+        assert not ended.is_set()
+    assert ended.is_set()
+
+
+async def test_work_beside_that_fails_fails_the_body() -> None:
+    """With its own error, out of all groups."""
+
+    async def work() -> None:
+        raise ExceptionGroup("x", [KeyError("inner")])
+
+    with pytest.raises(KeyError, match="inner"):
+        async with beside(work(), "test"):
+            await asyncio.Event().wait()
+
+
+async def test_an_error_of_the_body_comes_through() -> None:
+    """As it is."""
+    with pytest.raises(ValueError, match="mine"):
+        async with beside(asyncio.Event().wait(), "test"):  # type: ignore[arg-type]
+            raise ValueError("mine")

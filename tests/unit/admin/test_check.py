@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from mta.admin.check import check
+from mta.admin.output import Output
+
+
+def checked(
+    path: Path, text: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> tuple[int, dict[str, tuple[str, str]]]:
+    """The exit code, and grade and text of each thing that was looked at."""
+    (path / "mta.toml").write_text(f"[node]\nstate_dir = '{path}/state'\n{text}")
+    code = check(path / "mta.toml", {}, Output(as_json=True))
+    lines = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    return code, {line["what"]: (line["grade"], line["text"]) for line in lines}
+
+
+def test_a_configuration_that_holds_passes(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Warnings do not make it fail."""
+    code, found = checked(tmp_path, "", capsysbinary)
+    assert code == 0
+    assert found["configuration"][0] == "pass"
+    assert found["shaping"][0] == "pass"
+    assert found["state directory"] == ("pass", f"{tmp_path}/state is made at the first start")
+    assert found["tenants"] == ("warn", "none: every payload will be rejected")
+
+
+def test_a_broken_configuration_names_each_problem(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """With the path of the key, and the exit code of a configuration error."""
+    code, found = checked(tmp_path, "workers = 'x'\n[nats]\nprot = 1", capsysbinary)
+    assert code == 78
+    assert {what: grade for what, (grade, _) in found.items()} == {
+        "node.workers": "fail",
+        "nats.prot": "fail",
+    }
+    assert str(tmp_path) in found["nats.prot"][1]
+
+
+def test_an_address_that_is_not_ours_fails(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Mail could not leave from it."""
+    text = "[sources]\na = { ehlo = 'a.test', address = '127.0.0.1' }\nb = { ehlo = 'b.test', address = '192.0.2.1' }"
+    code, found = checked(tmp_path, text, capsysbinary)
+    assert code == 1
+    assert found["source a"] == ("pass", "127.0.0.1 can be bound")
+    assert found["source b"][0] == "fail"
+    assert "Give this machine that address, or correct [sources]" in found["source b"][1]
+
+
+def test_a_state_directory_that_is_none_is_a_warning(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """It may be the daemon's user who can write there."""
+    (tmp_path / "state").touch()
+    code, found = checked(tmp_path, "", capsysbinary)
+    assert (code, found["state directory"][0]) == (0, "warn")
+
+
+def test_people_get_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And a last line that counts."""
+    (tmp_path / "mta.toml").write_text("")
+    check(tmp_path / "mta.toml", {}, Output())
+    out = capsys.readouterr().out
+    assert "pass  configuration" in out
+    assert "warn  tenants" in out
+    assert " warn" in out.splitlines()[-1]

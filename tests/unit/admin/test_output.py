@@ -1,0 +1,33 @@
+import pytest
+
+from mta.admin.output import Output, cell, many, table
+
+
+def test_json_has_stdout_to_itself(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """What is for people goes nowhere or to stderr."""
+    output = Output(as_json=True)
+    output.say("hello")
+    output.show(table("a"))
+    output.note("careful")
+    output.result({"a": 1})
+    captured = capsysbinary.readouterr()
+    assert captured.out == b'{"a":1}\n'
+    assert captured.err == b"careful\n"
+
+
+def test_people_get_text_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """And what looks like markup stays text."""
+    output = Output()
+    output.say("[red]x\x1b[2J")
+    output.result({"a": 1})
+    shown = table("a")
+    shown.add_row(cell("[b]\u202e"))
+    output.show(shown)
+    assert capsys.readouterr().out == "[red]x\\x1b[2J\na        \n[b]\\u202e\n"
+
+
+def test_numbers_are_spoken() -> None:
+    """One is one."""
+    assert many(1, "payload") == "1 payload"
+    assert many(0, "payload") == "0 payloads"
+    assert many(12345, "row") == "12,345 rows"

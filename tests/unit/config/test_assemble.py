@@ -1,0 +1,236 @@
+from collections.abc import Callable
+
+import pytest
+
+from mta.config.settings import Config
+from mta.delivery.settings import StaticRoute
+from mta.dns.settings import DnsSettings
+from mta.events.settings import EventSettings, RecipientForm
+from mta.intake.settings import IntakeSettings
+from mta.jetstream.settings import NatsSettings
+from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
+
+Loaded = Callable[..., Config]
+Refused = Callable[..., list[str]]
+
+
+def test_an_empty_file_means_the_stages_own_defaults(loaded: Loaded) -> None:
+    """One truth: what a stage would do on its own."""
+    config = loaded("")
+    assert config.nats == NatsSettings()
+    assert config.intake == IntakeSettings()
+    assert config.hold == HoldSettings()
+    assert config.retry == RetrySettings()
+    assert config.dns == DnsSettings()
+    assert config.events == EventSettings()
+    assert config.http.listen == "127.0.0.1:9925"
+    assert str(config.node.state_dir) == "/var/lib/mta"
+    assert config.node.name == "box"
+
+
+def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
+    """Units gone, names resolved."""
+    config = loaded("""
+        [node]
+        name = "n1"
+        state_dir = "/s"
+        workers = 3
+        drain_timeout = "10s"
+        [nats]
+        embedded = false
+        servers = ["nats://a.test:4222", "tls://b.test"]
+        port = 4333
+        connect_timeout = "3s"
+        ack_wait = "20s"
+        renew = "2s"
+        margin = "1s"
+        [http]
+        listen = ""
+        public_url = "https://u.acme.test/"
+        [queue]
+        payloads_in_work = 2
+        campaigns_at_once = 3
+        hold = "4s"
+        [compose]
+        timeout = "2s"
+        memory = "1GB"
+        max_template = "1kB"
+        max_message = "2kB"
+        [retry]
+        jitter = 0
+        greylist = "3s"
+        bulk = { schedule = ["1s", "2s"], max_age = "3s" }
+        transactional = { schedule = ["4s"], max_age = "5s" }
+        [dns]
+        servers = ["192.0.2.1", "[2001:db8::1]:5353"]
+        allow = ["10.0.0.0/8", "fd00::/8"]
+        [index]
+        recipients = "none"
+        [events]
+        recipient = "domain"
+        flush = "1s"
+    """)
+    assert (config.node.name, str(config.node.state_dir), config.node.workers) == ("n1", "/s", 3)
+    assert config.node.drain_timeout_s == 10
+    assert config.nats == NatsSettings(
+        embedded=False,
+        servers=("nats://a.test:4222", "tls://b.test"),
+        port=4333,
+        connect_timeout_s=3,
+        ack_wait_s=20,
+        renew_s=2,
+        margin_s=1,
+    )
+    assert config.intake == IntakeSettings(
+        payloads_in_work=2, campaigns_at_once=3, renew_s=2, ack_wait_s=20, margin_s=1
+    )
+    assert (config.http.listen, config.http.public_url) == ("", "https://u.acme.test")
+    assert config.hold == HoldSettings(bulk_s=4)
+    assert (config.compose.workers, config.compose.timeout_s, config.compose.memory_bytes) == (3, 2, 10**9)
+    assert (config.compose.max_template_bytes, config.compose.max_message_bytes) == (1000, 2000)
+    assert config.retry == RetrySettings(0, 3, RetrySchedule((1, 2), 3), RetrySchedule((4,), 5))
+    assert config.dns == DnsSettings(("192.0.2.1", "[2001:db8::1]:5353"), "", ("10.0.0.0/8", "fd00::/8"))
+    assert config.index_recipients == "none"
+    assert config.events == EventSettings(recipient=RecipientForm.DOMAIN, flush_s=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[nats]\nsnapshot = '1s'", "nats.snapshot: not available yet: leave it at its default"),
+        ("[nats]\nhold_back = '1s'", "nats.hold_back: not available yet: leave it at its default"),
+        (
+            "[inbound]\nlisten = '127.0.0.1:2526'",
+            "inbound.listen: not available yet: leave it at its default",
+        ),
+        ("[dns]\nvalidating = '127.0.0.1'", "dns.validating: not available yet: leave it at its default"),
+        ("[http]\nlisten = ':80'", 'http.listen: not available yet: leave it at its default, or set ""'),
+        (
+            "[tenants.a]\nreturn_path = 'b.test'\nskip_suppression = true",
+            "tenants.a.skip_suppression: not available yet: leave it false",
+        ),
+    ],
+)
+def test_a_feature_that_comes_later_cannot_be_turned_on(refused: Refused, text: str, said: str) -> None:
+    """Refused rather than ignored."""
+    assert refused(text) == [f"mta.toml: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[node]\nworkers = 1025", "node.workers: expected 0 (one per core) to 1024"),
+        ("[node]\ndrain_timeout = '0s'", "node.drain_timeout: must be above 0"),
+        (
+            "[node]\nname = 'a b'",
+            'node.name: expected at most 64 letters, digits, dots and hyphens, found "a b"',
+        ),
+        ("[nats]\nport = 65536", "nats.port: expected 0 (any free one) to 65535"),
+        (
+            "[nats]\nack_wait = '10s'",
+            "nats.ack_wait: must be longer than nats.renew and nats.margin together",
+        ),
+        (
+            "[nats]\nservers = ['nats://a.test']",
+            "nats.servers: has no effect beside the embedded server: set nats.embedded = false",
+        ),
+        (
+            "[nats]\nembedded = false\nservers = []",
+            "nats.servers: needs at least one server, or set nats.embedded = true",
+        ),
+        (
+            "[nats]\nembedded = false\nservers = ['a.test:4222']",
+            'nats.servers[0]: expected an address such as "nats://127.0.0.1:4222"',
+        ),
+        (
+            "[nats]\nembedded = false\nservers = ['nats://u:secret@a.test']",
+            "nats.servers[0]: must not hold a password: nats.credentials names a file for it",
+        ),
+        (
+            "[http]\npublic_url = 'http://u.test'",
+            'http.public_url: expected an https address such as "https://u.example.com" (RFC 8058)',
+        ),
+        ("[queue]\nhold = 0", "queue.hold: must be above 0"),
+        ("[queue]\npayloads_in_work = 0", "queue.payloads_in_work: must be above 0"),
+        ("[compose]\nmemory = '10MB'", 'compose.memory: a worker needs at least "256MB"'),
+        ("[retry]\njitter = 1", "retry.jitter: expected 0 to below 1: the share by which a delay may differ"),
+        (
+            "[retry]\nbulk = { schedule = [], max_age = '1h' }",
+            "retry.bulk.schedule: needs at least one time, each above 0",
+        ),
+        (
+            "[retry]\ntransactional = { schedule = ['0s'], max_age = '1h' }",
+            "retry.transactional.schedule: needs at least one time, each above 0",
+        ),
+        (
+            "[dns]\nservers = ['ns.test']",
+            'dns.servers[0]: expected an address such as "192.0.2.53" or "192.0.2.53:5353"',
+        ),
+        (
+            "[dns]\nallow = ['10.0.0.1/8']",
+            'dns.allow[0]: expected a network such as "10.0.0.0/8" (10.0.0.1/8 has host bits set)',
+        ),
+        (
+            "[index]\nrecipients = 'some'",
+            'index.recipients: expected one of "full", "hash", "none", found "some"',
+        ),
+        (
+            "[events]\nrecipient = 'none'",
+            'events.recipient: expected one of "full", "hash", "domain", found "none"',
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(refused: Refused, text: str, said: str) -> None:
+    """With what would do."""
+    assert refused(text) == [f"mta.toml: {said}"]
+
+
+def test_passwords_are_not_repeated(refused: Refused) -> None:
+    """An error may end in a ticket."""
+    assert "secret" not in refused("[nats]\nembedded = false\nservers = ['nats://u:secret@a.test']")[0]
+
+
+def test_an_instance_adds_its_name(loaded: Loaded, refused: Refused) -> None:
+    """Two instances on one host are two nodes."""
+    assert loaded("", MTA_INSTANCE="b").node.name == "box-b"
+    assert loaded("[node]\nname = 'n'", MTA_INSTANCE="b").node.name == "n-b"
+    assert refused("", MTA_INSTANCE="x" * 64)[0].startswith("mta.toml: node.name: expected at most 64")
+
+
+def test_routes_are_resolved(loaded: Loaded) -> None:
+    """Names as A-labels, the port 25 where none is given."""
+    config = loaded("""
+        [routes]
+        "*.TEST" = { host = "127.0.0.1:2525", provider = "google", tls = "none" }
+        "bücher.test" = { host = "[::1]" }
+    """)
+    assert config.routes == (
+        StaticRoute("*.test", "127.0.0.1", 2525, "google", "none"),
+        StaticRoute("xn--bcher-kva.test", "::1", 25),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '"*" = { host = "h" }',
+            'routes."*": expected "domain" or "*.suffix" with host = "name:port"; one is',
+        ),
+        ('"a.test" = { host = "h:x" }', "one has no port between 1 and 65535"),
+        (
+            '"a.test" = { host = "h" }\n"A.test" = { host = "h" }',
+            'routes."A.test": is the same route as "a.test"',
+        ),
+        ('"a.test" = { host = "h", provider = "gogle" }', 'unknown provider; did you mean "google"?'),
+        (
+            '"a.test" = { host = "h", tls = "require" }',
+            'expected "opportunistic" or "none" (others come later)',
+        ),
+        ('"a.test" = {}', 'routes."a.test".host: is missing'),
+    ],
+)
+def test_a_route_that_cannot_be_is_refused(refused: Refused, text: str, said: str) -> None:
+    """Found at start, not with the first mail."""
+    (problem,) = refused(f"[routes]\n{text}")
+    assert said in problem

@@ -1,0 +1,146 @@
+"""The program as a whole, in processes of its own: options, exit codes, what a person reads. Sparingly, as each costs
+a third of a second."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mta import cli
+from mta.admin.errors import MissingInput, WrongInput, WrongUsage
+from mta.config.problems import ConfigError, Problem
+from mta.jetstream import errors
+
+ROOT = Path(__file__).parents[2]
+
+
+def mta(*arguments: str, given: bytes = b"", **environ: str) -> subprocess.CompletedProcess[str]:
+    """Runs it without any configuration but what the arguments name."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MTA_", "STATE_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "mta.cli", *arguments],
+        cwd=ROOT,
+        env={**kept, "COLUMNS": "200", **environ},
+        input=given.decode(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_help_is_quick_and_names_every_verb() -> None:
+    """It imports nothing heavy."""
+    done = mta("--help")
+    assert done.returncode == 0
+    for verb in ("run", "demo", "setup", "check", "send", "tail", "template"):
+        assert f" {verb} " in done.stdout
+    heavy = "('nats', 'jinja2', 'cryptography', 'aiosmtplib')"
+    code = f"import sys, mta.cli; print([m for m in {heavy} if m in sys.modules])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert loaded.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nope"], ["tail", "--nope"], ["send", "--lane", "fast", "x"], ["demo", "--recipients", "0"]],
+)
+def test_wrong_usage_is_64(arguments: list[str]) -> None:
+    """As sysexits has it."""
+    done = mta(*arguments)
+    assert done.returncode == 64
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_file_is_66(tmp_path: Path) -> None:
+    """Named."""
+    done = mta("send", str(tmp_path / "nope.json"))
+    assert (done.returncode, done.stderr) == (66, f"mta: {tmp_path}/nope.json: No such file or directory\n")
+
+
+def test_an_unusable_payload_is_1() -> None:
+    """With the daemon's reason, from stdin as well."""
+    done = mta("send", given=b'{"v": 1}')
+    assert done.returncode == 1
+    assert (
+        done.stderr == "mta: the payload would be rejected (schema): Object missing required field `tenant`\n"
+    )
+
+
+def test_no_server_is_69(tmp_path: Path) -> None:
+    """With what to do."""
+    done = mta("setup", STATE_DIRECTORY=str(tmp_path))
+    assert done.returncode == 69
+    assert f"no embedded server has been started in {tmp_path}" in done.stderr
+    assert "mta run" in done.stderr
+
+
+def test_a_broken_configuration_is_78(tmp_path: Path) -> None:
+    """By option and by environment, every problem on a line of its own."""
+    config = tmp_path / "mta.toml"
+    config.write_text("[nats]\nprot = 1\n[nod]\n")
+    lines = [
+        f'mta: {config}: nod: unknown key; did you mean "node"?',
+        f'mta: {config}: nats.prot: unknown key; did you mean "port"?',
+        "     Correct it and look again with: mta check",
+    ]
+    by_option = mta("run", "--config", str(config))
+    assert (by_option.returncode, by_option.stderr.splitlines()) == (78, lines)
+    by_environment = mta("tail", MTA_CONFIG=str(config))
+    assert (by_environment.returncode, by_environment.stderr.splitlines()) == (78, lines)
+
+
+def test_the_shipped_configuration_passes_the_check(tmp_path: Path) -> None:
+    """What a newcomer does first."""
+    done = mta("check", "--config", "conf/mta.toml", STATE_DIRECTORY=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "pass  shaping" in done.stdout
+
+
+@pytest.mark.skipif(Path("/etc/mta/mta.toml").exists(), reason="NOT TESTED: this machine has a configuration")
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_without_any_configuration_a_newcomer_learns_what_to_do(verb: str) -> None:
+    """Where the shipped one is."""
+    done = mta(verb)
+    assert done.returncode == 78
+    assert "conf/mta.toml" in done.stderr
+
+
+def test_help_takes_no_time() -> None:
+    """The best of three: the machine may be busy."""
+
+    def timed() -> float:
+        started = time.perf_counter()
+        mta("--help")
+        return time.perf_counter() - started
+
+    assert min(timed() for _ in range(3)) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError([Problem("f", "p", "t")]), 78),
+        (WrongUsage("x"), 64),
+        (MissingInput("x"), 66),
+        (WrongInput("x"), 1),
+        (errors.JetStreamUnavailable("x"), 69),
+        (errors.Unconfirmed("x"), 69),
+        (errors.StateDirectoryInUse("x"), 69),
+        (errors.EmbeddedServerFailed("x"), 69),
+        (errors.ServerTooOld("x"), 69),
+        (errors.NotFound("x"), 69),
+        (errors.StreamFull("x"), 75),
+        (errors.PermissionMissing("x"), 77),
+        (errors.ExtraMissing("x"), 78),
+        (errors.Refused("x"), 70),
+        (ZeroDivisionError("x"), 70),
+    ],
+)
+def test_every_error_has_its_exit_code(error: Exception, code: int) -> None:
+    """Those of systemd's RestartPreventExitStatus are 64, 77 and 78 only."""
+    assert cli._meaning(error)[0] == code
