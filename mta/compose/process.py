@@ -1,0 +1,105 @@
+"""A worker process: how it is started, what it may use, and how it ends.
+
+Limits (reliability.md section 3.1): memory by RLIMIT_AS, no core file, a deadline by CPU time beside the
+pool's by the clock. It heeds no signal but SIGKILL: of the pool at a deadline, or of the kernel when the
+daemon dies. It holds one `Composing`, made once.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import gc
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Any, Protocol
+
+from mta.compose.settings import ComposeSettings, SigningKeys
+
+CPU_GRACE_S = 5.0
+PIPE_BYTES = 1 << 20
+_PR_SET_PDEATHSIG = 1
+_BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
+class Composing(Protocol):
+    """What runs in a worker: `Job`, or a double of it."""
+
+    def compose(self, blob: bytes) -> bytes: ...
+
+    def inspect(self, blob: bytes) -> bytes: ...
+
+
+JobFactory = Callable[[ComposeSettings, SigningKeys], Composing]
+
+
+_worker_job: Composing | None = None
+"""Of this worker process, which exists for nothing else; None in every other process."""
+_worker_cpu_s = 0
+
+
+def start_worker(factory: JobFactory, settings: ComposeSettings, keys: SigningKeys) -> None:
+    global _worker_job, _worker_cpu_s
+    # The parent is the fork server, which dies with the daemon: kill -9 of the daemon leaves no worker
+    # behind.
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        os._exit(1)
+    for blocked in _BLOCKED:
+        signal.signal(blocked, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
+    resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
+    _worker_cpu_s = int(settings.timeout_s + CPU_GRACE_S) + 1
+    _worker_job = factory(settings, keys)
+    gc.collect()
+    gc.freeze()
+
+
+def in_worker(name: str, blob: bytes) -> bytes:
+    """A second clock besides pebble's: should the daemon be stopped, a looping worker still ends
+    (SIGXCPU)."""
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (int(time.process_time()) + _worker_cpu_s, resource.RLIM_INFINITY)
+    )
+    assert _worker_job is not None
+    if name == "compose":
+        return _worker_job.compose(blob)
+    return _worker_job.inspect(blob)
+
+
+def ready() -> int:
+    return os.getpid()
+
+
+class WorkerProcess(ForkServerProcess):
+    """Started with the daemon's stop signals blocked (the fork server inherits that, and so do the workers:
+    a signal to the whole group must not end them in the middle of a drain), and ended by SIGKILL, at once:
+    pebble holds the lock of the common pipe while it waits for a worker to heed SIGTERM."""
+
+    def start(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class WorkerContext(ForkServerContext):
+    """Pipes hold a whole chunk of results, so that a worker writes it at once and goes on, and the daemon
+    is woken once for it (a default pipe of 64 kB costs both of them 100 microseconds more per chunk)."""
+
+    Process = WorkerProcess
+
+    def Pipe(self, duplex: bool = True) -> "tuple[Connection[Any, Any], Connection[Any, Any]]":
+        reader, writer = super().Pipe(duplex)
+        # The kernel may refuse (fs.pipe-max-size, pipe-user-pages-soft): then the pipe stays as it is.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(writer.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        return reader, writer

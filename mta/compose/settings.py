@@ -1,0 +1,44 @@
+"""The process pool and the bounds on what a template may do and make."""
+
+from msgspec import Struct
+
+
+class ComposeSettings(Struct, frozen=True):
+    """`workers` 0 means one per core. `timeout_s` holds for a chunk; `memory_bytes` is RLIMIT_AS of a
+    worker."""
+
+    workers: int = 0
+    timeout_s: float = 10.0
+    memory_bytes: int = 2_000_000_000
+    max_template_bytes: int = 256_000
+    max_message_bytes: int = 25_000_000
+    chunk: int = 32
+
+
+class DkimKey(Struct, frozen=True):
+    """A private key as PEM; never logged, hence no repr of it."""
+
+    domain: str
+    selector: str
+    pem: bytes
+
+    def __repr__(self) -> str:
+        return f"DkimKey(domain={self.domain!r}, selector={self.selector!r})"
+
+
+class TokenKey(Struct, frozen=True):
+    """`key_id` is two characters of [a-z0-9]; `secret` at least 16 bytes, never logged."""
+
+    key_id: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"TokenKey(key_id={self.key_id!r})"
+
+
+class SigningKeys(Struct, frozen=True):
+    """What a worker needs to sign: DKIM keys by (tenant, From domain) in the order of configuration, and
+    the token keys, of which the last one mints."""
+
+    dkim: dict[tuple[str, str], tuple[DkimKey, ...]]
+    tokens: tuple[TokenKey, ...] = ()

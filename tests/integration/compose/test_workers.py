@@ -1,0 +1,333 @@
+"""The pool with real processes: hostile templates, dying workers, and neighbours who must not notice."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from mta.compose.job import Job
+from mta.compose.process import JobFactory
+from mta.compose.settings import ComposeSettings, DkimKey, SigningKeys
+from mta.compose.spec import Addressee, Composed, ComposeFailed, Group, Result, Sources, encode_spec
+from mta.compose.workers import STRUCK_OFF_AFTER, Composer, PoolUnusable
+from mta.model import ids
+from tests.fakes.nats import eventually
+from tests.integration.compose.poison import BrokenJob, PoisonJob
+from tests.unit.compose.builders import AT, addressee, dkimpy_accepts, group, rsa_key, signing_keys, spec
+
+SETTINGS = ComposeSettings(workers=2, timeout_s=1.0, memory_bytes=1_000_000_000)
+
+
+@asynccontextmanager
+async def running(
+    job: JobFactory = Job, settings: ComposeSettings = SETTINGS, keys: SigningKeys | None = None
+) -> AsyncIterator[Composer]:
+    composer = Composer(settings, keys or signing_keys(), job=job)
+    await composer.start()
+    try:
+        yield composer
+    finally:
+        await composer.stop()
+
+
+async def results_of(composer: Composer, *groups: Group, timeout_s: float = 30.0) -> list[Result]:
+    async with asyncio.timeout(timeout_s):
+        return await composer.render(groups)
+
+
+def person(local: str, index: int, **changes: str) -> Addressee:
+    return addressee(index, email=f"{local}{index}@example.test", **changes)
+
+
+def codes(results: Sequence[Result]) -> list[str]:
+    return [result.code if isinstance(result, ComposeFailed) else "" for result in results]
+
+
+def workers_alive() -> list[int]:
+    """Children of children of this process: the fork server's workers."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if fields[0] != "Z":
+                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    return [worker for child in parents.get(os.getpid(), []) for worker in parents.get(child, [])]
+
+
+def proc(pid: int, name: str) -> str:
+    return Path(f"/proc/{pid}/{name}").read_text()
+
+
+async def test_composes_in_order() -> None:
+    """Signed messages, one per recipient, as asked for; counts go up and down."""
+    async with running() as composer:
+        groups = [group(spec(), *(addressee(n) for n in range(20))), group(spec(text="2"), addressee(99))]
+        pending = asyncio.ensure_future(results_of(composer, *groups))
+        await asyncio.sleep(0)
+        assert composer.outstanding == 1
+        results = await pending
+        assert composer.outstanding == 0
+        assert composer.workers == 2
+    assert [result.index for result in results] == [*range(20), 99]
+    for result in results:
+        assert isinstance(result, Composed)
+        assert dkimpy_accepts(result.envelope.message.wire, rsa_key())
+
+
+@pytest.mark.parametrize(
+    ("poison", "code"),
+    [
+        ("exit", "crash"),
+        ("exit-zero", "timeout"),
+        ("segfault", "crash"),
+        ("loop", "timeout"),
+        ("deaf", "timeout"),
+        ("hog", "memory"),
+        ("raise", "internal"),
+    ],
+)
+async def test_poison(poison: str, code: str) -> None:
+    """E4: the guilty recipient fails with the reason; its neighbours are composed; the workers are there
+    again."""
+    async with running(PoisonJob) as composer:
+        people = [person("bob", 0), person(poison, 1), person("bob", 2)]
+        results = await results_of(composer, group(spec(), *people))
+        assert codes(results) == ["", code, ""]
+        failure = results[1]
+        assert isinstance(failure, ComposeFailed)
+        assert failure.message_id == str(ids.message_id(AT, "acme", "p1", "n1"))
+        assert "secret" not in failure.detail
+        assert codes(await results_of(composer, group(spec(), person("bob", 3)))) == [""]
+        await eventually(lambda: len(workers_alive()) == 2)
+
+
+BOMBS = {
+    "loops": "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+    "doubles": "{% set n = namespace(x='ab') %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+    "escapes": "{% set n = namespace(x='\"') %}{% for i in range(99) %}{% set n.x = n.x|tojson %}{% endfor %}",
+    "lists": "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}",
+    "sets": "{% set x %}{% for a in range(9999) %}{% for b in range(9999) %}"
+    + "x" * 999
+    + "{% endfor %}{% endfor %}{% endset %}",
+    "macro": "{% macro m(n) %}{{ m(n) }}{% endmacro %}{{ m(1) }}",
+    "integers": "{% set n = namespace(x=2) %}{% for i in range(99) %}{% set n.x = n.x * n.x %}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+async def test_bomb(bomb: str) -> None:
+    """E5: whoever renders it fails, within the limits; the neighbour with other data does not."""
+    template = "{% if armed %}" + BOMBS[bomb] + "{% endif %}{{ name }}"
+    people = [addressee(n, data={"name": "Bob", "armed": n == 1}) for n in range(3)]
+    async with running() as composer:
+        began = time.monotonic()
+        results = await results_of(composer, group(spec(text=template), *people))
+        took = time.monotonic() - began
+    found = codes(results)
+    assert found[1] in ("template", "timeout", "memory", "crash")
+    assert (found[0], found[2]) == ("", "")
+    assert took < 10
+
+
+COMPILE_BOMBS = {
+    "blocks": "".join(f"{{% block b{n} %}}{{% endblock %}}" for n in range(8000)),
+    "ifs": "".join("{% if a %}" for _ in range(2000)) + "{% endif %}" * 2000,
+    "parentheses": "{{ " + "(" * 100_000 + ")" * 100_000 + " }}",
+    "filters": "{{ a" + "|e" * 100_000 + " }}",
+    "sums": "{{ 1" + "+1" * 100_000 + " }}",
+    "attributes": "{{ a" + ".a" * 100_000 + " }}",
+    "strings": "{{ '" + "a" * 250_000 + "' }}",
+    "numbers": "{{ " + "9" * 250_000 + " }}",
+    "unclosed": "{{ " * 80_000,
+    "comments": "{#" * 100_000,
+    "dots": "{{ a" + "[0]" * 80_000 + " }}",
+}
+
+
+@pytest.mark.parametrize("bomb", COMPILE_BOMBS)
+async def test_compile_bomb(bomb: str) -> None:
+    """E5: looking at a template never takes more than the limits allow, and the pool lives on."""
+    async with running() as composer:
+        async with asyncio.timeout(10):
+            problems = await composer.check(Sources({"html": COMPILE_BOMBS[bomb]}))
+        assert all(len(problem) < 400 for problem in problems)
+        assert codes(await results_of(composer, group(spec()))) == [""]
+
+
+async def test_check_and_undeclared() -> None:
+    """What `template put` and admission ask."""
+    async with running() as composer:
+        assert await composer.check(Sources({"html": "{{ a }}", "subject": "x"})) == []
+        assert await composer.check(Sources({"html": "{% if %}"})) != []
+        found = await composer.inspect(Sources({"html": "{{ a }}{{ b.c }}{{ recipient.name }}"}))
+        assert found.undeclared == ["a", "b"]
+
+
+async def test_worker_killed_from_outside(tmp_path: Path) -> None:
+    """A13: a message that was in a worker's hands is composed by another, even if it was alone there."""
+    async with running(PoisonJob) as composer:
+        marker = str(tmp_path / "seen")
+        assert codes(await results_of(composer, group(spec(), person("once", 0, recipient_id=marker)))) == [
+            ""
+        ]
+        assert (tmp_path / "seen").exists()
+
+
+async def test_all_workers_killed() -> None:
+    """Whatever they held and however often: every chunk comes back composed."""
+    async with running() as composer:
+        pending = [
+            asyncio.ensure_future(results_of(composer, group(spec(), *(addressee(n) for n in range(30)))))
+            for _ in range(6)
+        ]
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            for worker in workers_alive():
+                os.kill(worker, signal.SIGKILL)
+        for results in await asyncio.gather(*pending):
+            assert set(codes(results)) <= {"", "crash"}
+            assert codes(results).count("crash") <= 2
+        assert codes(await results_of(composer, group(spec()))) == [""]
+
+
+async def test_idle_workers_killed() -> None:
+    """Then pebble gives up its pool; the next chunk finds another."""
+    async with running() as composer:
+        for worker in workers_alive():
+            os.kill(worker, signal.SIGKILL)
+        await eventually(lambda: len(workers_alive()) != 2)
+        assert codes(await results_of(composer, group(spec()))) == [""]
+        await eventually(lambda: len(workers_alive()) == 2)
+
+
+async def test_stopped_workers() -> None:
+    """Workers that neither work nor die: the deadline frees their chunks."""
+    async with running() as composer:
+        stopped = workers_alive()
+        for worker in stopped:
+            os.kill(worker, signal.SIGSTOP)
+        assert codes(await results_of(composer, group(spec()))) == [""]
+        await eventually(lambda: not set(stopped) & set(workers_alive()))
+
+
+async def test_neighbours_of_a_loop_go_on() -> None:
+    """While one chunk holds a worker to its deadline, the other worker serves everyone else."""
+    async with running(PoisonJob) as composer:
+        guilty = asyncio.ensure_future(
+            results_of(composer, group(spec(), person("loop", 0), person("bob", 1)))
+        )
+        served = 0
+        while not guilty.done():
+            assert codes(await results_of(composer, group(spec(text="x"), addressee(served)))) == [""]
+            served += 1
+        assert codes(await guilty) == ["timeout", ""]
+        assert served > 20
+
+
+async def test_a_template_that_always_kills_is_struck_off() -> None:
+    """Its recipients fail fast in the end, others of the same tenant do not."""
+    hopeless = encode_spec(spec(text=BOMBS["loops"]))
+    people = tuple(addressee(n) for n in range(STRUCK_OFF_AFTER + 20))
+    settings = ComposeSettings(workers=2, timeout_s=0.5)
+    async with running(settings=settings) as composer:
+        results = await results_of(composer, Group(hopeless, people), timeout_s=60)
+        assert set(codes(results)) == {"timeout"}
+        details = [result.detail for result in results if isinstance(result, ComposeFailed)]
+        assert sum("not tried" in detail for detail in details) >= 20
+        began = time.monotonic()
+        assert set(codes(await results_of(composer, Group(hopeless, people)))) == {"timeout"}
+        assert time.monotonic() - began < 1
+        assert codes(await results_of(composer, group(spec()))) == [""]
+
+
+async def test_limits_of_a_worker() -> None:
+    """No core file, bounded memory, deaf to the signals of a terminal or a service manager."""
+    async with running():
+        for worker in workers_alive():
+            limits = proc(worker, "limits")
+            assert "Max core file size        0                    0" in limits
+            assert f"Max address space         {SETTINGS.memory_bytes}" in limits
+            status = dict(line.split(":\t", 1) for line in proc(worker, "status").splitlines())
+            deaf = int(status["SigIgn"], 16) | int(status["SigBlk"], 16)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                assert deaf >> (number - 1) & 1
+
+
+async def test_signals_to_the_group_do_not_end_workers() -> None:
+    """A service manager may signal every process of the unit at once; the daemon drains with its workers."""
+    async with running() as composer:
+        before = workers_alive()
+        for worker in before:
+            os.kill(worker, signal.SIGTERM)
+            os.kill(worker, signal.SIGINT)
+        assert codes(await results_of(composer, group(spec()))) == [""]
+        assert workers_alive() == before
+
+
+async def test_workers_end_with_the_composer() -> None:
+    """No process is left behind."""
+    async with running():
+        assert len(workers_alive()) == 2
+    await eventually(lambda: not workers_alive())
+
+
+async def test_stop_with_work_in_hand() -> None:
+    """Prompt, and nobody is called back."""
+    async with running(PoisonJob) as composer:
+        called: list[list[Result]] = []
+        composer.submit([group(spec(), person("loop", 0))], called.append)
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        await composer.stop()
+        assert time.monotonic() - began < 5
+        assert called == []
+
+
+async def test_reload() -> None:
+    """New keys sign what comes after; what is in work is not lost (K-10)."""
+    async with running() as composer:
+        before = asyncio.ensure_future(
+            results_of(composer, group(spec(), *(addressee(n) for n in range(40))))
+        )
+        await asyncio.sleep(0)
+        await composer.reload(signing_keys(rsa_key("s2", 1024)))
+        assert set(codes(await before)) == {""}
+        (result,) = await results_of(composer, group(spec()))
+        assert isinstance(result, Composed)
+        assert b"s=s2;" in result.envelope.message.wire
+
+
+async def test_keys_that_cannot_sign() -> None:
+    """The pool starts; the mail waits."""
+    keys = SigningKeys(dkim={("acme", "acme.test"): (DkimKey("acme.test", "s1", b"x"),)})
+    async with running(keys=keys) as composer:
+        (result,) = await results_of(composer, group(spec()))
+        assert isinstance(result, ComposeFailed)
+        assert (result.code, result.is_local_fault) == ("dkim", True)
+
+
+@pytest.mark.parametrize(("job", "memory"), [(BrokenJob, SETTINGS.memory_bytes), (Job, 1_000_000)])
+async def test_workers_that_cannot_start(job: JobFactory, memory: int) -> None:
+    """A clear error at start, not a pool that restarts them for ever."""
+    composer = Composer(ComposeSettings(workers=1, memory_bytes=memory), signing_keys(), job=job)
+    with pytest.raises(PoolUnusable):
+        await composer.start()
+    await composer.stop()
+    await eventually(lambda: not workers_alive())
+
+
+async def test_large_messages() -> None:
+    """A chunk of results larger than any pipe."""
+    async with running(settings=ComposeSettings(workers=2)) as composer:
+        people = [addressee(n, data={"name": "x" * 900 + "\n"}) for n in range(8)]
+        results = await results_of(composer, group(spec(text="{{ name * 1000 }}"), *people))
+        assert codes(results) == [""] * 8
+        assert all(isinstance(r, Composed) and len(r.envelope.message.wire) > 800_000 for r in results)
