@@ -1,0 +1,80 @@
+"""Builds the exact bytes of each command from typed values and refuses whatever is not grammar (RFC 5321
+section 4.1).
+
+Nothing is repaired, trimmed or re-parsed: the address asked for is the address sent, or `Ungrammatical` is
+raised. That is the one gate for strings that reach the wire in a command; a blacklist of characters was not
+enough for others (CVE-2026-53533 needed two fixes). Non-ASCII is grammar only in a local part and only
+where the peer offered SMTPUTF8 (RFC 6531); domains come as A-labels.
+"""
+
+import re
+
+DATA = b"DATA\r\n"
+RSET = b"RSET\r\n"
+QUIT = b"QUIT\r\n"
+
+MAX_LOCAL = 64
+MAX_DOMAIN = 255
+MAX_PATH = 256
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
+_LITERAL = r"\[(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|IPv6:[0-9A-Fa-f:]{2,39}(?:\.[0-9]{1,3}){0,3})\]"
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
+_QTEXT = r"(?:[ !#-\[\]-~%s]|\\[ -~])*"
+# U+0080-U+009F are controls, U+2028/9 line separators to others, U+FEFF and surrogates never text.
+_UTF8 = r"\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\U0010ffff"
+
+
+def _mailbox(extra: str) -> re.Pattern[str]:
+    atom = rf"{_ATEXT}{extra}]+"
+    return re.compile(rf'({atom}(?:\.{atom})*|"{_QTEXT % extra}")@({_DOMAIN}|{_LITERAL})')
+
+
+_MAILBOX = _mailbox("")
+_MAILBOX_UTF8 = _mailbox(_UTF8)
+_HOST = re.compile(rf"{_DOMAIN}|{_LITERAL}")
+
+
+class Ungrammatical(ValueError):
+    """A value that no command can carry."""
+
+
+def ehlo(name: str) -> bytes:
+    return b"EHLO " + host_name(name).encode("ascii") + b"\r\n"
+
+
+def host_name(name: str) -> str:
+    """The name as it was, if it may stand behind EHLO or HELO."""
+    if len(name) > MAX_DOMAIN or not _HOST.fullmatch(name):
+        raise Ungrammatical(f"not a host name: {name!r}")
+    return name
+
+
+def mail(sender: str, size: int | None = None, *, is_eight_bit: bool = False, utf8: bool = False) -> bytes:
+    """`size` only where SIZE was offered (RFC 1870), `is_eight_bit` where 8BITMIME was, `utf8` where
+    SMTPUTF8 was."""
+    path = _path(sender, utf8) if sender else b"<>"
+    size_word = b"" if size is None else b" SIZE=%d" % size
+    body = b" BODY=8BITMIME" if is_eight_bit else b""
+    return b"MAIL FROM:%b%b%b%b\r\n" % (path, size_word, body, b" SMTPUTF8" if utf8 else b"")
+
+
+def rcpt(recipient: str, *, utf8: bool = False) -> bytes:
+    return b"RCPT TO:%b\r\n" % _path(recipient, utf8)
+
+
+def bdat_last(size: int) -> bytes:
+    """RFC 3030: the whole message as its only chunk."""
+    return b"BDAT %d LAST\r\n" % size
+
+
+def _path(address: str, utf8: bool) -> bytes:
+    match = (_MAILBOX_UTF8 if utf8 else _MAILBOX).fullmatch(address)
+    if match is None:
+        raise Ungrammatical(f"not an address: {address!r}")
+    path = b"<%b>" % address.encode()
+    local_size = len(address[: match.end(1)].encode()) if utf8 else match.end(1)
+    if local_size > MAX_LOCAL or len(match[2]) > MAX_DOMAIN or len(path) > MAX_PATH:
+        raise Ungrammatical(f"address too long: {address!r}")
+    return path

@@ -1,0 +1,159 @@
+"""Commands: exact bytes or a refusal."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mta.smtp import command
+from mta.smtp.command import Ungrammatical
+
+FINE = [
+    "a@b.test",
+    "a.b+c@d-e.test",
+    "!#$%&'*+/=?^_`{|}~-@b.test",
+    '"a b"@c.test',
+    '"a@b"@c.test',
+    r'"a\"b\\c"@d.test',
+    '""@b.test',
+    "a@[192.0.2.1]",
+    "a@[IPv6:2001:db8::1]",
+    "a@b",
+    "a@xn--strae-oqa.test",
+    "x" * 64 + "@b.test",
+    "a@" + ".".join(["d" * 63] * 3) + ".test",
+]
+
+NEVER = [
+    "",
+    "a",
+    "@",
+    "@b.test",
+    "a@",
+    "a@@b.test",
+    "a@b@c.test",
+    "x@y.test\r\nRSET",
+    "x@y.test\nRSET",
+    "x@y.test\r",
+    "x@y.test\n",
+    "x@y.test> SIZE=1",
+    "x@y.test>",
+    "<x@y.test>",
+    "<x@y.test",
+    "x@y.test,w@v.test",
+    "x@y.test, w@v.test",
+    "x@y.test w@v.test",
+    " x@y.test",
+    "x@y.test ",
+    "x y@z.test",
+    "x\t@y.test",
+    "x\0@y.test",
+    "x\x7f@y.test",
+    "x\x80@y.test",
+    ".x@y.test",
+    "x.@y.test",
+    "x..y@z.test",
+    "x@.y.test",
+    "x@y..test",
+    "x@y.test.",
+    "x@-y.test",
+    "x@y-.test",
+    "x@y_z.test",
+    "x@y.test:25",
+    "x@y/z.test",
+    "x@straße.test",
+    "x(comment)@y.test",
+    "x@y.test(comment)",
+    "Name <x@y.test>",
+    "group:x@y.test;",
+    "@a.test:x@y.test",
+    "x%y.test",
+    '"x@y.test',
+    'x"y@z.test',
+    '"x"y@z.test',
+    '"x\r\ny"@z.test',
+    '"x\\"@z.test',
+    '"x\\\n"@z.test',
+    "x@[1.2.3.4",
+    "x@1.2.3.4]",
+    "x@[]",
+    "x@[IPv6:]",
+    "x@[1.2.3.4> SIZE=1]",
+    "x@[evil.test]",
+    "x@y.te\u017ft",
+    "x\u2028@y.test",
+    "x\ud800@y.test",
+    "x" * 65 + "@b.test",
+    "a@" + "d" * 64 + ".test",
+    "a@" + ".".join(["d" * 63] * 4),
+    "x" * 64 + "@" + ".".join(["d" * 63] * 3) + ".t",
+]
+
+
+@pytest.mark.parametrize("address", FINE)
+def test_an_address_goes_out_as_asked(address: str) -> None:
+    """The bytes between the angle brackets are those of the address, nothing more and nothing less."""
+    octets = address.encode()
+    assert command.rcpt(address) == b"RCPT TO:<" + octets + b">\r\n"
+    assert command.mail(address, 7) == b"MAIL FROM:<" + octets + b"> SIZE=7\r\n"
+
+
+@pytest.mark.parametrize("address", NEVER)
+@pytest.mark.parametrize("utf8", [False, True])
+def test_never_on_the_wire(address: str, utf8: bool) -> None:
+    """What is not an address by grammar is refused, with SMTPUTF8 or without."""
+    with pytest.raises(Ungrammatical):
+        command.rcpt(address, utf8=utf8)
+    if address:
+        with pytest.raises(Ungrammatical):
+            command.mail(address, utf8=utf8)
+
+
+@pytest.mark.parametrize(("size", "is_fine"), [(64, True), (65, False)])
+def test_s02_local_part(size: int, is_fine: bool) -> None:
+    """A local part may have 64 octets, of UTF-8 too."""
+    for local, utf8 in (("x" * size, False), ("é" * (size // 2) + "x" * (size % 2), True)):
+        if is_fine:
+            command.rcpt(f"{local}@b.test", utf8=utf8)
+        else:
+            with pytest.raises(Ungrammatical):
+                command.rcpt(f"{local}@b.test", utf8=utf8)
+
+
+def test_mail_parameters() -> None:
+    """Parameters come from typed values only."""
+    assert command.mail("") == b"MAIL FROM:<>\r\n"
+    eight = b"MAIL FROM:<a@b.test> SIZE=12 BODY=8BITMIME\r\n"
+    assert command.mail("a@b.test", 12, is_eight_bit=True) == eight
+    utf8 = "MAIL FROM:<δοκιμή@b.test> SMTPUTF8\r\n".encode()
+    assert command.mail("δοκιμή@b.test", utf8=True) == utf8
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\r\nQUIT", "-a", "a_b.test", "a.test.", "[x]", "ä.test"])
+def test_bad_host_name(name: str) -> None:
+    """The name behind EHLO is a domain or an address literal."""
+    with pytest.raises(Ungrammatical):
+        command.host_name(name)
+
+
+@pytest.mark.parametrize("name", ["mx.test", "localhost", "[192.0.2.1]", "[IPv6:::1]"])
+def test_good_host_name(name: str) -> None:
+    """It goes out as it is."""
+    assert command.host_name(name) == name
+
+
+def test_bdat() -> None:
+    """One chunk, the last."""
+    assert command.bdat_last(4096) == b"BDAT 4096 LAST\r\n"
+
+
+@given(st.text(max_size=40), st.booleans())
+def test_nothing_but_one_command(address: str, utf8: bool) -> None:
+    """Whatever is asked for, either it is refused or exactly one line with exactly that path comes out."""
+    try:
+        line = command.rcpt(address, utf8=utf8)
+    except Ungrammatical:
+        return
+    assert line == b"RCPT TO:<" + address.encode() + b">\r\n"
+    assert not re.search(rb"[\x00-\x1f\x7f]", line[:-2])

@@ -1,0 +1,198 @@
+"""The session against servers that say anything at all, and a small model of the contract as the judge.
+
+The server here answers what was really written, in order, and remembers what it has said; the judge knows
+nothing of the session but its facts.
+"""
+
+import itertools
+import re
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mta.model.outcome import Stage
+from mta.smtp.fact import Accepted, Ended, Learned, Lost, Refused, Unsent
+from mta.smtp.plan import Plan
+from mta.smtp.settings import Pattern
+from tests.unit.smtp.dialogue import PATTERNS, WIRE, Dialogue
+
+GOOD = {"RSET": 250, "MAIL": 250, "RCPT": 250, "DATA": 354, "END": 250, "QUIT": 221}
+STRANGE = [b"25 x\r\n", b"550-a\r\n250 b\r\n", b"\r\n", b"999 x\r\n", b"354 go on\r\n", b"200 ok\r\n"]
+
+
+class Server:
+    """Reads octets as a strict server does; `choose` says what each command is answered with."""
+
+    def __init__(self, choose: Callable[[str], bytes]) -> None:
+        self._choose = choose
+        self._octets = b""
+        self._size: int | None = None
+        self._in_data = False
+        self._has_sender = self._has_recipient = False
+        self.recipient = -1
+        self.said: list[tuple[int, str, bytes]] = []
+        """(recipient, command, reply) in order."""
+        self.complete: set[int] = set()
+        """Those whose end of data was read."""
+        self.begun: set[int] = set()
+        """Those of whose content anything was read."""
+
+    def read(self, octets: bytes) -> list[bytes]:
+        self._octets += octets
+        replies = []
+        while (command := self._next()) is not None:
+            reply = self._choose(command)
+            is_good = 200 <= code(reply) < 300
+            if command == "MAIL":
+                self._has_sender, self._has_recipient = is_good, False
+            elif command == "RCPT":
+                self._has_recipient = is_good and self._has_sender
+            elif command == "END" and not self._has_recipient and is_good:
+                reply = b"503 no recipient\r\n"
+            self.said.append((self.recipient, command, reply))
+            if command == "DATA" and reply.startswith(b"354"):
+                self._in_data = True
+            replies.append(reply)
+        return replies
+
+    def _next(self) -> str | None:
+        if self._in_data:
+            match = re.search(rb"(?:\A|\r\n)\.\r\n", self._octets)
+            if self._octets:
+                self.begun.add(self.recipient)
+            if match is None:
+                return None
+            assert self._octets[: match.end()] == b"Subject: x\r\n\r\n..dot\r\nend\r\n.\r\n"
+            self._octets = self._octets[match.end() :]
+            self._in_data = False
+            self.complete.add(self.recipient)
+            return "END"
+        if self._size is not None:
+            assert self._octets[: self._size] == WIRE
+            self._octets = self._octets[self._size :]
+            self._size = None
+            self.complete.add(self.recipient)
+            return "END"
+        line, found, rest = self._octets.partition(b"\r\n")
+        if not found:
+            return None
+        self._octets = rest
+        if match := re.fullmatch(rb"BDAT (\d+) LAST", line):
+            self._size = int(match[1])
+            self.begun.add(self.recipient)
+            return self._next()
+        if match := re.fullmatch(rb"RCPT TO:<r(\d+)@b\.test>", line):
+            self.recipient = int(match[1])
+            return "RCPT"
+        verb = line[:4].decode()
+        assert verb in GOOD, line
+        return verb
+
+
+def code(reply: bytes) -> int:
+    return int(reply[:3]) if reply[:3].isdigit() else 0
+
+
+def judge(dialogue: Dialogue, server: Server, count: int, is_blind: bool) -> None:
+    """The contract, from what the server knows: no loss, no false success, no false refusal, no doubt left
+    unsaid."""
+    for number in range(count):
+        facts = dialogue.of(number)
+        if any(waiting.tag == number for waiting in dialogue.waiting):
+            assert not facts
+            continue
+        assert len(facts) == 1, (number, facts)
+        (fact,) = facts
+        ends = [reply for who, command, reply in server.said if who == number and command == "END"]
+        was_taken = any(200 <= code(reply) < 300 for reply in ends)
+        if isinstance(fact, Accepted):
+            assert was_taken
+        elif isinstance(fact, Refused):
+            assert not was_taken
+            command = {Stage.END_OF_DATA: "END"}.get(fact.stage, fact.stage.name)
+            # At MAIL the server does not know the recipient yet.
+            assert fact.reply.code in {
+                code(reply)
+                for who, what, reply in server.said
+                if what == command and (what == "MAIL" or who == number)
+            }
+        elif isinstance(fact, Unsent):
+            assert not was_taken
+            assert is_blind or number not in server.begun
+        else:
+            assert isinstance(fact, Lost)
+            assert fact.ambiguous or not was_taken
+            assert fact.ambiguous or is_blind or number not in server.complete
+        assert len(ends) <= 1
+    assert sum(isinstance(fact, Ended) for fact in dialogue.facts) <= 1
+    assert len(dialogue.verdicts) <= 2
+    assert not [fact for fact in dialogue.facts if isinstance(fact, Learned)] or dialogue.session.pattern
+
+
+def octets_before_leave(dialogue: Dialogue, server: Server) -> bool:
+    """A body went out although its MAIL or RCPT was not accepted."""
+    accepted = {who for who, command, reply in server.said if command == "RCPT" and 200 <= code(reply) < 300}
+    return bool(server.begun - accepted)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(PATTERNS),
+    st.sampled_from([None, True]),
+    st.integers(1, 8),
+    st.data(),
+)
+def test_k1_any_server(pattern: Pattern, verdict: bool | None, count: int, data: st.DataObject) -> None:
+    """Whatever a server says, wherever it stops, every fact is true and every transaction has exactly one."""
+    with_strays = data.draw(st.booleans()) and pattern is not Pattern.E
+    fault_at = data.draw(st.integers(0, 40))
+    fault = data.draw(st.sampled_from(["none", "close", "silence", "421", "strange", "stray"]))
+    if fault == "stray" and not with_strays:
+        fault = "none"
+    answered = 0
+
+    def choose(command: str) -> bytes:
+        nonlocal answered
+        answered += 1
+        usual = b"%d x\r\n" % GOOD[command]
+        if answered == fault_at and fault == "421":
+            return b"421 bye\r\n"
+        if answered == fault_at and fault == "strange":
+            return data.draw(st.sampled_from(STRANGE))
+        if answered == fault_at and fault == "stray":
+            return usual + data.draw(st.sampled_from([b"250 x\r\n", b"550 x\r\n", b"354 x\r\n", b"25"]))
+        if command not in ("RSET", "QUIT") and data.draw(st.integers(0, 7)) == 0:
+            return data.draw(st.sampled_from([b"450 x\r\n", b"550-a\r\n550 b\r\n", b"503 x\r\n"]))
+        return usual
+
+    server = Server(choose)
+    plan = Plan(pattern=pattern, verdict=verdict, window=4, messages=data.draw(st.sampled_from([100, 3])))
+    dialogue = Dialogue(pattern, count, plan=plan)
+    for _ in range(200):
+        replies = server.read(dialogue.take())
+        is_cut = answered >= fault_at and fault in ("close", "silence")
+        octets = b"".join(replies)
+        if is_cut and octets:
+            octets = octets[: data.draw(st.integers(0, len(octets)))]
+        if fault == "stray":
+            cuts = [0, len(octets)]
+        else:
+            cuts = [0, *sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=3))), len(octets)]
+        for start, end in itertools.pairwise(cuts):
+            if end > start:
+                dialogue.say(octets[start:end])
+        if dialogue.session.is_over or (dialogue.session.is_idle and not dialogue.written):
+            break
+        if is_cut or not dialogue.written:
+            if fault == "silence":
+                while dialogue.session.deadline() is not None:
+                    dialogue.pass_deadline()
+            dialogue.lose()
+            break
+    else:
+        raise AssertionError("the dialogue does not end")
+    dialogue.lose()
+    judge(dialogue, server, count, pattern is Pattern.E)
+    if pattern is not Pattern.E:
+        assert not octets_before_leave(dialogue, server)

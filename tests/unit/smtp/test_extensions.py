@@ -1,0 +1,64 @@
+"""What EHLO offers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mta.smtp.extensions import NONE, Extensions, parse
+
+
+def test_the_usual() -> None:
+    """Each keyword we know is found, whatever its case, the others are passed over."""
+    lines = ("mx.test", "PIPELINING", "size 1000", "8BitMime", "Chunking", "SMTPUTF8", "STARTTLS", "DSN")
+    assert parse(lines) == Extensions(True, True, True, True, True, True, 1000, 0)
+
+
+def test_the_greeting_offers_nothing() -> None:
+    """The first line names the host, even a host called PIPELINING."""
+    assert parse(("PIPELINING",)) == NONE
+    assert parse(()) == NONE
+
+
+@pytest.mark.parametrize(
+    ("line", "limit"),
+    [
+        ("SIZE", 0),
+        ("SIZE 0", 0),
+        ("SIZE 10", 10),
+        ("SIZE  10 ", 10),
+        ("SIZE -1", 0),
+        ("SIZE ten", 0),
+        ("SIZE ١٠", 0),
+        ("SIZE " + "9" * 21, 0),
+        ("SIZE " + "9" * 20, int("9" * 20)),
+    ],
+)
+def test_size(line: str, limit: int) -> None:
+    """SIZE without a number, or with 0, sets no limit."""
+    offer = parse(("mx", line))
+    assert offer.size
+    assert offer.size_limit == limit
+
+
+@pytest.mark.parametrize("line", ["SIZE=10", "PIPELINING=1", "X-PIPELINING", "", "  "])
+def test_no_keyword(line: str) -> None:
+    """A keyword is a word of its own."""
+    assert parse(("mx", line)) == NONE
+
+
+def test_repeated_keywords_keep_the_narrower_limit() -> None:
+    """Repeated, contradictory, five hundred times: still one answer (B23)."""
+    lines = ("mx", *["SIZE 2000", "SIZE 1000", "SIZE", "LIMITS MAILMAX=5", "LIMITS MAILMAX=3"] * 100)
+    offer = parse(lines)
+    assert (offer.size_limit, offer.mail_max) == (1000, 3)
+
+
+def test_limits() -> None:
+    """MAILMAX of RFC 9422 is read among other limits."""
+    assert parse(("mx", "LIMITS RCPTMAX=100 mailmax=20 RCPTDOMAINMAX=1 ODD MAILMAX=")).mail_max == 20
+
+
+@given(st.lists(st.text(max_size=40), max_size=20))
+def test_any_lines(lines: list[str]) -> None:
+    """No line makes it fail."""
+    parse(tuple(lines))
