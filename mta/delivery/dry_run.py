@@ -1,0 +1,41 @@
+"""The path of a `dry_run`: everything is done but the connection."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mta.delivery.reference import Reference, Settlement
+from mta.model.lane import Lane
+from mta.model.message import Envelope
+from mta.model.outcome import Cancelled
+from mta.queue.ready import ReadyQueue
+
+
+class Rehearsal:
+    """Takes references as a `PathPool` does, asks for all of them to be composed, and settles each as `Cancelled`."""
+
+    def __init__(
+        self,
+        *,
+        wall: Callable[[], float],
+        on_settled: Callable[[Reference[Any], Settlement], None],
+        on_hungry: Callable[["Rehearsal"], None],
+    ) -> None:
+        self.queue: ReadyQueue[Reference[Any]] = ReadyQueue()
+        self._wall = wall
+        self._on_settled = on_settled
+        self._on_hungry = on_hungry
+
+    def put(self, ref: Reference[Any]) -> None:
+        self.queue.put(ref, ref.lane, ref.turn)
+        self._on_hungry(self)
+
+    def wants(self) -> int:
+        return len(self.queue)
+
+    def take_to_compose(self, most: int, lane: Lane) -> list[Reference[Any]]:
+        return [ref for ref in self.queue.take(most, lane) if not ref.is_settled]
+
+    def composed(self, ref: Reference[Any], envelope: Envelope | None) -> None:
+        if envelope is not None and not ref.is_settled:
+            ref.is_settled = True
+            self._on_settled(ref, Cancelled(self._wall(), "dry_run", is_dry_run=True))

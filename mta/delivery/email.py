@@ -1,0 +1,275 @@
+"""The email channel: routes references to paths, has them composed in time, and hands them to connections.
+
+Composing follows demand: a path that can send asks for messages, and what it asks for is gathered over all such
+paths into chunks for the pool. Transactional references never wait for more than one bulk chunk: bulk chunks in the
+pool are bounded by the number of workers plus one, and transactional ones go in beside them.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import structlog
+
+from mta.compose.settings import ComposeSettings
+from mta.compose.spec import Composed, ComposeFailed, Group
+from mta.compose.workers import Composer
+from mta.delivery import attempt as attempts
+from mta.delivery.dry_run import Rehearsal
+from mta.delivery.hosts import HostMemory
+from mta.delivery.pool import PathPool
+from mta.delivery.reference import Reference, Settlement
+from mta.delivery.router import NoRoute, Route, Router
+from mta.model.lane import Lane
+from mta.model.path import EgressPath, EgressPool, EgressSource, Site
+from mta.queue.settings import HoldSettings
+
+_TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
+_MOST_CHUNK_BYTES = 8 << 20
+_FORGET_UNUSED_S = 60.0
+
+Ref = Reference[Any]
+Wanting = PathPool | Rehearsal
+log = structlog.get_logger()
+
+
+class EmailChannel:
+    """A `Channel`. `run` first, in the owner's task group."""
+
+    def __init__(
+        self,
+        composer: Composer,
+        router: Router,
+        pools: Mapping[str, EgressPool],
+        compose: ComposeSettings,
+        hold: HoldSettings,
+        *,
+        in_hand_s: float,
+        rng: Random,
+        on_settled: Callable[[Ref, Settlement], None],
+    ) -> None:
+        self._composer = composer
+        self._router = router
+        self._sources = {name: _Weighted(pool) for name, pool in pools.items()}
+        self._chunk = compose.chunk
+        self._hold = hold
+        self._in_hand_s = in_hand_s
+        self._rng = rng
+        self._on_settled = on_settled
+        self._hosts = HostMemory()
+        self._paths: dict[EgressPath, PathPool] = {}
+        self._hungry: OrderedDict[Wanting, None] = OrderedDict()
+        self._rehearsal = Rehearsal(wall=time.time, on_settled=on_settled, on_hungry=self._note_hungry)
+        self._unrouted: dict[str, list[Ref]] = {}
+        self._chunks = {Lane.TRANSACTIONAL: 0, Lane.BULK: 0}
+        self._feed_is_due = False
+        self._is_draining = False
+        self._group: asyncio.TaskGroup | None = None
+        self._loop = asyncio.get_running_loop()
+
+    # -- in -----------------------------------------------------------------------------------------------------
+
+    def submit(self, references: Iterable[Ref]) -> None:
+        for ref in references:
+            if ref.is_dry_run:
+                self._rehearsal.put(ref)
+                continue
+            route = self._router.look_up(ref.domain)
+            if route is not None:
+                self._take(ref, route)
+                continue
+            waiting = self._unrouted.get(ref.domain)
+            if waiting is not None:
+                waiting.append(ref)
+                continue
+            self._unrouted[ref.domain] = [ref]
+            self._spawn(self._resolve(ref.domain), f"route {ref.domain}")
+
+    def withdraw(self, references: Iterable[Ref]) -> list[Ref]:
+        taken = [ref for ref in references if not ref.is_settled and not ref.is_on_wire]
+        for ref in taken:
+            ref.is_settled = True
+            ref.envelope = None
+        return taken
+
+    def sendable(self, lane: Lane) -> int:
+        routed = sum(path.sendable(lane, self._in_hand_s) for path in self._paths.values())
+        return routed + sum(len(refs) for refs in self._unrouted.values())
+
+    async def _resolve(self, domain: str) -> None:
+        route = await self._router.resolve(domain)
+        for ref in self._unrouted.pop(domain):
+            if not ref.is_settled:
+                self._take(ref, route)
+
+    def _take(self, ref: Ref, route: Route) -> None:
+        if isinstance(route, NoRoute):
+            self._settle(ref, attempts.not_routed(ref.attempt + 1, time.time(), route))
+        else:
+            self._enqueue(ref, route)
+
+    def _enqueue(self, ref: Ref, site: Site) -> None:
+        ref.provider = site.provider
+        sources = self._sources.get(ref.pool)
+        if sources is None:
+            detail = f"pool {ref.pool or '(none)'} is not configured any more"
+            self._settle(ref, attempts.misconfigured(ref.attempt + 1, time.time(), detail))
+            return
+        source = sources.choose(site.name, ref.source)
+        tls = "none" if ref.tls == "none" else site.tls
+        path = EgressPath(source.name, site.name, tls)
+        pool = self._paths.get(path)
+        if pool is None:
+            pool = self._paths[path] = PathPool(
+                path,
+                site,
+                source,
+                self._router.settings(site.provider),
+                self._hold,
+                hosts=self._hosts,
+                rng=self._rng,
+                spawn=self._spawn,
+                on_settled=self._on_settled,
+                on_hungry=self._note_hungry,
+            )
+        pool.put(ref)
+
+    def _settle(self, ref: Ref, settlement: Settlement) -> None:
+        ref.is_settled = True
+        self._on_settled(ref, settlement)
+
+    # -- composing ----------------------------------------------------------------------------------------------
+
+    def _note_hungry(self, pool: Wanting) -> None:
+        self._hungry[pool] = None
+        if not self._feed_is_due:
+            self._feed_is_due = True
+            self._loop.call_soon(self._feed)
+
+    def _feed(self) -> None:
+        self._feed_is_due = False
+        if self._is_draining:
+            return
+        workers = self._composer.workers
+        for lane, most, chunk in (
+            (Lane.TRANSACTIONAL, 2 * workers, _TRANSACTIONAL_CHUNK),
+            (Lane.BULK, workers + 1, self._chunk),
+        ):
+            while self._chunks[lane] < most:
+                gathered = self._gather(lane, chunk)
+                if not gathered:
+                    break
+                self._compose(lane, gathered)
+        for pool in [pool for pool in self._hungry if not pool.wants()]:
+            del self._hungry[pool]
+
+    def _gather(self, lane: Lane, most: int) -> list[tuple[Wanting, Ref]]:
+        """Up to `most` references of the paths that want some, the paths in turn."""
+        gathered: list[tuple[Wanting, Ref]] = []
+        size = 0
+        for pool in list(self._hungry):
+            wants = min(pool.wants(), most - len(gathered))
+            if wants <= 0 or not pool.queue.count(lane):
+                continue
+            self._hungry.move_to_end(pool)
+            for ref in pool.take_to_compose(wants, lane):
+                gathered.append((pool, ref))
+                size += len(ref.spec.blob)
+            if len(gathered) >= most or size > _MOST_CHUNK_BYTES:
+                break
+        return gathered
+
+    def _compose(self, lane: Lane, gathered: list[tuple[Wanting, Ref]]) -> None:
+        """One chunk: references of a payload stand together, so that its shared part travels once."""
+        by_spec: dict[bytes, list[tuple[Wanting, Ref]]] = {}
+        for item in gathered:
+            by_spec.setdefault(item[1].spec.key, []).append(item)
+        ordered = [item for items in by_spec.values() for item in items]
+        groups = [
+            Group(spec=items[0][1].spec, addressees=tuple(ref.addressee for _, ref in items))
+            for items in by_spec.values()
+        ]
+        self._chunks[lane] += 1
+        self._composer.submit(groups, lambda results: self._composed(lane, ordered, results))
+
+    def _composed(
+        self,
+        lane: Lane,
+        items: list[tuple[Wanting, Ref]],
+        results: Sequence[Composed | ComposeFailed],
+    ) -> None:
+        self._chunks[lane] -= 1
+        for (pool, ref), result in zip(items, results, strict=True):
+            if isinstance(result, Composed):
+                pool.composed(ref, result.envelope)
+                continue
+            pool.composed(ref, None)
+            if not ref.is_settled:
+                self._settle(ref, attempts.not_composed(ref.attempt + 1, time.time(), result))
+        if self._hungry and not self._feed_is_due:
+            self._feed_is_due = True
+            self._loop.call_soon(self._feed)
+
+    # -- tasks and the end --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Owns the tasks that open connections and ask DNS, and forgets paths that are not used. Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            while True:
+                await asyncio.sleep(_FORGET_UNUSED_S)
+                for path in [path for path, pool in self._paths.items() if pool.is_unused]:
+                    del self._paths[path]
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        assert self._group is not None
+        self._group.create_task(work, name=name)
+
+    async def drain(self, timeout_s: float) -> None:
+        self._is_draining = True
+        for pool in self._paths.values():
+            pool.drain()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*(pool.closed() for pool in self._paths.values()))
+        except TimeoutError:
+            log.warning("drain_cut_short", after_s=timeout_s)
+            for pool in self._paths.values():
+                pool.abort()
+
+
+class _Weighted:
+    """Sources of a pool by smooth weighted round robin per site: each site sees all of them in proportion."""
+
+    def __init__(self, pool: EgressPool) -> None:
+        self._by_name = {source.name: source for source, _ in pool.sources}
+        self._turns: deque[EgressSource] = deque(_interleaved(pool))
+        self._next: dict[str, int] = {}
+
+    def choose(self, site: str, wanted: str) -> EgressSource:
+        """`wanted` is a source that must be used again, where it still exists."""
+        known = self._by_name.get(wanted)
+        if known is not None:
+            return known
+        if len(self._turns) == 1:
+            return self._turns[0]
+        turn = self._next.get(site, 0)
+        self._next[site] = (turn + 1) % len(self._turns)
+        return self._turns[turn]
+
+
+def _interleaved(pool: EgressPool) -> list[EgressSource]:
+    """Each source `weight` times, spread evenly: {a: 2, b: 1} gives a b a."""
+    total = sum(weight for _, weight in pool.sources)
+    credit = {source.name: 0 for source, _ in pool.sources}
+    turns: list[EgressSource] = []
+    for _ in range(total):
+        for source, weight in pool.sources:
+            credit[source.name] += weight
+        best = max(pool.sources, key=lambda item: credit[item[0].name])[0]
+        credit[best.name] -= total
+        turns.append(best)
+    return turns

@@ -1,0 +1,455 @@
+"""The connections of one egress path, and the work that waits for them.
+
+A `PathPool` keeps the counts that `queue/dispatch.decide` looks at and executes what it returns. All of it runs on
+the event loop and nothing awaits between reading and changing a count; only opening a connection is a task. A
+reference given to `put` leaves by `on_settled`, exactly once, unless it was withdrawn before.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from mta.delivery import attempt as attempts
+from mta.delivery.hosts import HostMemory
+from mta.delivery.opening import Opener
+from mta.delivery.reference import Parked, Reference, Settlement
+from mta.delivery.settings import PathSettings
+from mta.model.lane import Lane
+from mta.model.message import Envelope
+from mta.model.outcome import Deferred, Scope
+from mta.model.path import EgressPath, EgressSource, Site
+from mta.queue.dispatch import Open, Park, PathLimits, PathLoad, Send, Sleep, compose_wanted, decide
+from mta.queue.health import PathHealth, Sign
+from mta.queue.ready import ReadyQueue
+from mta.queue.settings import HealthSettings, HoldSettings
+from mta.queue.throttle import Rate
+from mta.smtp.connection import Connection
+from mta.smtp.fact import Accepted, Ended, Fact, Impossible, Learned, Lost, Refused, Transaction, Unsent
+from mta.smtp.opening import ConnectFailed
+from mta.smtp.settings import Pattern
+
+_MOST_READY = 512  # composed messages of one path in memory, whatever its rate
+_MOST_READY_BYTES = 8 << 20
+_RECENT_S = 0.25  # two of these make "lately" in compose_wanted
+_MOST_UNSENT = 3  # connections that ended before this message's turn, before it counts as an attempt
+_BULK_SHARE = 8  # of this many sends at least one is bulk when both lanes wait
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], None]
+Ref = Reference[Any]
+
+
+class PathPool:
+    """See the module. `on_settled(reference, settlement)` and `on_hungry(pool)` (it wants messages composed) are
+    called synchronously."""
+
+    def __init__(
+        self,
+        path: EgressPath,
+        site: Site,
+        source: EgressSource,
+        settings: PathSettings,
+        hold: HoldSettings,
+        *,
+        hosts: HostMemory,
+        rng: Random,
+        spawn: Spawn,
+        on_settled: Callable[[Ref, Settlement], None],
+        on_hungry: Callable[["PathPool"], None],
+    ) -> None:
+        self.path = path
+        self.site = site
+        self.source = source
+        self.settings = settings
+        self._hold = hold
+        self._hosts = hosts
+        self._rng = rng
+        self._spawn = spawn
+        self._on_settled = on_settled
+        self._on_hungry = on_hungry
+        self._loop = asyncio.get_running_loop()
+        self.queue: ReadyQueue[Ref] = ReadyQueue()
+        self._ready: dict[Lane, deque[Ref]] = {Lane.TRANSACTIONAL: deque(), Lane.BULK: deque()}
+        self._since_bulk = 0
+        self._load = PathLoad()
+        self._connections: dict[Connection, float] = {}  # since when idle; 0: busy
+        self._health = PathHealth(HealthSettings(), settings.connections, rng.random)
+        self._rate = Rate(settings.message_rate)
+        self._connection_rate = Rate(settings.connection_rate, burst=settings.connections)
+        self._opener = Opener(site, source, settings, path.tls, hosts, rng)
+        self._opening_took_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._turn_is_due = False
+        self._is_draining = False
+        self._change: asyncio.Future[None] | None = None
+        self._recent = (0, 0)
+        self._recent_at = self._loop.time()
+        self._wire_bytes = 4096.0
+
+    # -- what waits ---------------------------------------------------------------------------------------------
+
+    def put(self, ref: Ref) -> None:
+        """Take a reference in hand; it is parked at once where the path cannot serve it within `hold`."""
+        if self._load.waiting >= self._most_waiting(ref.lane):
+            self._park_one(ref, self._loop.time())
+            return
+        self.queue.put(ref, ref.lane, ref.turn)
+        if not self._load.demand:
+            self._load.stalled_since = self._loop.time()
+        self._load.waiting += 1
+        self._soon()
+
+    def wants(self) -> int:
+        """How many references it wants composed now."""
+        now = self._loop.time()
+        if now - self._recent_at > _RECENT_S:
+            is_fresh = now - self._recent_at < 2 * _RECENT_S
+            self._recent = (self._recent[1] if is_fresh else 0, 0)
+            self._recent_at = now
+        return compose_wanted(
+            self._load,
+            sent_lately=sum(self._recent),
+            window=self.settings.window if self.settings.pattern is Pattern.E else 2,
+            is_blocked=self._is_draining or self._health.next_attempt_at(now) > now,
+            most=min(_MOST_READY, max(2, int(_MOST_READY_BYTES / self._wire_bytes))),
+        )
+
+    def take_to_compose(self, most: int, lane: Lane) -> list[Ref]:
+        taken = self.queue.take(most, lane)
+        self._load.waiting = len(self.queue)
+        live = [ref for ref in taken if not ref.is_settled]
+        self._load.composing += len(live)
+        return live
+
+    def composed(self, ref: Ref, envelope: Envelope | None) -> None:
+        """A reference taken by `take_to_compose` comes back: with its message, or settled by somebody else."""
+        self._load.composing -= 1
+        if envelope is not None and not ref.is_settled:
+            ref.envelope = envelope
+            self._wire_bytes += (len(envelope.message.wire) - self._wire_bytes) / 16
+            self._ready[ref.lane].append(ref)
+            self._load.ready += 1
+        self._soon()
+
+    def sendable(self, lane: Lane, in_hand_s: float) -> int:
+        """How many of the references that wait here can be sent within `in_hand_s`."""
+        waiting = self.queue.count(lane) + len(self._ready[lane])
+        if not waiting or self._is_blocked:
+            return 0
+        limit = self.settings.message_rate
+        return min(waiting, int(limit.count / limit.period_s * in_hand_s) + 1)
+
+    @property
+    def is_unused(self) -> bool:
+        """Nothing waits, nothing is open and nothing bad is remembered: the pool may be forgotten."""
+        load = self._load
+        if load.demand or load.opening or self._connections:
+            return False
+        return not self._is_blocked
+
+    @property
+    def _is_blocked(self) -> bool:
+        now = self._loop.time()
+        return self._health.next_attempt_at(now) > now
+
+    # -- decide, then do ----------------------------------------------------------------------------------------
+
+    def _soon(self) -> None:
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._loop.time()
+        sleep_s = self._close_idle(now)
+        if not self._is_draining:
+            self._count_connections()
+            for decision in decide(self._load, self._limits(now), now):
+                match decision:
+                    case Send(count=count):
+                        self._send(count)
+                    case Open(count=count):
+                        self._open(count)
+                    case Park(until=until):
+                        self._park(until, now)
+                    case Sleep(seconds=seconds):
+                        sleep_s = min(sleep_s, seconds)
+        if self.wants():
+            self._on_hungry(self)
+        if sleep_s < float("inf"):
+            self._timer = self._loop.call_later(sleep_s, self._soon)
+
+    def _limits(self, now: float) -> PathLimits:
+        return PathLimits(
+            connections=self._health.permitted_connections(now),
+            message_wait_s=self._rate.peek(now),
+            connection_wait_s=self._connection_rate.peek(now),
+            blocked_until=self._health.next_attempt_at(now),
+            hold_s=self._hold_s(self._most_impatient_lane()),
+        )
+
+    def _count_connections(self) -> None:
+        load = self._load
+        load.open = load.busy = load.room = 0
+        for connection in self._connections:
+            if connection.is_usable:
+                load.open += 1
+                load.room += connection.room
+                load.busy += not connection.is_idle
+
+    def _send(self, count: int) -> None:
+        """One message to each connection before a second to any, so that none waits behind another's."""
+        is_first_round = True
+        while count:
+            before = count
+            for connection in list(self._connections):
+                if not count:
+                    break
+                if connection.is_usable and (connection.room if not is_first_round else connection.is_idle):
+                    count -= self._send_one(connection)
+            if count == before and not is_first_round:
+                break
+            is_first_round = False
+
+    def _send_one(self, connection: Connection) -> bool:
+        if not self._load.ready or self._rate.take(self._loop.time()) > 0:
+            return False
+        ref = self._next_ready()
+        if ref is None or ref.envelope is None:
+            return False
+        self._connections[connection] = 0.0
+        self._recent = (self._recent[0], self._recent[1] + 1)
+        connection.submit(Transaction(envelope=ref.envelope, tag=ref))
+        return True
+
+    def _next_ready(self) -> Ref | None:
+        """Transactional before bulk, with a share for bulk so that it never starves."""
+        transactional, bulk = self._ready[Lane.TRANSACTIONAL], self._ready[Lane.BULK]
+        while transactional or bulk:
+            is_bulk = not transactional or (bool(bulk) and self._since_bulk >= _BULK_SHARE - 1)
+            ref = (bulk if is_bulk else transactional).popleft()
+            self._since_bulk = 0 if is_bulk else self._since_bulk + 1
+            self._load.ready -= 1
+            if not ref.is_settled:
+                ref.is_on_wire = True
+                return ref
+        return None
+
+    def _close_idle(self, now: float) -> float:
+        """Close what has been idle too long; seconds until the next may be due."""
+        next_s = float("inf")
+        timeout_s = self.settings.idle_timeout_s
+        for connection, idle_since in list(self._connections.items()):
+            if not idle_since or not connection.is_usable:
+                continue
+            left = idle_since + timeout_s - now
+            if left <= 0 or self._is_draining:
+                connection.quit()
+            else:
+                next_s = min(next_s, left)
+        return next_s
+
+    # -- connections --------------------------------------------------------------------------------------------
+
+    def _open(self, count: int) -> None:
+        now = self._loop.time()
+        for _ in range(count):
+            if self._connection_rate.take(now) > 0:
+                return
+            self._load.opening += 1
+            self._spawn(self._open_one(), f"connect {self.path.source} {self.site.name}")
+
+    async def _open_one(self) -> None:
+        started = self._loop.time()
+        try:
+            connection = await self._opener.open(self._on_fact, self._on_closed)
+        except ConnectFailed as failure:
+            self._open_failed(failure)
+            return
+        finally:
+            self._load.opening -= 1
+            self._note_change()
+        now = self._loop.time()
+        self._opening_took_s = now - started
+        self._health.note(Sign.OPENED, now)
+        self._moved(now)
+        self._connections[connection] = now
+        if not connection.is_usable:  # it ended while it was being handed over
+            del self._connections[connection]
+        self._refill(connection)
+        self._soon()
+
+    def _open_failed(self, failure: ConnectFailed) -> None:
+        """No host took a connection. While others are open that is only a limit; with none it is an attempt for
+        what was about to be sent, and the path backs off."""
+        now = self._loop.time()
+        self._count_connections()
+        if self._load.open:
+            self._health.note(Sign.LIMITED, now, self._load.open)
+        else:
+            self._health.note(Sign.ALL_FAILED, now)
+            for ref in self._take_head():
+                settlement = attempts.not_connected(self._tried(ref), failure, self.site.provider)
+                self._settle(ref, settlement)
+        self._soon()
+
+    def _take_head(self) -> list[Ref]:
+        """What was about to be sent, or else the first that waits."""
+        head: list[Ref] = []
+        while (ref := self._next_ready()) is not None:
+            head.append(ref)
+        if not head:
+            lane = Lane.TRANSACTIONAL if self.queue.count(Lane.TRANSACTIONAL) else Lane.BULK
+            head = [ref for ref in self.queue.take(1, lane) if not ref.is_settled]
+            self._load.waiting = len(self.queue)
+        return head
+
+    def _on_fact(self, connection: Connection, fact: Fact) -> None:
+        if type(fact) is Accepted:
+            ref = _of(fact)
+            now = self._loop.time()
+            self._moved(now)
+            self._settle(ref, attempts.delivered(self._tried(ref), connection, fact, now))
+        else:
+            self._on_rare_fact(connection, fact)
+        self._refill(connection)
+
+    def _on_rare_fact(self, connection: Connection, fact: Fact) -> None:
+        now = self._loop.time()
+        match fact:
+            case Refused() | Lost() | Impossible():
+                ref = _of(fact)
+                self._moved(now)
+                settlement = attempts.not_delivered(
+                    self._tried(ref), connection, fact, now, self.site.provider
+                )
+                if isinstance(settlement, Deferred) and settlement.verdict.scope in (
+                    Scope.CONNECTION,
+                    Scope.HOST,
+                ):
+                    self._health.note(Sign.LIMITED, now, self._load.open)
+                self._settle(ref, settlement)
+            case Unsent():
+                self._send_again(_of(fact), connection)
+            case Learned(c_works=works):
+                self._hosts.learn_c(f"{connection.host}:{connection.port}", works, time.time())
+            case Ended(is_error=is_error) if is_error and not connection.served:
+                self._health.note(Sign.LIMITED, now, self._load.open)
+            case _:
+                pass
+        self._soon()
+
+    def _send_again(self, ref: Ref, connection: Connection) -> None:
+        """S-19, B25: the connection ended before it said anything about this message. That is no attempt, unless
+        it goes on like this."""
+        ref.is_on_wire = False
+        if ref.is_settled:
+            return
+        ref.unsent += 1
+        if ref.unsent >= _MOST_UNSENT and not connection.served:
+            self._settle(ref, attempts.never_sent(self._tried(ref), connection, self._loop.time()))
+            return
+        self._ready[ref.lane].appendleft(ref)
+        self._load.ready += 1
+
+    def _refill(self, connection: Connection) -> None:
+        """The next message at once, in the same write as what the session has to say anyway."""
+        if not self._is_draining and connection.is_usable:
+            while connection.room and self._send_one(connection):
+                pass
+            if connection.is_idle and not self._connections.get(connection, 1.0):
+                self._connections[connection] = self._loop.time()
+        if self._load.ready < _MOST_READY // 2 or not self._load.ready:
+            self._soon()
+
+    def _on_closed(self, connection: Connection) -> None:
+        self._connections.pop(connection, None)
+        self._note_change()
+        self._soon()
+
+    # -- settling -----------------------------------------------------------------------------------------------
+
+    def _tried(self, ref: Ref) -> attempts.Tried:
+        return attempts.Tried(ref.attempt + 1, time.time(), self.source, self.site.name)
+
+    def _settle(self, ref: Ref, settlement: Settlement) -> None:
+        ref.is_on_wire = False
+        if not ref.is_settled:
+            ref.is_settled = True
+            self._on_settled(ref, settlement)
+        ref.envelope = None
+
+    def _moved(self, now: float) -> None:
+        self._load.stalled_since = now
+
+    def _hold_s(self, lane: Lane) -> float:
+        """A path that is slow to open is given the time it is known to need, or its mail would never leave."""
+        hold_s = self._hold.bulk_s if lane is Lane.BULK else self._hold.transactional_s
+        return max(hold_s, 2 * self._opening_took_s)
+
+    def _most_impatient_lane(self) -> Lane:
+        is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self._ready[Lane.TRANSACTIONAL]
+        return Lane.TRANSACTIONAL if is_waiting else Lane.BULK
+
+    def _most_waiting(self, lane: Lane) -> float:
+        """References ahead ÷ rate may not exceed `hold`."""
+        limit = self.settings.message_rate
+        return limit.count / limit.period_s * self._hold_s(lane)
+
+    def _park(self, until: float, now: float) -> None:
+        """Park the lanes whose hold is over."""
+        waited = max(until - now, now - self._load.stalled_since)
+        for lane in Lane:
+            if waited < self._hold_s(lane):
+                continue
+            refs = [*self._ready[lane], *self.queue.drain(lane)]
+            self._load.ready -= len(self._ready[lane])
+            self._ready[lane].clear()
+            self._load.waiting = len(self.queue)
+            for ref in refs:
+                self._park_one(ref, until)
+
+    def _park_one(self, ref: Ref, until: float) -> None:
+        parked_s = self._hold.bulk_parked_s if ref.lane is Lane.BULK else self._hold.transactional_parked_s
+        wait_s = max(until - self._loop.time(), parked_s) * self._rng.uniform(1.0, 1.2)
+        self._settle(ref, Parked(due_at=time.time() + wait_s, reason=self._health.state(self._loop.time())))
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def drain(self) -> list[Ref]:
+        """Send nothing new and quit when the last reply has come; what was not on the wire is given back."""
+        self._is_draining = True
+        back: list[Ref] = []
+        for lane in Lane:
+            back += [*self._ready[lane], *self.queue.drain(lane)]
+            self._ready[lane].clear()
+        self._load.ready = self._load.waiting = 0
+        for connection in list(self._connections):
+            connection.quit()
+        return [ref for ref in back if not ref.is_settled]
+
+    async def closed(self) -> None:
+        """Returns when the last connection is gone."""
+        while self._connections or self._load.opening:
+            self._change = self._loop.create_future()
+            await self._change
+
+    def _note_change(self) -> None:
+        if self._change is not None and not self._change.done():
+            self._change.set_result(None)
+
+    def abort(self) -> None:
+        for connection in list(self._connections):
+            connection.abort("stopped by the operator")
+
+
+def _of(fact: Accepted | Refused | Lost | Impossible | Unsent) -> Ref:
+    tag = fact.transaction.tag
+    assert isinstance(tag, Reference)
+    return tag

@@ -1,0 +1,92 @@
+"""What queues hold: a reference to one recipient of a payload in work, never rendered mail."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from mta.compose.spec import Addressee, SpecBlob
+from mta.model.lane import Lane
+from mta.model.message import Envelope
+from mta.model.outcome import Outcome
+
+Owner = TypeVar("Owner")
+
+
+class Parked(Struct, frozen=True, gc=False):
+    """The path will not serve this recipient in time: to be stored until `due_at`. Not an attempt, no event."""
+
+    due_at: float
+    reason: str
+
+
+Settlement = Outcome | Parked
+
+
+class Reference(Generic[Owner]):
+    """One recipient on its way. `owner` is the payload in work that it belongs to and `position` its place there;
+    both mean nothing to a channel, which hands the reference back with a `Settlement`, exactly once.
+
+    `attempt` counts the attempts made before this one, `source` names the source that must be used again (or is
+    empty), `turn` is the key by which payloads take turns inside a lane, `provider` is that of the site it goes to,
+    once it is routed. `envelope` is set while the composed message exists, `is_on_wire` while a connection has it;
+    `unsent` counts connections that ended before they said anything about it.
+    """
+
+    __slots__ = (
+        "addressee",
+        "attempt",
+        "domain",
+        "envelope",
+        "expires_at",
+        "is_dry_run",
+        "is_on_wire",
+        "is_settled",
+        "lane",
+        "owner",
+        "pool",
+        "position",
+        "provider",
+        "source",
+        "spec",
+        "tls",
+        "turn",
+        "unsent",
+    )
+
+    def __init__(
+        self,
+        owner: Owner,
+        position: int,
+        *,
+        spec: SpecBlob,
+        addressee: Addressee,
+        domain: str,
+        lane: Lane,
+        turn: str,
+        pool: str,
+        tls: str,
+        expires_at: float,
+        attempt: int = 0,
+        source: str = "",
+        is_dry_run: bool = False,
+    ) -> None:
+        self.owner = owner
+        self.position = position
+        self.spec = spec
+        self.addressee = addressee
+        self.domain = domain
+        self.lane = lane
+        self.turn = turn
+        self.pool = pool
+        self.tls = tls
+        self.expires_at = expires_at
+        self.attempt = attempt
+        self.source = source
+        self.is_dry_run = is_dry_run
+        self.provider = ""
+        self.envelope: Envelope | None = None
+        self.is_on_wire = False
+        self.is_settled = False
+        self.unsent = 0

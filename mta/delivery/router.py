@@ -1,0 +1,119 @@
+"""Which site a domain's mail goes to: a static route, else the hosts that DNS names.
+
+Static routes bind before MX and the longest match wins. MX answers are kept by the resolver, as long as their TTL
+allows; this module makes `Site`s of them and groups sites into providers by MX suffix. What a lookup failure means
+for a recipient is said as a value, not raised.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from mta.delivery.settings import PathSettings, Provider, StaticRoute
+from mta.dns.mx import DnsTrouble, MxAnswer, MxFound, NoMail
+from mta.dns.resolver import Resolver
+from mta.model.path import MxHost, Site
+
+_MOST_DOMAINS = 50_000
+OTHER = "other"
+
+
+class NoRoute(Struct, frozen=True, gc=False):
+    """DNS gave no host to deliver to. `kind` is a word of the resolver (nxdomain, null_mx, servfail, …)."""
+
+    kind: str
+    detail: str
+    is_permanent: bool
+
+
+Route = Site | NoRoute
+
+
+class Router:
+    """Built once per configuration. `look_up` answers from memory, `resolve` asks."""
+
+    def __init__(
+        self,
+        routes: Iterable[StaticRoute],
+        providers: Iterable[Provider],
+        default: PathSettings,
+        resolver: Resolver,
+    ) -> None:
+        self._exact: dict[str, StaticRoute] = {}
+        self._suffixes: dict[str, StaticRoute] = {}
+        for route in routes:
+            if route.pattern.startswith("*."):
+                self._suffixes[route.pattern[1:]] = route
+            else:
+                self._exact[route.pattern] = route
+        self._providers = {provider.name: provider for provider in providers}
+        self._by_suffix = {suffix: p.name for p in self._providers.values() for suffix in p.mx_suffixes}
+        self._default = default
+        self._resolver = resolver
+        self._static: dict[str, Site] = {}
+
+    def settings(self, provider: str) -> PathSettings:
+        known = self._providers.get(provider)
+        return known.settings if known is not None else self._default
+
+    def look_up(self, domain: str) -> Route | None:
+        """What is known now; None: `resolve` has to ask."""
+        site = self._static.get(domain)
+        if site is not None:
+            return site
+        route = self._static_route(domain)
+        if route is None:
+            answer = self._resolver.look_up(domain)
+            return self._route(answer) if answer is not None else None
+        if len(self._static) >= _MOST_DOMAINS:
+            self._static.clear()
+        site = self._static[domain] = _static_site(route)
+        return site
+
+    async def resolve(self, domain: str) -> Route:
+        """Ask DNS. Never raises for what a peer or a zone can cause."""
+        return self._route(await self._resolver.resolve(domain))
+
+    def _route(self, answer: MxAnswer) -> Route:
+        match answer:
+            case MxFound(hosts=hosts, site_name=name):
+                return Site(name=name, provider=self._provider(hosts), hosts=hosts)
+            case NoMail(kind=kind, detail=detail):
+                return NoRoute(kind=kind, detail=detail, is_permanent=True)
+            case DnsTrouble(kind=kind, detail=detail):
+                return NoRoute(kind=kind, detail=detail, is_permanent=False)
+
+    def _static_route(self, domain: str) -> StaticRoute | None:
+        exact = self._exact.get(domain)
+        if exact is not None or not self._suffixes:
+            return exact
+        at = domain.find(".")
+        while at >= 0:
+            route = self._suffixes.get(domain[at:])
+            if route is not None:
+                return route
+            at = domain.find(".", at + 1)
+        return None
+
+    def _provider(self, hosts: tuple[MxHost, ...]) -> str:
+        """By the first host's name, longest suffix first: the MX set of a domain belongs to one operator."""
+        name = "." + hosts[0].name
+        at = 0
+        while at >= 0:
+            provider = self._by_suffix.get(name[at:])
+            if provider is not None:
+                return provider
+            at = name.find(".", at + 1)
+        return OTHER
+
+
+def _static_site(route: StaticRoute) -> Site:
+    """A static route is a site of its own, whatever its domains' MX may be."""
+    host = MxHost(name=route.host, port=route.port)
+    return Site(
+        name=f"{route.host}:{route.port}",
+        provider=route.provider,
+        hosts=(host,),
+        tls=route.tls,
+        is_static=True,
+    )
