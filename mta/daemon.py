@@ -1,0 +1,256 @@
+"""The daemon: builds the parts, wires them, runs them, stops them in order. Read this first.
+
+    jetstream   two links: work and acks on one, events and progress on the other
+    intake      pulls payloads            -> flow.on_message
+    flow        the life of a payload     -> channel.submit
+    channel     composing and delivery    -> flow.on_settled
+    publisher   events into the stream    -> flow.on_kept
+
+`serve` is start up, serve, shut down. Every long-lived task is in one group: whichever fails ends the daemon, loudly,
+and the service manager starts it again.
+"""
+
+import asyncio
+import faulthandler
+import gc
+import os
+import random
+import signal
+import sys
+from contextlib import AsyncExitStack
+
+import structlog
+import uvloop
+from msgspec.structs import replace
+
+from mta import log as logs
+from mta.admin.notify import Notifier
+from mta.compose.templates import Templates
+from mta.compose.workers import Composer
+from mta.config.settings import Config
+from mta.delivery.email import EmailChannel
+from mta.delivery.router import Router
+from mta.dns.resolver import Resolver
+from mta.events.publisher import EventPublisher
+from mta.flow.content import Contents
+from mta.flow.life import Flow
+from mta.flow.settings import FlowSettings
+from mta.intake.admission import Rules
+from mta.intake.consumer import Intake
+from mta.jetstream.connection import Link, open_link
+from mta.jetstream.embedded import EmbeddedServer
+from mta.jetstream.errors import JetStreamError
+from mta.jetstream.kv import Bucket
+from mta.jetstream.layout import CONTENT, OBJECTS, TEMPLATES, Capacity
+from mta.jetstream.objects import ObjectStore
+from mta.jetstream.pump import Pump
+from mta.jetstream.settings import NatsSettings
+from mta.jetstream.setup import setup, verify
+from mta.model.lane import Lane
+
+_STATUS_EVERY_S = 5.0
+_SWITCH_S = 0.001
+"""The pool's threads hand chunks to and fro: at Python's 5 ms a busy loop would let the workers run dry."""
+_GC_THRESHOLDS = (50_000, 20, 100)
+"""What lives long here is counted in tens of thousands and holds no cycles: looking at it often finds nothing."""
+_MOST_LAG_S = 5.0
+"""A loop this late has no right to say that it is alive."""
+
+EXIT_ABORTED = 1
+
+log = structlog.get_logger()
+
+
+class NotSetUp(JetStreamError):
+    """Streams or consumers are missing on a server that is not ours to change."""
+
+
+def run(config: Config) -> int:
+    """Until a signal; the exit code. What ends it otherwise is raised as the one error that it is."""
+    faulthandler.enable()
+    sys.setswitchinterval(_SWITCH_S)
+    lines = logs.configure(config.node.name)
+    try:
+        return uvloop.run(Daemon(config).serve())
+    except BaseExceptionGroup as group:
+        raise _root(group) from group
+    finally:
+        lines.close()
+
+
+class Daemon:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._notifier = Notifier.from_environ(os.environ)
+        self._stop_asked = asyncio.Event()
+        self._main: asyncio.Task[None] | None = None
+
+    async def serve(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop, number)
+        loop.add_signal_handler(signal.SIGHUP, log.info, "reload_ignored")
+        self._notifier.status("connecting to NATS")
+        self._main = asyncio.create_task(self._run(), name="daemon")
+        try:
+            await self._main
+        except asyncio.CancelledError:
+            log.warning("node_aborted")
+            return EXIT_ABORTED
+        finally:
+            self._notifier.close()
+        return 0
+
+    def _on_stop(self, number: int) -> None:
+        """The first signal drains, the second ends it here and now: what is unacknowledged is delivered again."""
+        if self._stop_asked.is_set() and self._main is not None:
+            self._main.cancel()
+        log.info("node_draining", signal=signal.Signals(number).name)
+        self._stop_asked.set()
+
+    # -- start up -----------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        settings = self._config.nats
+        if not settings.embedded:
+            await self._connected(settings)
+            return
+        state_dir = self._config.node.state_dir
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        server = EmbeddedServer(state_dir, port=settings.port, report=_report)
+        address = await server.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.run(), name="embedded nats-server")
+            try:
+                await self._connected(replace(settings, servers=(address.url,)))
+            finally:
+                await server.stop()
+
+    async def _connected(self, settings: NatsSettings) -> None:
+        """Both links, and everything that must be there."""
+        name = f"mta {self._config.node.name}"
+        async with AsyncExitStack() as stack:
+            work = await open_link(settings, name=f"{name} work", report=_report)
+            stack.push_async_callback(work.close)
+            side = await open_link(settings, name=f"{name} side", report=_report)
+            stack.push_async_callback(side.close)
+            if settings.embedded:
+                capacity = Capacity(settings.replicas, settings.payloads_max_bytes, settings.events_max_bytes)
+                await setup(side, capacity, ack_wait_s=settings.ack_wait_s)
+            missing = await verify(side, ack_wait_s=settings.ack_wait_s)
+            if missing:
+                raise NotSetUp("; ".join(missing) + ". Run: mta setup")
+            await self._serve(work, side)
+
+    async def _serve(self, work: Link, side: Link) -> None:
+        config = self._config
+        resolver = Resolver(config.dns)
+        composer = Composer(config.compose, config.keys)
+        rng = random.Random()
+        pump = Pump(side)
+        contents = Contents(
+            Templates(Bucket(work, TEMPLATES)),
+            composer,
+            Bucket(work, CONTENT),
+            ObjectStore(work, OBJECTS),
+            public_url=config.http.public_url,
+            max_attachment_bytes=config.compose.max_message_bytes,
+        )
+        flow = Flow(flow_settings(config), work, pump, contents, rng=rng)
+        publisher = EventPublisher(pump, config.events, flow.on_kept)
+        channel = EmailChannel(
+            composer,
+            Router(config.routes, config.providers, config.path, resolver),
+            config.pools,
+            config.compose,
+            config.hold,
+            in_hand_s=config.intake.in_hand_s,
+            rng=rng,
+            on_settled=flow.on_settled,
+        )
+        intake = Intake(
+            work,
+            config.intake,
+            on_message=flow.on_message,
+            room=flow.room,
+            payload_room=flow.payload_room,
+            held=flow.held,
+            report=_report,
+        )
+        try:
+            resolver.start()
+            await composer.start()
+            async with asyncio.TaskGroup() as group:
+                flow.attach(channel, publisher, group)
+                tasks = [
+                    group.create_task(pump.run(), name="pump"),
+                    group.create_task(work.watch(), name="watch the work link"),
+                    group.create_task(side.watch(), name="watch the side link"),
+                    group.create_task(flow.run(), name="flow"),
+                    group.create_task(channel.run(), name="channel"),
+                    group.create_task(self._beat(flow), name="watchdog and status"),
+                ]
+                group.create_task(intake.run(), name="intake")
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(*_GC_THRESHOLDS)
+                self._notifier.ready("ready")
+                log.info("node_ready", workers=composer.workers)
+                await self._stop_asked.wait()
+                self._notifier.stopping("draining")
+                await self._drain(intake, channel, flow)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await composer.stop()
+            await resolver.close()
+        log.info("node_stopped")
+
+    # -- serve --------------------------------------------------------------------------------------------------
+
+    async def _beat(self, flow: Flow) -> None:
+        """Tells the service manager that the loop turns, and how it goes."""
+        loop = asyncio.get_running_loop()
+        every_s = self._notifier.watchdog_s / 2 or _STATUS_EVERY_S
+        while True:
+            due = loop.time() + every_s
+            await asyncio.sleep(every_s)
+            if loop.time() - due < _MOST_LAG_S:
+                self._notifier.watchdog()
+            self._notifier.status(f"{flow.works} payloads in work, {flow.rate:.0f} recipients/s")
+
+    # -- shut down ----------------------------------------------------------------------------------------------
+
+    async def _drain(self, intake: Intake, channel: EmailChannel, flow: Flow) -> None:
+        """Pull nothing more, finish what is on the wire, hand the rest back at once."""
+        limit_s = self._config.node.drain_timeout_s
+        self._notifier.extend_timeout(limit_s)
+        await intake.stop()
+        await channel.drain(limit_s)
+        await flow.stop()
+
+
+def flow_settings(config: Config) -> FlowSettings:
+    max_age_s = {lane: config.retry.of(lane).max_age_s for lane in Lane}
+    return FlowSettings(
+        node=config.node.name,
+        intake=config.intake,
+        rules=Rules(config.tenants, max_age_s, config.http.public_url),
+        retry=config.retry,
+        recipient_form=config.events.recipient,
+        index_recipients=config.index_recipients,
+        hash_keys=config.hash_keys,
+        max_unkept_bytes=config.events.max_unkept_bytes,
+    )
+
+
+def _report(text: str) -> None:
+    log.warning("nats", text=text)
+
+
+def _root(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a group that is one: what the operator has to know."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,484 @@
+"""The life of one payload, from the pull to the ack. Read this second, after `mta.daemon`.
+
+    pulled -> decode -> admit -> content found and compiled -> MTA_INDEX written -> references to the channel
+    each reference comes back settled -> its event is published -> kept when the stream has acknowledged it
+    what was deferred or parked is stored in MTA_RETRY when the pass is over -> stored when acknowledged
+    everything settled, kept and stored -> the source message is acknowledged
+
+Invariants: a source message is acknowledged only after every event and every retry message of it was; each accepted
+recipient gets one terminal event; a payload that cannot be processed goes whole to MTA_DEAD with a `rejected` event,
+whatever is wrong with it, so that nothing a sender writes can stop the daemon or be lost in silence.
+
+It leaves to the channel how mail travels, to `mta.flow.content` what it is made of, to `mta.flow.told` what events say.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine, Iterable
+from random import Random
+from typing import Any
+
+import structlog
+
+from mta.compose.spec import Addressee, SpecBlob
+from mta.delivery.channel import Channel
+from mta.delivery.reference import Parked, Reference, Settlement
+from mta.events.publisher import EventPublisher
+from mta.flow.content import Contents
+from mta.flow.index import Index
+from mta.flow.retries import store
+from mta.flow.settings import FlowSettings
+from mta.flow.told import Teller, Told
+from mta.flow.work import Owed, PayloadRefused, Ref, SourceKey, Waiting, Work
+from mta.intake.admission import Admitted, AdmittedRecipient, Arrival, admit, admit_due
+from mta.intake.decode import RejectCode, Rejected, decode, decode_due
+from mta.jetstream.connection import Link
+from mta.jetstream.errors import JetStreamError
+from mta.jetstream.pull import Pulled
+from mta.jetstream.pump import Pump
+from mta.jetstream.subjects import dead_subject, parse_due, parse_payload, unescape
+from mta.ledger.state import RecipientState
+from mta.model import times
+from mta.model.lane import Lane
+from mta.model.outcome import BounceClass, Deferred, Delivered, Expired, Failed
+from mta.model.payload import LastTry, StoredContent
+from mta.queue.deferred import DeferredQueue, Due, Sleep
+from mta.queue.schedule import Expire, next_due
+
+_LEAST_ROOM = 2_000  # recipients to ask for while the rate is not known yet
+_RATE_EVERY_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Flow:
+    """`attach` the channel and the publisher, then `run` in the owner's task group. `on_message` is what intake calls,
+    `on_settled` what the channel calls, `on_kept` what the publisher calls."""
+
+    def __init__(
+        self, settings: FlowSettings, link: Link, pump: Pump, contents: Contents, *, rng: Random
+    ) -> None:
+        self._settings = settings
+        self._link = link
+        self._pump = pump
+        self._contents = contents
+        self._rng = rng
+        self._index = Index(link, pump, settings)
+        self._teller = Teller(settings)
+        self._works: dict[SourceKey, Work] = {}
+        self._arriving: dict[SourceKey, Pulled] = {}
+        self._in_hand = dict.fromkeys(Lane, 0)
+        self._by_consumer: dict[str, int] = {}
+        self._expiring: DeferredQueue[Work] = DeferredQueue()
+        self._expiry_timer: asyncio.TimerHandle | None = None
+        self._settled = 0
+        self._rate = 0.0
+        self._is_stopping = False
+
+    def attach(self, channel: Channel, publisher: EventPublisher, group: asyncio.TaskGroup) -> None:
+        self._channel = channel
+        self._publisher = publisher
+        self._group = group
+
+    async def run(self) -> None:
+        """Renews what is in work and measures the rate, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._renew_all(), name="renew what is in work")
+            group.create_task(self._measure(), name="measure the rate")
+
+    # -- what intake asks ---------------------------------------------------------------------------------------
+
+    @property
+    def works(self) -> int:
+        return len(self._works) + len(self._arriving)
+
+    @property
+    def rate(self) -> float:
+        """Recipients settled in the last second or so."""
+        return self._rate
+
+    def room(self, lane: Lane) -> int:
+        """How many more recipients may be in hand: about three seconds' worth of what can be sent."""
+        if self._is_stopping or self._publisher.unkept_bytes >= self._settings.max_unkept_bytes:
+            return 0
+        if lane is Lane.TRANSACTIONAL:
+            return self._settings.intake.transactional_recipients - self._in_hand[lane]
+        wanted = max(_LEAST_ROOM, int(self._rate * self._settings.intake.in_hand_s))
+        return wanted - self._channel.sendable(lane)
+
+    def payload_room(self) -> int:
+        return self._settings.intake.payloads_in_work - self.works
+
+    def held(self, consumer: str) -> int:
+        return self._by_consumer.get(consumer, 0)
+
+    def on_message(self, pulled: Pulled, lane: Lane, is_due: bool) -> None:
+        """One delivery. Of a message that is in work already only the reply subject is new."""
+        key = (pulled.stream, pulled.stream_sequence)
+        work = self._works.get(key)
+        if work is not None:
+            work.pulled = pulled
+            self._advance(work)
+        elif key in self._arriving:
+            self._arriving[key] = pulled
+        else:
+            self._arriving[key] = pulled
+            self._by_consumer[pulled.consumer] = self.held(pulled.consumer) + 1
+            self._spawn(self._arrive(key, lane, is_due), f"payload {pulled.stream_sequence}")
+
+    # -- arriving -----------------------------------------------------------------------------------------------
+
+    async def _arrive(self, key: SourceKey, lane: Lane, is_due: bool) -> None:
+        pulled = self._arriving[key]
+        try:
+            work = await self._admit(pulled, lane, is_due)
+            work.pulled = self._arriving.pop(key)
+            self._begin(work, is_due)
+            return
+        except PayloadRefused as refused:
+            rejected = refused.rejected
+        except JetStreamError as error:
+            # Not acknowledged: it is delivered again when ack_wait is over.
+            log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
+            self._let_go(self._arriving.pop(key))
+            return
+        except Exception as error:
+            # A payload must neither end the daemon nor come back for ever.
+            log.exception("payload_failed", stream=key[0], sequence=key[1])
+            rejected = Rejected(RejectCode.SCHEMA, f"internal error: {type(error).__name__}")
+        await self._reject(key, lane, rejected)
+
+    async def _admit(self, pulled: Pulled, lane: Lane, is_due: bool) -> Work:
+        """Everything that may refuse it. Raises PayloadRefused."""
+        admitted = self._judge(pulled, lane, is_due)
+        common = self._teller.common(admitted)
+        if is_due:
+            return await self._admit_due(pulled, admitted)
+        content = await self._contents.find(admitted)
+        spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
+        before = await self._index.claim(admitted)
+        if before is not None:
+            text = f"accepted before, as message {before.source_sequence} of {before.source_stream}"
+            raise PayloadRefused(Rejected(RejectCode.DUPLICATE, text, admitted.payload_id))
+        return Work(pulled, admitted, content, spec, common)
+
+    async def _admit_due(self, pulled: Pulled, admitted: Admitted) -> Work:
+        """It was accepted once: what cannot be had any more fails its recipients and refuses nothing."""
+        common = self._teller.common(admitted)
+        content = await self._contents.recall(admitted.payload.content.sha256 or "")
+        failure: Failed | None = None
+        spec = SpecBlob(b"", b"")
+        if content is None:
+            content = StoredContent(content=admitted.payload.content)
+            failure = Failed(time.time(), "content", "the content of this retry is no longer kept")
+        else:
+            try:
+                spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
+            except PayloadRefused as refused:
+                failure = Failed(time.time(), refused.rejected.code, refused.rejected.detail)
+        work = Work(pulled, admitted, content, spec, common)
+        work.failure = failure
+        return work
+
+    def _judge(self, pulled: Pulled, lane: Lane, is_due: bool) -> Admitted:
+        parsed = parse_due(pulled.subject) if is_due else parse_payload(pulled.subject)
+        arrival = Arrival(
+            lane=lane,
+            tenant=(unescape(parsed.tenant) or parsed.tenant) if parsed else "",
+            campaign=(unescape(parsed.campaign) or "_") if parsed else "_",
+            stream=pulled.stream,
+            sequence=pulled.stream_sequence,
+            accepted_at=times.from_ns(pulled.at_ns),
+            now=times.from_ns(pulled.at_ns),
+        )
+        if is_due:
+            due = decode_due(pulled.data)
+            admitted = due if isinstance(due, Rejected) else admit_due(due, arrival, self._settings.rules)
+        else:
+            fresh = decode(pulled.data)
+            admitted = fresh if isinstance(fresh, Rejected) else admit(fresh, arrival, self._settings.rules)
+        if isinstance(admitted, Rejected):
+            raise PayloadRefused(admitted)
+        return admitted
+
+    def _require_dkim(self, admitted: Admitted) -> bool:
+        """Where the configuration no longer knows the domain, nothing leaves unsigned."""
+        tenant = self._settings.rules.tenants.get(admitted.tenant)
+        domain = tenant.domains.get(admitted.from_domain) if tenant is not None else None
+        return domain is None or domain.require_dkim
+
+    async def _reject(self, key: SourceKey, lane: Lane, rejected: Rejected) -> None:
+        """The whole message to MTA_DEAD, then its event, then the ack."""
+        pulled = self._arriving[key]
+        parsed = parse_due(pulled.subject) or parse_payload(pulled.subject)
+        source = f"{pulled.stream}.{pulled.stream_sequence}"
+        headers = {"Mta-Reason": rejected.code, "Mta-Source": source, "Mta-Subject": pulled.subject}
+        detail = " ".join(rejected.detail.split())[:500]
+        headers["Mta-Detail"] = detail.encode("ascii", "backslashreplace").decode()
+        told = self._teller.rejected(
+            rejected,
+            lane=lane,
+            tenant=(unescape(parsed.tenant) or parsed.tenant) if parsed else "",
+            campaign=(unescape(parsed.campaign) or "") if parsed else "",
+            sequence=pulled.stream_sequence,
+            at=times.from_ns(pulled.at_ns),
+        )
+        log.info("payload_rejected", code=rejected.code, detail=detail, source=source)
+        try:
+            await self._pump.publish_acked(
+                dead_subject(rejected.code), pulled.data, msg_id=f"dead.{source}", headers=headers
+            )
+            kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._publisher.emit(*told, kept)
+            await kept
+            await self._link.ack_sync(self._arriving[key].reply)
+        except JetStreamError as error:
+            log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
+        finally:
+            self._let_go(self._arriving.pop(key))
+
+    def _begin(self, work: Work, is_due: bool) -> None:
+        """From here on every recipient is owed a settlement."""
+        admitted = work.admitted
+        self._works[work.key] = work
+        self._in_hand[admitted.lane] += work.open
+        if not is_due:
+            self._tell(work, None, self._teller.accepted(work))
+            for rejected in admitted.rejected:
+                self._tell(work, None, self._teller.rejected_recipient(work, rejected))
+        work.references = [
+            _reference(work, position, recipient) for position, recipient in enumerate(admitted.recipients)
+        ]
+        now = time.time()
+        if work.failure is not None:
+            for ref in work.references:
+                self._settle_here(ref, work.failure)
+        elif admitted.expires_at <= now:
+            for ref in work.references:
+                self._settle_here(ref, _expired(ref, now))
+        else:
+            work.expiry = self._expiring.put(admitted.expires_at, work)
+            self._watch_expiry()
+            self._channel.submit(work.references)
+        self._advance(work)
+
+    # -- settling -----------------------------------------------------------------------------------------------
+
+    def on_settled(self, ref: Reference[Any], settlement: Settlement) -> None:
+        """Every reference comes here once."""
+        work: Work = ref.owner
+        now = time.time()
+        work.open -= 1
+        self._in_hand[ref.lane] -= 1
+        self._settled += 1
+        if isinstance(settlement, Deferred):
+            self._defer(ref, settlement, now)
+        elif isinstance(settlement, Parked):
+            recipient = work.admitted.recipients[ref.position]
+            work.wait(settlement.due_at, Waiting(ref, recipient.attempt, recipient.source, recipient.last))
+        else:
+            if isinstance(settlement, Delivered):
+                work.record.move(ref.position, RecipientState.DOT)
+                work.record.move(ref.position, RecipientState.DELIVERED)
+            else:
+                work.record.move(ref.position, RecipientState.ENDED)
+            self._tell(work, ref.position, self._teller.settled(ref, settlement, now))
+        if not work.open:
+            self._advance(work)
+
+    def _settle_here(self, ref: Ref, settlement: Settlement) -> None:
+        ref.is_settled = True
+        self.on_settled(ref, settlement)
+
+    def _defer(self, ref: Ref, deferred: Deferred, now: float) -> None:
+        """Its event at once; itself into MTA_RETRY when the pass is over."""
+        work = ref.owner
+        admitted = work.admitted
+        recipient = admitted.recipients[ref.position]
+        attempt, verdict = deferred.attempt, deferred.verdict
+        retry = self._settings.retry
+        due = next_due(
+            retry.of(admitted.lane),
+            attempt=attempt.number,
+            queued_at=recipient.queued_at,
+            now=now,
+            jitter=retry.jitter,
+            rng=self._rng.random,
+            bounce_class=verdict.bounce_class,
+            greylist_s=retry.greylist_s,
+            expires_at=admitted.expires_at,
+        )
+        is_last = isinstance(due, Expire)
+        due_at = due.at if is_last else work.due_together(due.at, attempt.number, verdict.bounce_class)
+        told = self._teller.settled(ref, deferred, now, next_attempt_at=0.0 if is_last else due_at)
+        self._tell(work, ref.position, told)
+        reply = attempt.reply
+        last = LastTry(
+            bounce_class=verdict.bounce_class,
+            stage=attempt.stage,
+            code=reply.code if reply is not None else 0,
+            enhanced=reply.enhanced if reply is not None else "",
+            text=reply.text[:200] if reply is not None else attempt.detail[:200],
+            mx_host=attempt.mx_host,
+        )
+        keeps_source = not isinstance(due, Expire) and due.keep_source
+        source = attempt.source if keeps_source else ""
+        work.wait(due_at, Waiting(ref, attempt.number, source, last))
+
+    def on_kept(self, tokens: Iterable[object]) -> None:
+        """Events of these works are in the stream."""
+        for token in tokens:
+            if isinstance(token, asyncio.Future):
+                if not token.done():
+                    token.set_result(None)
+                continue
+            assert isinstance(token, Owed)
+            token.work.note_kept(token.position)
+            if token.work.may_ack:
+                self._advance(token.work)
+
+    def _tell(self, work: Work, position: int | None, told: Told) -> None:
+        work.note_told(position)
+        self._publisher.emit(*told, Owed(work, position))
+
+    # -- expiry -------------------------------------------------------------------------------------------------
+
+    def _watch_expiry(self) -> None:
+        """One timer for all: throttled or not, what expires does so on time."""
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+            self._expiry_timer = None
+        now = time.time()
+        match self._expiring.pop(now):
+            case Due(items=works):
+                for work in works:
+                    work.expiry = None
+                    for ref in self._channel.withdraw(work.references):
+                        self.on_settled(ref, _expired(ref, now))
+                self._watch_expiry()
+            case Sleep(seconds=seconds):
+                loop = asyncio.get_running_loop()
+                self._expiry_timer = loop.call_later(min(seconds, 3600.0) + 0.001, self._watch_expiry)
+            case _:
+                pass
+
+    # -- the end of a payload -----------------------------------------------------------------------------------
+
+    def _advance(self, work: Work) -> None:
+        if work.may_store:
+            work.is_storing = True
+            self._spawn(self._store(work), f"store retries of {work.key[1]}")
+        elif work.may_ack:
+            work.is_acking = True
+            self._spawn(self._ack(work), f"ack {work.key[1]}")
+
+    async def _store(self, work: Work) -> None:
+        waiting, work.waiting = work.waiting, {}
+        try:
+            for due_at, several in waiting.items():
+                await store(work, due_at, several, self._contents, self._pump)
+                for one in several:
+                    work.note_stored(one.ref.position)
+        finally:
+            work.is_storing = False
+        self._advance(work)
+
+    async def _ack(self, work: Work) -> None:
+        """Until it is confirmed: an ack whose answer was lost may not have been taken, and the message would be
+        delivered again to somebody who knows nothing of this work."""
+        try:
+            await self._link.ack_sync(work.pulled.reply)
+        except JetStreamError as error:
+            log.warning("ack_unconfirmed", sequence=work.key[1], error=str(error))
+            work.is_acking = False
+            return
+        work.is_done = True
+        if work.expiry is not None:
+            self._expiring.cancel(work.expiry)
+        del self._works[work.key]
+        self._let_go(work.pulled)
+
+    def _let_go(self, pulled: Pulled) -> None:
+        left = self._by_consumer[pulled.consumer] - 1
+        if left:
+            self._by_consumer[pulled.consumer] = left
+        else:
+            del self._by_consumer[pulled.consumer]
+
+    # -- beside -------------------------------------------------------------------------------------------------
+
+    async def _renew_all(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.intake.renew_s)
+            pulled = [*self._arriving.values(), *(work.pulled for work in self._works.values())]
+            await asyncio.gather(*(self._renew(one) for one in pulled))
+
+    async def _renew(self, pulled: Pulled) -> None:
+        try:
+            await self._link.progress(pulled.reply)
+        except JetStreamError as error:
+            log.debug("renewal_failed", sequence=pulled.stream_sequence, error=str(error))
+
+    async def _measure(self) -> None:
+        """The rate falls slowly and rises at once, so that a pause does not starve what follows."""
+        while True:
+            await asyncio.sleep(_RATE_EVERY_S)
+            settled, self._settled = self._settled, 0
+            self._rate = max(settled / _RATE_EVERY_S, self._rate * 0.8)
+            for work in [work for work in self._works.values() if work.may_ack]:
+                self._advance(work)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._group.create_task(work, name=name)
+
+    async def stop(self) -> None:
+        """Finish what can be finished and hand back the rest, at once; the channel has been drained before, so
+        nothing is on the wire."""
+        self._is_stopping = True
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+        await self._publisher.flush()
+        unfinished = [
+            *self._arriving.values(),
+            *(work.pulled for work in self._works.values() if not work.may_ack),
+        ]
+        for pulled in unfinished:
+            with contextlib.suppress(JetStreamError):
+                await self._link.nak(pulled.reply)
+        for work in [work for work in self._works.values() if work.may_ack]:
+            await self._ack(work)
+
+
+def _reference(work: Work, position: int, recipient: AdmittedRecipient) -> Ref:
+    admitted = work.admitted
+    person = recipient.recipient
+    addressee = Addressee(
+        index=recipient.index,
+        key=recipient.key,
+        email=recipient.mailbox.text,
+        name=person.name,
+        recipient_id=person.id,
+        data=bytes(person.data),
+    )
+    return Reference(
+        work,
+        position,
+        spec=work.spec,
+        addressee=addressee,
+        domain=recipient.mailbox.domain,
+        lane=admitted.lane,
+        turn=f"{admitted.tenant}/{admitted.campaign}",
+        pool=admitted.pool,
+        tls=admitted.payload.tls,
+        expires_at=admitted.expires_at,
+        attempt=recipient.attempt,
+        source=recipient.source,
+        is_dry_run=admitted.payload.dry_run,
+    )
+
+
+def _expired(ref: Ref, now: float) -> Expired:
+    last = ref.owner.admitted.recipients[ref.position].last
+    known = last is not None and last.bounce_class in BounceClass.__members__.values()
+    return Expired(now, BounceClass(last.bounce_class) if known and last is not None else None)

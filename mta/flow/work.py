@@ -1,0 +1,144 @@
+"""A payload in work: one source message, its recipients, and what is still owed for it.
+
+A work is over when every recipient has been settled, every event of it was acknowledged by the stream, and every
+recipient that waits was stored in MTA_RETRY. Only then may the source message be acknowledged.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from mta.compose.spec import SpecBlob
+from mta.delivery.reference import Reference
+from mta.events.encode import CommonFields
+from mta.intake.admission import Admitted
+from mta.intake.decode import Rejected
+from mta.jetstream.pull import Pulled
+from mta.ledger.state import FINAL, RecipientState, Record
+from mta.model.outcome import Failed
+from mta.model.payload import LastTry, StoredContent
+from mta.queue.deferred import Entry
+
+SourceKey = tuple[str, int]
+Ref: TypeAlias = "Reference[Work]"
+
+
+class PayloadRefused(Exception):
+    """The payload as a whole cannot be processed."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__(rejected.detail)
+        self.rejected = rejected
+
+
+class Waiting:
+    """One recipient that is to be stored for later: after how many attempts, and what the last one met."""
+
+    __slots__ = ("attempt", "last", "ref", "source")
+
+    def __init__(self, ref: Ref, attempt: int, source: str, last: LastTry | None) -> None:
+        self.ref = ref
+        self.attempt = attempt
+        self.source = source
+        self.last = last
+
+
+class Work:
+    """`open` counts recipients not settled, `unkept` events not yet acknowledged by the stream; `owed` those of each
+    recipient. `waiting` groups what is to be stored by its due time. `failure`, if set, is what becomes of all."""
+
+    __slots__ = (
+        "_due_at",
+        "admitted",
+        "common",
+        "content",
+        "expiry",
+        "failure",
+        "is_acking",
+        "is_done",
+        "is_storing",
+        "key",
+        "open",
+        "owed",
+        "pulled",
+        "record",
+        "references",
+        "spec",
+        "unkept",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        pulled: Pulled,
+        admitted: Admitted,
+        content: StoredContent,
+        spec: SpecBlob,
+        common: CommonFields,
+    ) -> None:
+        self.key: SourceKey = (pulled.stream, pulled.stream_sequence)
+        self.pulled = pulled
+        self.admitted = admitted
+        self.content = content
+        self.spec = spec
+        self.common = common
+        self.record = Record(len(admitted.recipients))
+        self.references: list[Ref] = []
+        self.open = len(admitted.recipients)
+        self.owed = bytearray(self.open)
+        self.unkept = 0
+        self.waiting: dict[float, list[Waiting]] = {}
+        self._due_at: dict[tuple[int, str], float] = {}
+        self.expiry: Entry[Work] | None = None
+        self.failure: Failed | None = None
+        self.is_storing = False
+        self.is_acking = False
+        self.is_done = False
+
+    # -- what waits ---------------------------------------------------------------------------------------------
+
+    def due_together(self, due_at: float, attempt: int, bounce_class: str) -> float:
+        """Those of one pass, attempt and class are due together, in one message."""
+        return self._due_at.setdefault((attempt, bounce_class), due_at)
+
+    def wait(self, due_at: float, waiting: Waiting) -> None:
+        self.waiting.setdefault(due_at, []).append(waiting)
+
+    # -- what is owed -------------------------------------------------------------------------------------------
+
+    def note_told(self, position: int | None) -> None:
+        self.unkept += 1
+        if position is not None:
+            self.owed[position] += 1
+
+    def note_kept(self, position: int | None) -> None:
+        self.unkept -= 1
+        if position is not None:
+            self.owed[position] -= 1
+            self._keep(position)
+
+    def note_stored(self, position: int) -> None:
+        self.record.move(position, RecipientState.STORED)
+        self._keep(position)
+
+    def _keep(self, position: int) -> None:
+        """A recipient is kept when its last state is final and every event of it is in the stream."""
+        if not self.owed[position] and self.record.state(position) in FINAL:
+            self.record.keep(position)
+
+    @property
+    def may_store(self) -> bool:
+        """The pass is over and something waits."""
+        return not self.open and bool(self.waiting) and not self.is_storing
+
+    @property
+    def may_ack(self) -> bool:
+        is_busy = self.is_storing or self.is_acking or self.is_done
+        return not (self.open or self.unkept or self.waiting or is_busy) and self.record.is_finished
+
+
+class Owed(NamedTuple):
+    """An event on its way into the stream: of a work, and of the recipient at `position` (None: of the payload)."""
+
+    work: Work
+    position: int | None
