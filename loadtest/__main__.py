@@ -1,0 +1,118 @@
+"""`python -m loadtest <scenario>`: measures the daemon as it is shipped, with everything on this machine.
+
+Without `--json` a table for people; with it one JSON object as the last line of standard output. Progress
+goes to standard error. Exit code 0 only if nothing was lost, doubled or told wrong.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from loadtest import lanes, throughput
+from loadtest.rig import RunFailed, Setting
+
+_PATTERN_HELP = "auto, A, B, C, CB, or E<transactions in flight>"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    errors = Console(stderr=True)
+    try:
+        with _bar(errors) as progress:
+            result = asyncio.run(_stoppable(_scenario(options, progress)))
+    except RunFailed as error:
+        errors.print(f"[bold red]failed:[/] {error}", highlight=False)
+        errors.print(error.logs, markup=False, highlight=False)
+        return 70
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        errors.print("stopped; what it started has ended")
+        return 130
+    if options.json:
+        print(msgspec.json.encode(result).decode(), flush=True)
+    else:
+        Console().print(_table(options.scenario, result))
+    return 1 if result.faults else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
+    scenarios = top.add_subparsers(dest="scenario", required=True)
+    one = scenarios.add_parser("throughput", help="how fast a mailing goes out, and what it costs")
+    one.add_argument("--messages", type=_positive, default=20_000)
+    one.add_argument("--size", type=_positive, default=4096, metavar="BYTES", help="of a message on the wire")
+    other = scenarios.add_parser("lanes", help="how long a transactional message takes beside bulk")
+    other.add_argument("--probes", type=_positive, default=250)
+    other.add_argument("--probes-per-s", type=float, default=25.0)
+    for scenario in (one, other):
+        scenario.add_argument("--json", action="store_true", help="one JSON object as the last line")
+        scenario.add_argument("--tls", action="store_true", help="the sink offers STARTTLS")
+        scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
+        scenario.add_argument("--connections", type=_positive, default=20)
+        scenario.add_argument("--pattern", type=_pattern, default="auto", help=_PATTERN_HELP)
+    return top
+
+
+def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Coroutine[Any, Any, Any]:
+    setting = Setting(
+        connections=options.connections, pattern=options.pattern, rtt_ms=options.rtt_ms, is_tls=options.tls
+    )
+    if options.scenario == "lanes":
+        return lanes.lanes(options.probes, options.probes_per_s, setting, progress)
+    return throughput.throughput(options.messages, options.size, setting, progress)
+
+
+async def _stoppable(scenario: Coroutine[Any, Any, Any]) -> Any:
+    """SIGTERM ends it as Ctrl-C does: everything that was started is stopped."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await scenario
+
+
+@contextlib.contextmanager
+def _bar(console: Console) -> Iterator[throughput.Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of)
+
+        yield report
+
+
+def _table(scenario: str, result: Struct) -> Table:
+    table = Table(title=scenario, title_justify="left", show_header=False)
+    for name, value in msgspec.to_builtins(result).items():
+        for key, part in value.items() if isinstance(value, dict) else (("", value),):
+            shown = ", ".join(part) or "none" if isinstance(part, list | tuple) else str(part)
+            table.add_row(f"{name} {key}".strip(), shown)
+    return table
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _pattern(text: str) -> str:
+    is_window = text[:1] == "E" and text[1:].isdigit() and 1 <= int(text[1:]) <= 64
+    if text not in ("auto", "A", "B", "C", "CB") and not is_window:
+        raise argparse.ArgumentTypeError(f"must be {_PATTERN_HELP}")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""The socket skin of the receiving dialogue, under asyncio and uvloop alike.
+
+Reads, feeds, writes: the replies to all that one read completed go out in one write. It listens on loopback
+for a demo or a load test and keeps no deadlines, so it is no server to put on a network.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+from mta.demo.dialogue import Dialogue, Features, Policy
+
+
+class Receiver(asyncio.Protocol):
+    """One connection. `connections` is the set it is in while it lives, for whoever closes the listener."""
+
+    def __init__(
+        self, dialogue: Dialogue, policy: Policy, connections: "set[Receiver]", tls: ssl.SSLContext | None
+    ) -> None:
+        self._dialogue = dialogue
+        self._policy = policy
+        self._connections = connections
+        self._tls = tls
+        self._transport: asyncio.Transport | None = None
+        self._handshake: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._connections.add(self)
+        self._write(self._dialogue.greeting())
+
+    def data_received(self, data: bytes) -> None:
+        dialogue = self._dialogue
+        replies = dialogue.feed(data)
+        self._policy.before_replies()
+        if replies:
+            self._write(replies)
+        if dialogue.is_over:
+            self._close()
+        elif dialogue.wants_tls and self._handshake is None:
+            self._start_tls()
+
+    def pause_writing(self) -> None:
+        """Who does not read our replies is not read either."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._connections.discard(self)
+
+    def abort(self) -> None:
+        if self._handshake is not None:
+            self._handshake.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _start_tls(self) -> None:
+        """A protocol callback cannot await: the handshake is a task that this object keeps and `abort`
+        cancels."""
+        assert self._transport is not None
+        self._transport.pause_reading()
+        self._handshake = asyncio.get_running_loop().create_task(
+            self._shake_hands(), name="receiver: start tls"
+        )
+
+    async def _shake_hands(self) -> None:
+        assert self._transport is not None
+        assert self._tls is not None
+        loop = asyncio.get_running_loop()
+        try:
+            upgraded = await loop.start_tls(self._transport, self, self._tls, server_side=True)
+        except OSError:  # ssl.SSLError is one; the peer has gone or speaks no TLS
+            self.abort()
+            return
+        self._transport = upgraded
+        self._dialogue.tls_started()
+
+
+class Listener:
+    """An open port and the connections that came in by it."""
+
+    def __init__(self, server: asyncio.Server, connections: set[Receiver]) -> None:
+        self._server = server
+        self._connections = connections
+        self.port: int = server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        self._server.close()
+        for connection in tuple(self._connections):
+            connection.abort()
+        await self._server.wait_closed()
+
+
+ReceiverFactory = Callable[[Dialogue, Policy, set[Receiver], ssl.SSLContext | None], Receiver]
+
+
+async def listen(
+    policy: Policy,
+    features: Features,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    receiver: ReceiverFactory = Receiver,
+) -> Listener:
+    """Port 0 is any free one."""
+    connections: set[Receiver] = set()
+    sessions = 0
+
+    def accept() -> Receiver:
+        nonlocal sessions
+        sessions += 1
+        return receiver(Dialogue(policy, features, sessions), policy, connections, tls)
+
+    server = await asyncio.get_running_loop().create_server(accept, host, port, backlog=512)
+    return Listener(server, connections)

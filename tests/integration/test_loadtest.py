@@ -1,0 +1,134 @@
+"""The sink as a process, and short runs of the scenarios with real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadtest.sinklog import parse
+from tests.integration.test_demo import GROUP, PROJECT, connected, replies
+
+
+class Sink:
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.log = directory / "sink.log"
+        self.samples = directory / "samples"
+        self.samples.mkdir()
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "loadtest.sink", *options),
+                *("--log", str(self.log), "--samples", str(self.samples)),
+            ],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def sink(tmp_path: Path) -> Iterator[Sink]:
+    running = Sink(tmp_path, "--sample-every", "2")
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def far_sink(tmp_path: Path) -> Iterator[Sink]:
+    running = Sink(tmp_path, "--rtt-ms", "100")
+    yield running
+    assert running.stop() == 0
+
+
+async def test_sink_has_logged_before_it_answers(sink: Sink) -> None:
+    """When the 250 is there, so is the line; every second message is kept whole."""
+    async with connected(sink.port) as (reader, writer):
+        writer.write(b"EHLO client.test\r\n" + GROUP)
+        await replies(reader, 4)
+        for number in range(1, 5):
+            writer.write(b"BDAT 3 LAST\r\nx\r\n" + GROUP)
+            await replies(reader, 3)
+            assert len(list(parse(sink.log.read_bytes()))) == number
+    acceptance = next(parse(sink.log.read_bytes()))
+    assert (acceptance.size_bytes, acceptance.recipient) == (3, "r@b.test")
+    assert acceptance.at_ns <= time.monotonic_ns()
+    assert sorted(path.name for path in sink.samples.iterdir()) == ["0.eml", "2.eml"]
+
+
+async def test_sink_logs_a_duplicate_twice(sink: Sink) -> None:
+    """It tells what happened and hides nothing: judging is the referee's."""
+    async with connected(sink.port) as (reader, writer):
+        writer.write(b"EHLO client.test\r\n" + (GROUP + b"BDAT 1 LAST\r\nx") * 2)
+        await replies(reader, 2 + 6 - 1)
+    assert [one.recipient for one in parse(sink.log.read_bytes())] == ["r@b.test"] * 2
+
+
+async def test_far_sink_is_as_far_as_it_says(far_sink: Sink) -> None:
+    """One command takes one round trip, and a pipelined group of five no more than that."""
+    async with connected(far_sink.port) as (reader, writer):
+        await replies(reader, 1)
+        for commands, number in ((b"EHLO client.test\r\n", 1), (GROUP + b"BDAT 1 LAST\r\nx" + GROUP, 5)):
+            start = time.monotonic()
+            writer.write(commands)
+            await replies(reader, number)
+            assert 0.095 <= time.monotonic() - start < 0.35
+
+
+async def test_far_sink_reads_what_was_sent_before_the_end(far_sink: Sink) -> None:
+    """What was on the wire when the peer closed still arrives."""
+    async with connected(far_sink.port) as (_, writer):
+        writer.write(b"EHLO client.test\r\n" + GROUP + b"BDAT 1 LAST\r\nxQUIT\r\n")
+        writer.write_eof()
+        await _.read()
+    assert [one.recipient for one in parse(far_sink.log.read_bytes())] == ["r@b.test"]
+
+
+def loadtest(temporary: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "loadtest", *arguments],
+        cwd=PROJECT,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "knobs", [(), ("--tls",), ("--rtt-ms", "20", "--connections", "2", "--pattern", "CB")]
+)
+def test_throughput(tmp_path: Path, knobs: tuple[str, ...]) -> None:
+    """A short run loses and doubles nothing, every figure is there, and nothing is left behind."""
+    done = loadtest(tmp_path, "throughput", "--messages", "60", "--json", *knobs)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["delivered"], result["lost"], result["duplicates"]) == (60, 0, 0)
+    assert set(result["cpu_us_per_message"]) == {"daemon", "workers", "nats", "sink"}
+    assert (result["key_bits"], result["sync_interval"]) == (2048, "always")
+    assert abs(result["size_bytes"] - 4096) <= 4096 * 0.05
+    assert result["rsa_sign_us"] > 0
+    assert result["dkim_verified"] == result["dkim_sampled"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_message_too_small_to_make(tmp_path: Path) -> None:
+    """A size below that of the bare letter is refused with the least there is."""
+    done = loadtest(tmp_path, "throughput", "--messages", "10", "--size", "100", "--json")
+    assert done.returncode == 70
+    assert "at least" in done.stderr
+    assert list(tmp_path.iterdir()) == []

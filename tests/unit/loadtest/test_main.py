@@ -1,0 +1,37 @@
+import pytest
+
+from loadtest.__main__ import parser
+
+
+def test_scenarios_and_defaults() -> None:
+    """Both scenarios take the same knobs."""
+    options = parser().parse_args(["throughput", "--json"])
+    assert (options.messages, options.size, options.connections, options.pattern) == (
+        20_000,
+        4096,
+        20,
+        "auto",
+    )
+    options = parser().parse_args(["lanes", "--rtt-ms", "50", "--pattern", "E8"])
+    assert (options.probes, options.rtt_ms, options.pattern) == (250, 50.0, "E8")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["nothing"],
+        ["throughput", "--messages", "0"],
+        ["throughput", "--messages", "x"],
+        ["throughput", "--pattern", "D"],
+        ["throughput", "--pattern", "E0"],
+        ["throughput", "--pattern", "E65"],
+        ["throughput", "--pattern", "E"],
+    ],
+)
+def test_wrong_usage(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be run is refused before anything starts."""
+    with pytest.raises(SystemExit) as raised:
+        parser().parse_args(wrong)
+    assert raised.value.code == 2
+    assert "usage" in capsys.readouterr().err
