@@ -53,6 +53,9 @@ _SWITCH_S = 0.001
 """The pool's threads hand chunks to and fro: at Python's 5 ms a busy loop would let the workers run dry."""
 _GC_THRESHOLDS = (50_000, 20, 100)
 """What lives long here is counted in tens of thousands and holds no cycles: looking at it often finds nothing."""
+_BULK_NICENESS = 10
+"""Two workers that never rest would make the loop wait for its turn at every message: a transactional message took
+four times as long."""
 _MOST_LAG_S = 5.0
 """A loop this late has no right to say that it is alive."""
 
@@ -145,12 +148,13 @@ class Daemon:
     async def _serve(self, work: Link, side: Link) -> None:
         config = self._config
         resolver = Resolver(config.dns)
-        composer = Composer(config.compose, config.keys)
+        composer = Composer(replace(config.compose, niceness=_BULK_NICENESS), config.keys)
+        express = Composer(replace(config.compose, workers=max(1, composer.workers // 4)), config.keys)
         rng = random.Random()
         pump = Pump(side)
         contents = Contents(
             Templates(Bucket(work, TEMPLATES)),
-            composer,
+            {Lane.BULK: composer, Lane.TRANSACTIONAL: express},
             Bucket(work, CONTENT),
             ObjectStore(work, OBJECTS),
             public_url=config.http.public_url,
@@ -160,6 +164,7 @@ class Daemon:
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         channel = EmailChannel(
             composer,
+            express,
             Router(config.routes, config.providers, config.path, resolver),
             config.pools,
             config.compose,
@@ -179,7 +184,7 @@ class Daemon:
         )
         try:
             resolver.start()
-            await composer.start()
+            await asyncio.gather(composer.start(), express.start())
             async with asyncio.TaskGroup() as group:
                 flow.attach(channel, publisher, group)
                 tasks = [
@@ -195,14 +200,14 @@ class Daemon:
                 gc.freeze()
                 gc.set_threshold(*_GC_THRESHOLDS)
                 self._notifier.ready("ready")
-                log.info("node_ready", workers=composer.workers)
+                log.info("node_ready", workers=composer.workers + express.workers)
                 await self._stop_asked.wait()
                 self._notifier.stopping("draining")
                 await self._drain(intake, channel, flow)
                 for task in tasks:
                     task.cancel()
         finally:
-            await composer.stop()
+            await asyncio.gather(composer.stop(), express.stop())
             await resolver.close()
         log.info("node_stopped")
 

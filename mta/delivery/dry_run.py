@@ -27,10 +27,13 @@ class Rehearsal:
 
     def put(self, ref: Reference[Any]) -> None:
         self.queue.put(ref, ref.lane, ref.turn)
-        self._on_hungry(self)
 
-    def wants(self) -> int:
-        return len(self.queue)
+    def turn(self) -> None:
+        if len(self.queue):
+            self._on_hungry(self)
+
+    def wants(self, lane: Lane) -> int:
+        return self.queue.count(lane)
 
     def take_to_compose(self, most: int, lane: Lane) -> list[Reference[Any]]:
         return [ref for ref in self.queue.take(most, lane) if not ref.is_settled]

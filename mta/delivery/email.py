@@ -1,8 +1,8 @@
 """The email channel: routes references to paths, has them composed in time, and hands them to connections.
 
 Composing follows demand: a path that can send asks for messages, and what it asks for is gathered over all such
-paths into chunks for the pool. Transactional references never wait for more than one bulk chunk: bulk chunks in the
-pool are bounded by the number of workers plus one, and transactional ones go in beside them.
+paths into chunks for the workers. Transactional references have workers of their own (`express`), so they never wait
+behind a bulk chunk; where those are busy they use the others too, and wait there for at most one.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from mta.model.path import EgressPath, EgressPool, EgressSource, Site
 from mta.queue.settings import HoldSettings
 
 _TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
-_MOST_CHUNK_BYTES = 8 << 20
+_MOST_CHUNK_BYTES = 4_000_000  # large content goes in small chunks: a pipe and a worker hold a copy of each
 _FORGET_UNUSED_S = 60.0
 
 Ref = Reference[Any]
@@ -42,6 +42,7 @@ class EmailChannel:
     def __init__(
         self,
         composer: Composer,
+        express: Composer,
         router: Router,
         pools: Mapping[str, EgressPool],
         compose: ComposeSettings,
@@ -52,6 +53,7 @@ class EmailChannel:
         on_settled: Callable[[Ref, Settlement], None],
     ) -> None:
         self._composer = composer
+        self._express = express
         self._router = router
         self._sources = {name: _Weighted(pool) for name, pool in pools.items()}
         self._chunk = compose.chunk
@@ -64,7 +66,6 @@ class EmailChannel:
         self._hungry: OrderedDict[Wanting, None] = OrderedDict()
         self._rehearsal = Rehearsal(wall=time.time, on_settled=on_settled, on_hungry=self._note_hungry)
         self._unrouted: dict[str, list[Ref]] = {}
-        self._chunks = {Lane.TRANSACTIONAL: 0, Lane.BULK: 0}
         self._feed_is_due = False
         self._is_draining = False
         self._group: asyncio.TaskGroup | None = None
@@ -73,13 +74,15 @@ class EmailChannel:
     # -- in -----------------------------------------------------------------------------------------------------
 
     def submit(self, references: Iterable[Ref]) -> None:
+        touched: dict[Wanting, None] = {}
         for ref in references:
             if ref.is_dry_run:
                 self._rehearsal.put(ref)
+                touched[self._rehearsal] = None
                 continue
             route = self._router.look_up(ref.domain)
             if route is not None:
-                self._take(ref, route)
+                self._take(ref, route, touched)
                 continue
             waiting = self._unrouted.get(ref.domain)
             if waiting is not None:
@@ -87,6 +90,7 @@ class EmailChannel:
                 continue
             self._unrouted[ref.domain] = [ref]
             self._spawn(self._resolve(ref.domain), f"route {ref.domain}")
+        self._turn(touched)
 
     def withdraw(self, references: Iterable[Ref]) -> list[Ref]:
         taken = [ref for ref in references if not ref.is_settled and not ref.is_on_wire]
@@ -101,17 +105,26 @@ class EmailChannel:
 
     async def _resolve(self, domain: str) -> None:
         route = await self._router.resolve(domain)
+        touched: dict[Wanting, None] = {}
         for ref in self._unrouted.pop(domain):
             if not ref.is_settled:
-                self._take(ref, route)
+                self._take(ref, route, touched)
+        self._turn(touched)
 
-    def _take(self, ref: Ref, route: Route) -> None:
+    def _take(self, ref: Ref, route: Route, touched: dict[Wanting, None]) -> None:
         if isinstance(route, NoRoute):
             self._settle(ref, attempts.not_routed(ref.attempt + 1, time.time(), route))
         else:
-            self._enqueue(ref, route)
+            self._enqueue(ref, route, touched)
 
-    def _enqueue(self, ref: Ref, site: Site) -> None:
+    def _turn(self, touched: Iterable[Wanting]) -> None:
+        """At once, not at the next turn of the loop: under load that is milliseconds away."""
+        for pool in touched:
+            pool.turn()
+        if self._hungry:
+            self._feed()
+
+    def _enqueue(self, ref: Ref, site: Site, touched: dict[Wanting, None]) -> None:
         ref.provider = site.provider
         sources = self._sources.get(ref.pool)
         if sources is None:
@@ -136,6 +149,7 @@ class EmailChannel:
                 on_hungry=self._note_hungry,
             )
         pool.put(ref)
+        touched[pool] = None
 
     def _settle(self, ref: Ref, settlement: Settlement) -> None:
         ref.is_settled = True
@@ -153,26 +167,29 @@ class EmailChannel:
         self._feed_is_due = False
         if self._is_draining:
             return
-        workers = self._composer.workers
-        for lane, most, chunk in (
-            (Lane.TRANSACTIONAL, 2 * workers, _TRANSACTIONAL_CHUNK),
-            (Lane.BULK, workers + 1, self._chunk),
-        ):
-            while self._chunks[lane] < most:
+        for lane, chunk in ((Lane.TRANSACTIONAL, _TRANSACTIONAL_CHUNK), (Lane.BULK, self._chunk)):
+            while (composer := self._free_composer(lane)) is not None:
                 gathered = self._gather(lane, chunk)
                 if not gathered:
                     break
-                self._compose(lane, gathered)
-        for pool in [pool for pool in self._hungry if not pool.wants()]:
+                self._compose(composer, gathered)
+        for pool in [pool for pool in self._hungry if not any(map(pool.wants, Lane))]:
             del self._hungry[pool]
+
+    def _free_composer(self, lane: Lane) -> Composer | None:
+        """Who takes a chunk of this lane now. Transactional has workers of its own and may use the others as well;
+        a bulk chunk waits for at most one other, so that what comes after it is not far behind."""
+        if lane is Lane.TRANSACTIONAL and self._express.outstanding < 2 * self._express.workers:
+            return self._express
+        return self._composer if self._composer.outstanding <= self._composer.workers else None
 
     def _gather(self, lane: Lane, most: int) -> list[tuple[Wanting, Ref]]:
         """Up to `most` references of the paths that want some, the paths in turn."""
         gathered: list[tuple[Wanting, Ref]] = []
         size = 0
         for pool in list(self._hungry):
-            wants = min(pool.wants(), most - len(gathered))
-            if wants <= 0 or not pool.queue.count(lane):
+            wants = min(pool.wants(lane), most - len(gathered))
+            if wants <= 0:
                 continue
             self._hungry.move_to_end(pool)
             for ref in pool.take_to_compose(wants, lane):
@@ -182,7 +199,7 @@ class EmailChannel:
                 break
         return gathered
 
-    def _compose(self, lane: Lane, gathered: list[tuple[Wanting, Ref]]) -> None:
+    def _compose(self, composer: Composer, gathered: list[tuple[Wanting, Ref]]) -> None:
         """One chunk: references of a payload stand together, so that its shared part travels once."""
         by_spec: dict[bytes, list[tuple[Wanting, Ref]]] = {}
         for item in gathered:
@@ -192,26 +209,21 @@ class EmailChannel:
             Group(spec=items[0][1].spec, addressees=tuple(ref.addressee for _, ref in items))
             for items in by_spec.values()
         ]
-        self._chunks[lane] += 1
-        self._composer.submit(groups, lambda results: self._composed(lane, ordered, results))
+        composer.submit(groups, lambda results: self._composed(ordered, results))
 
     def _composed(
-        self,
-        lane: Lane,
-        items: list[tuple[Wanting, Ref]],
-        results: Sequence[Composed | ComposeFailed],
+        self, items: list[tuple[Wanting, Ref]], results: Sequence[Composed | ComposeFailed]
     ) -> None:
-        self._chunks[lane] -= 1
+        touched: dict[Wanting, None] = {}
         for (pool, ref), result in zip(items, results, strict=True):
+            touched[pool] = None
             if isinstance(result, Composed):
                 pool.composed(ref, result.envelope)
                 continue
             pool.composed(ref, None)
             if not ref.is_settled:
                 self._settle(ref, attempts.not_composed(ref.attempt + 1, time.time(), result))
-        if self._hungry and not self._feed_is_due:
-            self._feed_is_due = True
-            self._loop.call_soon(self._feed)
+        self._turn(touched)
 
     # -- tasks and the end --------------------------------------------------------------------------------------
 

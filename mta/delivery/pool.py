@@ -91,7 +91,8 @@ class PathPool:
     # -- what waits ---------------------------------------------------------------------------------------------
 
     def put(self, ref: Ref) -> None:
-        """Take a reference in hand; it is parked at once where the path cannot serve it within `hold`."""
+        """Take a reference in hand; it is parked at once where the path cannot serve it within `hold`. `turn` is to
+        follow, once for all that are put."""
         if self._load.waiting >= self._most_waiting(ref.lane):
             self._park_one(ref, self._loop.time())
             return
@@ -99,22 +100,25 @@ class PathPool:
         if not self._load.demand:
             self._load.stalled_since = self._loop.time()
         self._load.waiting += 1
-        self._soon()
 
-    def wants(self) -> int:
-        """How many references it wants composed now."""
+    def wants(self, lane: Lane) -> int:
+        """How many references of a lane it wants composed now. What bulk has ready never keeps transactional back."""
         now = self._loop.time()
+        is_blocked = self._is_draining or self._health.next_attempt_at(now) > now
+        if lane is Lane.TRANSACTIONAL:
+            return 0 if is_blocked else min(self.queue.count(lane), _MOST_READY - len(self._ready[lane]))
         if now - self._recent_at > _RECENT_S:
             is_fresh = now - self._recent_at < 2 * _RECENT_S
             self._recent = (self._recent[1] if is_fresh else 0, 0)
             self._recent_at = now
-        return compose_wanted(
+        wanted = compose_wanted(
             self._load,
             sent_lately=sum(self._recent),
             window=self.settings.window if self.settings.pattern is Pattern.E else 2,
-            is_blocked=self._is_draining or self._health.next_attempt_at(now) > now,
+            is_blocked=is_blocked,
             most=min(_MOST_READY, max(2, int(_MOST_READY_BYTES / self._wire_bytes))),
         )
+        return min(wanted, self.queue.count(lane))
 
     def take_to_compose(self, most: int, lane: Lane) -> list[Ref]:
         taken = self.queue.take(most, lane)
@@ -124,14 +128,14 @@ class PathPool:
         return live
 
     def composed(self, ref: Ref, envelope: Envelope | None) -> None:
-        """A reference taken by `take_to_compose` comes back: with its message, or settled by somebody else."""
+        """A reference taken by `take_to_compose` comes back: with its message, or settled by somebody else. `turn` is
+        to follow."""
         self._load.composing -= 1
         if envelope is not None and not ref.is_settled:
             ref.envelope = envelope
             self._wire_bytes += (len(envelope.message.wire) - self._wire_bytes) / 16
             self._ready[ref.lane].append(ref)
             self._load.ready += 1
-        self._soon()
 
     def sendable(self, lane: Lane, in_hand_s: float) -> int:
         """How many of the references that wait here can be sent within `in_hand_s`."""
@@ -159,9 +163,10 @@ class PathPool:
     def _soon(self) -> None:
         if not self._turn_is_due:
             self._turn_is_due = True
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self.turn)
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Decide and do."""
         self._turn_is_due = False
         if self._timer is not None:
             self._timer.cancel()
@@ -180,7 +185,7 @@ class PathPool:
                         self._park(until, now)
                     case Sleep(seconds=seconds):
                         sleep_s = min(sleep_s, seconds)
-        if self.wants():
+        if self.wants(Lane.BULK) or self.wants(Lane.TRANSACTIONAL):
             self._on_hungry(self)
         if sleep_s < float("inf"):
             self._timer = self._loop.call_later(sleep_s, self._soon)
@@ -418,7 +423,8 @@ class PathPool:
     def _park_one(self, ref: Ref, until: float) -> None:
         parked_s = self._hold.bulk_parked_s if ref.lane is Lane.BULK else self._hold.transactional_parked_s
         wait_s = max(until - self._loop.time(), parked_s) * self._rng.uniform(1.0, 1.2)
-        self._settle(ref, Parked(due_at=time.time() + wait_s, reason=self._health.state(self._loop.time())))
+        due_at = min(time.time() + wait_s, ref.expires_at)
+        self._settle(ref, Parked(due_at=due_at, reason=self._health.state(self._loop.time())))
 
     # -- the end ------------------------------------------------------------------------------------------------
 

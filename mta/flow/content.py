@@ -7,7 +7,7 @@ when a recipient has to wait, so that a retry renders what the first attempt did
 import base64
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -22,6 +22,7 @@ from mta.intake.retry import encode_content
 from mta.jetstream.errors import NotFound, Refused
 from mta.jetstream.kv import Bucket
 from mta.jetstream.objects import ObjectStore
+from mta.model.lane import Lane
 from mta.model.payload import Attachment, StoredContent
 
 _OBJECT = "obj://"
@@ -36,7 +37,7 @@ class Contents:
     def __init__(
         self,
         templates: Templates,
-        composer: Composer,
+        composers: Mapping[Lane, Composer],
         kept: Bucket,
         objects: ObjectStore,
         *,
@@ -44,7 +45,7 @@ class Contents:
         max_attachment_bytes: int,
     ) -> None:
         self._templates = templates
-        self._composer = composer
+        self._composers = composers
         self._kept = kept
         self._objects = objects
         self._public_url = public_url
@@ -120,7 +121,7 @@ class Contents:
         sources = Sources(fields, spec.engine, spec.undefined)
         key = hashlib.blake2b(msgspec.msgpack.encode(sources), digest_size=16).digest()
         if self._compiles.get(key) is None:
-            problems = await self._composer.check(sources)
+            problems = await self._composers[admitted.lane].check(sources)
             if problems:
                 raise _refused(RejectCode.TEMPLATE_ERROR, "; ".join(problems)[:1000], admitted)
             self._compiles.put(key, True, 1)

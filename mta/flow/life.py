@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from mta.compose.spec import Addressee, SpecBlob
+from mta.compose.workers import PoolUnusable
 from mta.delivery.channel import Channel
 from mta.delivery.reference import Parked, Reference, Settlement
 from mta.events.publisher import EventPublisher
@@ -48,6 +49,7 @@ from mta.queue.schedule import Expire, next_due
 
 _LEAST_ROOM = 2_000  # recipients to ask for while the rate is not known yet
 _RATE_EVERY_S = 1.0
+_SLICE = 32  # recipients taken in hand before the loop may turn: a large payload must not hold up a small one
 
 log = structlog.get_logger()
 
@@ -72,6 +74,7 @@ class Flow:
         self._by_consumer: dict[str, int] = {}
         self._expiring: DeferredQueue[Work] = DeferredQueue()
         self._expiry_timer: asyncio.TimerHandle | None = None
+        self._calm = {lane: asyncio.Lock() for lane in Lane}
         self._settled = 0
         self._rate = 0.0
         self._is_stopping = False
@@ -134,12 +137,12 @@ class Flow:
         try:
             work = await self._admit(pulled, lane, is_due)
             work.pulled = self._arriving.pop(key)
-            self._begin(work, is_due)
+            await self._begin(work, is_due)
             return
         except PayloadRefused as refused:
             rejected = refused.rejected
-        except JetStreamError as error:
-            # Not acknowledged: it is delivered again when ack_wait is over.
+        except (JetStreamError, PoolUnusable) as error:
+            # Nothing was found out about the payload. Not acknowledged, it is delivered again after ack_wait.
             log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
             self._let_go(self._arriving.pop(key))
             return
@@ -151,7 +154,9 @@ class Flow:
 
     async def _admit(self, pulled: Pulled, lane: Lane, is_due: bool) -> Work:
         """Everything that may refuse it. Raises PayloadRefused."""
-        admitted = self._judge(pulled, lane, is_due)
+        async with self._calm[lane]:
+            admitted = self._judge(pulled, lane, is_due)
+            await asyncio.sleep(0)
         common = self._teller.common(admitted)
         if is_due:
             return await self._admit_due(pulled, admitted)
@@ -238,7 +243,7 @@ class Flow:
         finally:
             self._let_go(self._arriving.pop(key))
 
-    def _begin(self, work: Work, is_due: bool) -> None:
+    async def _begin(self, work: Work, is_due: bool) -> None:
         """From here on every recipient is owed a settlement."""
         admitted = work.admitted
         self._works[work.key] = work
@@ -247,21 +252,28 @@ class Flow:
             self._tell(work, None, self._teller.accepted(work))
             for rejected in admitted.rejected:
                 self._tell(work, None, self._teller.rejected_recipient(work, rejected))
-        work.references = [
-            _reference(work, position, recipient) for position, recipient in enumerate(admitted.recipients)
-        ]
-        now = time.time()
-        if work.failure is not None:
-            for ref in work.references:
-                self._settle_here(ref, work.failure)
-        elif admitted.expires_at <= now:
-            for ref in work.references:
-                self._settle_here(ref, _expired(ref, now))
-        else:
+        async with self._calm[admitted.lane]:
+            for start in range(0, len(admitted.recipients), _SLICE):
+                self._submit(work, start, time.time())
+                await asyncio.sleep(0)
+        if work.failure is None:
             work.expiry = self._expiring.put(admitted.expires_at, work)
             self._watch_expiry()
-            self._channel.submit(work.references)
         self._advance(work)
+
+    def _submit(self, work: Work, start: int, now: float) -> None:
+        """A slice of its recipients: to the channel, or to their end if that is known already."""
+        recipients = work.admitted.recipients[start : start + _SLICE]
+        refs = [_reference(work, start + offset, recipient) for offset, recipient in enumerate(recipients)]
+        work.references += refs
+        if work.failure is not None:
+            for ref in refs:
+                self._settle_here(ref, work.failure)
+        elif work.admitted.expires_at <= now:
+            for ref in refs:
+                self._settle_here(ref, _expired(ref, now))
+        else:
+            self._channel.submit(refs)
 
     # -- settling -----------------------------------------------------------------------------------------------
 

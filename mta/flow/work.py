@@ -14,7 +14,7 @@ from mta.events.encode import CommonFields
 from mta.intake.admission import Admitted
 from mta.intake.decode import Rejected
 from mta.jetstream.pull import Pulled
-from mta.ledger.state import FINAL, RecipientState, Record
+from mta.ledger.state import RecipientState, Record
 from mta.model.outcome import Failed
 from mta.model.payload import LastTry, StoredContent
 from mta.queue.deferred import Entry
@@ -123,7 +123,7 @@ class Work:
 
     def _keep(self, position: int) -> None:
         """A recipient is kept when its last state is final and every event of it is in the stream."""
-        if not self.owed[position] and self.record.state(position) in FINAL:
+        if not self.owed[position] and self.record.is_final(position):
             self.record.keep(position)
 
     @property

@@ -99,6 +99,9 @@ class Record:
         self.move(position, RecipientState.STORED)
         return self.keep(position)
 
+    def is_final(self, position: int) -> bool:
+        return self._bytes[position] & ~KEPT in _FINAL
+
     def state(self, position: int) -> RecipientState:
         return RecipientState(self._bytes[position] & ~KEPT)
 
