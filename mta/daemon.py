@@ -39,7 +39,7 @@ from mta.intake.admission import Rules
 from mta.intake.consumer import Intake
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import EmbeddedServer
-from mta.jetstream.errors import JetStreamError
+from mta.jetstream.errors import NotFound
 from mta.jetstream.kv import Bucket
 from mta.jetstream.layout import CONTENT, OBJECTS, TEMPLATES, Capacity
 from mta.jetstream.objects import ObjectStore
@@ -64,7 +64,7 @@ EXIT_ABORTED = 1
 log = structlog.get_logger()
 
 
-class NotSetUp(JetStreamError):
+class NotSetUp(NotFound):
     """Streams or consumers are missing on a server that is not ours to change."""
 
 
@@ -142,7 +142,7 @@ class Daemon:
                 await setup(side, capacity, ack_wait_s=settings.ack_wait_s)
             missing = await verify(side, ack_wait_s=settings.ack_wait_s)
             if missing:
-                raise NotSetUp("; ".join(missing) + ". Run: mta setup")
+                raise NotSetUp("; ".join(missing))
             await self._serve(work, side)
 
     async def _serve(self, work: Link, side: Link) -> None:
@@ -232,7 +232,7 @@ class Daemon:
         self._notifier.extend_timeout(limit_s)
         await intake.stop()
         await channel.drain(limit_s)
-        await flow.stop()
+        await flow.stop(limit_s)
 
 
 def flow_settings(config: Config) -> FlowSettings:

@@ -15,6 +15,9 @@ from mta.model.reply import Reply
 from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted, Impossible, Lost, Refused
 from mta.smtp.opening import ConnectFailed
+from mta.smtp.settings import Pattern
+
+_BY_BDAT = (Pattern.CB, Pattern.E)
 
 
 class Tried(Struct, frozen=True, gc=False):
@@ -27,7 +30,8 @@ class Tried(Struct, frozen=True, gc=False):
 
 
 def delivered(tried: Tried, connection: Connection, fact: Accepted, now: float) -> Delivered:
-    attempt = _in_session(tried, connection, now, fact.smtp_s, Stage.END_OF_DATA, fact.reply, ".")
+    command = "BDAT" if connection.pattern in _BY_BDAT else "."
+    attempt = _in_session(tried, connection, now, fact.smtp_s, Stage.END_OF_DATA, fact.reply, command)
     return Delivered(attempt)
 
 

@@ -74,6 +74,8 @@ class EmailChannel:
     # -- in -----------------------------------------------------------------------------------------------------
 
     def submit(self, references: Iterable[Ref]) -> None:
+        if self._is_draining:  # their owner hands them back
+            return
         touched: dict[Wanting, None] = {}
         for ref in references:
             if ref.is_dry_run:

@@ -77,6 +77,7 @@ class Flow:
         self._calm = {lane: asyncio.Lock() for lane in Lane}
         self._settled = 0
         self._rate = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
     def attach(self, channel: Channel, publisher: EventPublisher, group: asyncio.TaskGroup) -> None:
@@ -442,24 +443,35 @@ class Flow:
                 self._advance(work)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._group.create_task(work, name=name)
+        task = self._group.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def stop(self) -> None:
-        """Finish what can be finished and hand back the rest, at once; the channel has been drained before, so
-        nothing is on the wire."""
+    async def stop(self, timeout_s: float) -> None:
+        """Nothing is on the wire any more. What has begun is brought to its end, the rest of its recipients stored for
+        now; what has not begun is handed back, at once."""
         self._is_stopping = True
         if self._expiry_timer is not None:
             self._expiry_timer.cancel()
-        await self._publisher.flush()
-        unfinished = [
-            *self._arriving.values(),
-            *(work.pulled for work in self._works.values() if not work.may_ack),
-        ]
-        for pulled in unfinished:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._finish()
+        except TimeoutError:
+            log.warning("stop_cut_short", payloads=self.works)
+        for pulled in [*self._arriving.values(), *(work.pulled for work in self._works.values())]:
             with contextlib.suppress(JetStreamError):
                 await self._link.nak(pulled.reply)
-        for work in [work for work in self._works.values() if work.may_ack]:
-            await self._ack(work)
+
+    async def _finish(self) -> None:
+        for work in [work for work in self._works.values() if work.has_begun]:
+            now = time.time()
+            for ref in self._channel.withdraw(work.references):
+                self.on_settled(ref, Parked(due_at=now, reason="stopped"))
+        while True:
+            await self._publisher.flush()
+            if not self._tasks:
+                return
+            await asyncio.wait(self._tasks)
 
 
 def _reference(work: Work, position: int, recipient: AdmittedRecipient) -> Ref:

@@ -9,7 +9,7 @@ from mta.intake.admission import Admitted, RejectedRecipient
 from mta.intake.decode import RejectCode, Rejected
 from mta.jetstream.subjects import event_subject
 from mta.model import ids
-from mta.model.event import CountsPart, ErrorPart, Event, EventType
+from mta.model.event import WHOLE_PAYLOAD, CountsPart, ErrorPart, Event, EventType
 from mta.model.lane import Lane
 from mta.model.outcome import Bounced, Cancelled, Deferred, Delivered, Expired, Failed
 
@@ -180,12 +180,11 @@ class Teller:
         )
 
     def _told(self, event: Event) -> Told:
-        key = (event.tenant, event.type, event.provider, event.campaign)
+        provider = "" if event.provider == WHOLE_PAYLOAD else event.provider
+        key = (event.tenant, event.type, provider, event.campaign)
         subject = self._subjects.get(key)
         if subject is None:
             if len(self._subjects) > 10_000:
                 self._subjects.clear()
-            subject = self._subjects[key] = event_subject(
-                event.tenant, event.type, event.provider, event.campaign
-            )
+            subject = self._subjects[key] = event_subject(*key)
         return subject, encode(event)

@@ -127,6 +127,11 @@ class Work:
             self.record.keep(position)
 
     @property
+    def has_begun(self) -> bool:
+        """Something has become of a recipient: whoever gets the message again would do it again."""
+        return self.open < len(self.record)
+
+    @property
     def may_store(self) -> bool:
         """The pass is over and something waits."""
         return not self.open and bool(self.waiting) and not self.is_storing

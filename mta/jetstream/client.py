@@ -1,33 +1,96 @@
 """The client library, tamed: what it lacks at a disconnect, and its exceptions turned into ours.
 
-The two methods of `TamedClient` reach into the library's private parts; nothing else does. If a later
-release renames them, the tests of the connection fail: nothing sent while disconnected, and a frozen
-server left in time.
+`TamedClient` and `Straight` reach into the library's private parts; nothing else does. If a later release renames
+them, the tests of the connection fail: nothing sent while disconnected, a frozen server left in time, and each
+message handed over within the turn of the loop that read it.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from nats import errors as nats_errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from mta.jetstream.errors import JetStreamError, JetStreamUnavailable, Refused, TooLarge, Unconfirmed
+
+_MOST_UNSENT = 1 << 20  # above this the library's flusher takes over, which waits for the socket
 
 
 class TamedClient(Client):
     """The library's client, plus the two things it lacks at the moment of a disconnect: forgetting what it
     had not yet written (it would be sent minutes later), and a close that does not wait for a peer that reads
-    no more."""
+    no more. And it writes at once: its flusher does so a turn of the loop later, milliseconds under load."""
 
     def forget_unwritten(self) -> None:
         self._pending.clear()
         self._pending_data_size = 0
+
+    async def _flush_pending(self, force_flush: bool = False) -> Any:
+        transport = self._transport
+        writer = getattr(transport, "_bare_io_writer", None)
+        is_backed_up = writer is None or writer.transport.get_write_buffer_size() > _MOST_UNSENT
+        if transport is None or force_flush or is_backed_up or not self.is_connected:
+            return await super()._flush_pending(force_flush)
+        pending, self._pending, self._pending_data_size = self._pending, [], 0
+        if pending:
+            transport.writelines(pending)
+        return None
 
     async def _process_op_err(self, e: Exception) -> None:
         writer = getattr(self._transport, "_bare_io_writer", None)
         if self.is_connected and writer is not None:
             writer.transport.abort()
         await super()._process_op_err(e)
+
+
+class Straight:
+    """Stands in for the queue between a subscription and its callback: what is put there is handed over at once.
+    Only a message whose callback has to wait makes those behind it wait, in order."""
+
+    def __init__(
+        self, subscription: Subscription, on_message: Callable[[Msg], Awaitable[None] | None]
+    ) -> None:
+        self._subscription = subscription
+        self._on_message = on_message
+        self._behind: asyncio.Task[None] | None = None
+        self._waiting: list[Msg] = []
+
+    def put_nowait(self, message: Msg) -> None:
+        self._subscription._pending_size -= len(message.data)
+        if self._behind is not None:
+            self._waiting.append(message)
+            return
+        waiting = self._on_message(message)
+        if waiting is not None:
+            self._behind = asyncio.ensure_future(self._catch_up(waiting))
+
+    async def _catch_up(self, waiting: Awaitable[None] | None) -> None:
+        while True:
+            if waiting is not None:
+                await waiting
+            if not self._waiting:
+                self._behind = None
+                return
+            waiting = self._on_message(self._waiting.pop(0))
+
+    async def get(self) -> Msg:
+        """The library's own reader waits here for ever."""
+        never: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        return await never
+
+    async def join(self) -> None:
+        if self._behind is not None:
+            await self._behind
+
+    def empty(self) -> bool:
+        return not self._waiting
+
+    def qsize(self) -> int:
+        return len(self._waiting)
 
 
 LIBRARY_ERRORS = (nats_errors.Error, OSError, TimeoutError)

@@ -21,7 +21,7 @@ from msgspec import Struct
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from mta.jetstream.client import LIBRARY_ERRORS, TamedClient, border, ours, without_password
+from mta.jetstream.client import LIBRARY_ERRORS, Straight, TamedClient, border, ours, without_password
 from mta.jetstream.errors import (
     JetStreamError,
     JetStreamUnavailable,
@@ -209,16 +209,29 @@ class Link:
     ) -> Subscription:
         """Survives reconnects. `on_message` may return an awaitable: the next message then waits for it."""
 
-        async def deliver(message: Msg) -> None:
+        async def guarded(waiting: Awaitable[None]) -> None:
             try:
-                waiting = on_message(message)
-                if waiting is not None:
-                    await waiting
+                await waiting
             except Exception as error:
                 self.fail(error)
 
+        def deliver(message: Msg) -> Awaitable[None] | None:
+            try:
+                waiting = on_message(message)
+            except Exception as error:
+                self.fail(error)
+                return None
+            return None if waiting is None else guarded(waiting)
+
+        async def early(message: Msg) -> None:
+            waiting = deliver(message)
+            if waiting is not None:
+                await waiting
+
         with border(f"subscribe {subject}"):
-            return await self._client.subscribe(subject, cb=deliver)
+            subscription = await self._client.subscribe(subject, cb=early)
+        subscription._pending_queue = Straight(subscription, deliver)  # type: ignore[assignment]
+        return subscription
 
     async def unsubscribe(self, subscription: Subscription, *, drain: bool = False) -> None:
         """With `drain`, every message the server had sent is handed over first."""

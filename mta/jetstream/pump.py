@@ -205,6 +205,8 @@ class Pump:
             subject, body, msg_id=msg_id, headers=headers, on_done=settle, deadline_s=deadline_s
         )
         try:
+            if self._prefix:  # at once: whoever waits for the ack is in a hurry
+                await self._send_ready()
             result = await done
         finally:
             self.withdraw(token)
