@@ -7,7 +7,6 @@ reference given to `put` leaves by `on_settled`, exactly once, unless it was wit
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
@@ -17,6 +16,7 @@ from mta.delivery.hosts import HostMemory
 from mta.delivery.opening import Opener
 from mta.delivery.reference import Parked, Reference, Settlement
 from mta.delivery.settings import PathSettings
+from mta.delivery.stock import Stock
 from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.outcome import Deferred, Scope
@@ -35,7 +35,6 @@ _MOST_READY = 512  # composed messages of one path in memory, whatever its rate
 _MOST_READY_BYTES = 8 << 20
 _RECENT_S = 0.25  # two of these make "lately" in compose_wanted
 _MOST_UNSENT = 3  # connections that ended before this message's turn, before it counts as an attempt
-_BULK_SHARE = 8  # of this many sends at least one is bulk when both lanes wait
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 Ref = Reference[Any]
@@ -71,8 +70,7 @@ class PathPool:
         self._on_hungry = on_hungry
         self._loop = asyncio.get_running_loop()
         self.queue: ReadyQueue[Ref] = ReadyQueue()
-        self._ready: dict[Lane, deque[Ref]] = {Lane.TRANSACTIONAL: deque(), Lane.BULK: deque()}
-        self._since_bulk = 0
+        self._stock = Stock()
         self._load = PathLoad()
         self._connections: dict[Connection, float] = {}  # since when idle; 0: busy
         self._health = PathHealth(HealthSettings(), settings.connections, rng.random)
@@ -106,7 +104,7 @@ class PathPool:
         now = self._loop.time()
         is_blocked = self._is_draining or self._health.next_attempt_at(now) > now
         if lane is Lane.TRANSACTIONAL:
-            return 0 if is_blocked else min(self.queue.count(lane), _MOST_READY - len(self._ready[lane]))
+            return 0 if is_blocked else min(self.queue.count(lane), _MOST_READY - self._stock.count(lane))
         if now - self._recent_at > _RECENT_S:
             is_fresh = now - self._recent_at < 2 * _RECENT_S
             self._recent = (self._recent[1] if is_fresh else 0, 0)
@@ -134,12 +132,12 @@ class PathPool:
         if envelope is not None and not ref.is_settled:
             ref.envelope = envelope
             self._wire_bytes += (len(envelope.message.wire) - self._wire_bytes) / 16
-            self._ready[ref.lane].append(ref)
+            self._stock.put(ref)
             self._load.ready += 1
 
     def sendable(self, lane: Lane, in_hand_s: float) -> int:
         """How many of the references that wait here can be sent within `in_hand_s`."""
-        waiting = self.queue.count(lane) + len(self._ready[lane])
+        waiting = self.queue.count(lane) + self._stock.count(lane)
         if not waiting or self._is_blocked:
             return 0
         limit = self.settings.message_rate
@@ -234,17 +232,11 @@ class PathPool:
         return True
 
     def _next_ready(self) -> Ref | None:
-        """Transactional before bulk, with a share for bulk so that it never starves."""
-        transactional, bulk = self._ready[Lane.TRANSACTIONAL], self._ready[Lane.BULK]
-        while transactional or bulk:
-            is_bulk = not transactional or (bool(bulk) and self._since_bulk >= _BULK_SHARE - 1)
-            ref = (bulk if is_bulk else transactional).popleft()
-            self._since_bulk = 0 if is_bulk else self._since_bulk + 1
-            self._load.ready -= 1
-            if not ref.is_settled:
-                ref.is_on_wire = True
-                return ref
-        return None
+        ref = self._stock.take()
+        self._load.ready = len(self._stock)
+        if ref is not None:
+            ref.is_on_wire = True
+        return ref
 
     def _close_idle(self, now: float) -> float:
         """Close what has been idle too long; seconds until the next may be due."""
@@ -360,7 +352,7 @@ class PathPool:
         if ref.unsent >= _MOST_UNSENT and not connection.served:
             self._settle(ref, attempts.never_sent(self._tried(ref), connection, self._loop.time()))
             return
-        self._ready[ref.lane].appendleft(ref)
+        self._stock.put_back(ref)
         self._load.ready += 1
 
     def _refill(self, connection: Connection) -> None:
@@ -399,7 +391,7 @@ class PathPool:
         return max(hold_s, 2 * self._opening_took_s)
 
     def _most_impatient_lane(self) -> Lane:
-        is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self._ready[Lane.TRANSACTIONAL]
+        is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self._stock.count(Lane.TRANSACTIONAL)
         return Lane.TRANSACTIONAL if is_waiting else Lane.BULK
 
     def _most_waiting(self, lane: Lane) -> float:
@@ -413,10 +405,8 @@ class PathPool:
         for lane in Lane:
             if waited < self._hold_s(lane):
                 continue
-            refs = [*self._ready[lane], *self.queue.drain(lane)]
-            self._load.ready -= len(self._ready[lane])
-            self._ready[lane].clear()
-            self._load.waiting = len(self.queue)
+            refs = [*self._stock.drain(lane), *self.queue.drain(lane)]
+            self._load.ready, self._load.waiting = len(self._stock), len(self.queue)
             for ref in refs:
                 self._park_one(ref, until)
 
@@ -433,8 +423,7 @@ class PathPool:
         self._is_draining = True
         back: list[Ref] = []
         for lane in Lane:
-            back += [*self._ready[lane], *self.queue.drain(lane)]
-            self._ready[lane].clear()
+            back += [*self._stock.drain(lane), *self.queue.drain(lane)]
         self._load.ready = self._load.waiting = 0
         for connection in list(self._connections):
             connection.quit()

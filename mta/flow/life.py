@@ -21,29 +21,28 @@ from typing import Any
 
 import structlog
 
-from mta.compose.spec import Addressee, SpecBlob
+from mta.compose.spec import Addressee
 from mta.compose.workers import PoolUnusable
 from mta.delivery.channel import Channel
 from mta.delivery.reference import Parked, Reference, Settlement
 from mta.events.publisher import EventPublisher
 from mta.flow.content import Contents
 from mta.flow.index import Index
+from mta.flow.reception import Reception
 from mta.flow.retries import store
 from mta.flow.settings import FlowSettings
 from mta.flow.told import Teller, Told
 from mta.flow.work import Owed, PayloadRefused, Ref, SourceKey, Waiting, Work
-from mta.intake.admission import Admitted, AdmittedRecipient, Arrival, admit, admit_due
-from mta.intake.decode import RejectCode, Rejected, decode, decode_due
+from mta.intake.admission import AdmittedRecipient
+from mta.intake.decode import RejectCode, Rejected
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError
 from mta.jetstream.pull import Pulled
 from mta.jetstream.pump import Pump
-from mta.jetstream.subjects import dead_subject, parse_due, parse_payload, unescape
 from mta.ledger.state import RecipientState
-from mta.model import times
 from mta.model.lane import Lane
-from mta.model.outcome import BounceClass, Deferred, Delivered, Expired, Failed
-from mta.model.payload import LastTry, StoredContent
+from mta.model.outcome import BounceClass, Deferred, Delivered, Expired
+from mta.model.payload import LastTry
 from mta.queue.deferred import DeferredQueue, Due, Sleep
 from mta.queue.schedule import Expire, next_due
 
@@ -66,11 +65,12 @@ class Flow:
         self._pump = pump
         self._contents = contents
         self._rng = rng
-        self._index = Index(link, pump, settings)
         self._teller = Teller(settings)
+        self._reception = Reception(settings, contents, Index(link, pump, settings), pump, self._teller)
         self._works: dict[SourceKey, Work] = {}
         self._arriving: dict[SourceKey, Pulled] = {}
         self._in_hand = dict.fromkeys(Lane, 0)
+        self._payloads = dict.fromkeys(Lane, 0)
         self._by_consumer: dict[str, int] = {}
         self._expiring: DeferredQueue[Work] = DeferredQueue()
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -112,7 +112,8 @@ class Flow:
         return wanted - self._channel.sendable(lane)
 
     def payload_room(self) -> int:
-        return self._settings.intake.payloads_in_work - self.works
+        """How many more bulk payloads."""
+        return self._settings.intake.payloads_in_work - self._payloads[Lane.BULK]
 
     def held(self, consumer: str) -> int:
         return self._by_consumer.get(consumer, 0)
@@ -128,6 +129,7 @@ class Flow:
             self._arriving[key] = pulled
         else:
             self._arriving[key] = pulled
+            self._payloads[lane] += 1
             self._by_consumer[pulled.consumer] = self.held(pulled.consumer) + 1
             self._spawn(self._arrive(key, lane, is_due), f"payload {pulled.stream_sequence}")
 
@@ -136,113 +138,40 @@ class Flow:
     async def _arrive(self, key: SourceKey, lane: Lane, is_due: bool) -> None:
         pulled = self._arriving[key]
         try:
-            work = await self._admit(pulled, lane, is_due)
-            work.pulled = self._arriving.pop(key)
-            await self._begin(work, is_due)
-            return
+            async with self._calm[lane]:
+                admitted = self._reception.judge(pulled, lane, is_due)
+                await asyncio.sleep(0)
+            work = await self._reception.admit(pulled, admitted, is_due)
         except PayloadRefused as refused:
-            rejected = refused.rejected
+            await self._refuse(key, lane, refused.rejected)
         except (JetStreamError, PoolUnusable) as error:
             # Nothing was found out about the payload. Not acknowledged, it is delivered again after ack_wait.
-            log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
-            self._let_go(self._arriving.pop(key))
-            return
+            self._leave(key, lane, error)
         except Exception as error:
             # A payload must neither end the daemon nor come back for ever.
             log.exception("payload_failed", stream=key[0], sequence=key[1])
-            rejected = Rejected(RejectCode.SCHEMA, f"internal error: {type(error).__name__}")
-        await self._reject(key, lane, rejected)
-
-    async def _admit(self, pulled: Pulled, lane: Lane, is_due: bool) -> Work:
-        """Everything that may refuse it. Raises PayloadRefused."""
-        async with self._calm[lane]:
-            admitted = self._judge(pulled, lane, is_due)
-            await asyncio.sleep(0)
-        common = self._teller.common(admitted)
-        if is_due:
-            return await self._admit_due(pulled, admitted)
-        content = await self._contents.find(admitted)
-        spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
-        before = await self._index.claim(admitted)
-        if before is not None:
-            text = f"accepted before, as message {before.source_sequence} of {before.source_stream}"
-            raise PayloadRefused(Rejected(RejectCode.DUPLICATE, text, admitted.payload_id))
-        return Work(pulled, admitted, content, spec, common)
-
-    async def _admit_due(self, pulled: Pulled, admitted: Admitted) -> Work:
-        """It was accepted once: what cannot be had any more fails its recipients and refuses nothing."""
-        common = self._teller.common(admitted)
-        content = await self._contents.recall(admitted.payload.content.sha256 or "")
-        failure: Failed | None = None
-        spec = SpecBlob(b"", b"")
-        if content is None:
-            content = StoredContent(content=admitted.payload.content)
-            failure = Failed(time.time(), "content", "the content of this retry is no longer kept")
+            text = f"internal error: {type(error).__name__}"
+            await self._refuse(key, lane, Rejected(RejectCode.SCHEMA, text))
         else:
-            try:
-                spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
-            except PayloadRefused as refused:
-                failure = Failed(time.time(), refused.rejected.code, refused.rejected.detail)
-        work = Work(pulled, admitted, content, spec, common)
-        work.failure = failure
-        return work
+            work.pulled = self._arriving.pop(key)
+            await self._begin(work, is_due)
 
-    def _judge(self, pulled: Pulled, lane: Lane, is_due: bool) -> Admitted:
-        parsed = parse_due(pulled.subject) if is_due else parse_payload(pulled.subject)
-        arrival = Arrival(
-            lane=lane,
-            tenant=(unescape(parsed.tenant) or parsed.tenant) if parsed else "",
-            campaign=(unescape(parsed.campaign) or "_") if parsed else "_",
-            stream=pulled.stream,
-            sequence=pulled.stream_sequence,
-            accepted_at=times.from_ns(pulled.at_ns),
-            now=times.from_ns(pulled.at_ns),
-        )
-        if is_due:
-            due = decode_due(pulled.data)
-            admitted = due if isinstance(due, Rejected) else admit_due(due, arrival, self._settings.rules)
-        else:
-            fresh = decode(pulled.data)
-            admitted = fresh if isinstance(fresh, Rejected) else admit(fresh, arrival, self._settings.rules)
-        if isinstance(admitted, Rejected):
-            raise PayloadRefused(admitted)
-        return admitted
-
-    def _require_dkim(self, admitted: Admitted) -> bool:
-        """Where the configuration no longer knows the domain, nothing leaves unsigned."""
-        tenant = self._settings.rules.tenants.get(admitted.tenant)
-        domain = tenant.domains.get(admitted.from_domain) if tenant is not None else None
-        return domain is None or domain.require_dkim
-
-    async def _reject(self, key: SourceKey, lane: Lane, rejected: Rejected) -> None:
+    async def _refuse(self, key: SourceKey, lane: Lane, rejected: Rejected) -> None:
         """The whole message to MTA_DEAD, then its event, then the ack."""
-        pulled = self._arriving[key]
-        parsed = parse_due(pulled.subject) or parse_payload(pulled.subject)
-        source = f"{pulled.stream}.{pulled.stream_sequence}"
-        headers = {"Mta-Reason": rejected.code, "Mta-Source": source, "Mta-Subject": pulled.subject}
-        detail = " ".join(rejected.detail.split())[:500]
-        headers["Mta-Detail"] = detail.encode("ascii", "backslashreplace").decode()
-        told = self._teller.rejected(
-            rejected,
-            lane=lane,
-            tenant=(unescape(parsed.tenant) or parsed.tenant) if parsed else "",
-            campaign=(unescape(parsed.campaign) or "") if parsed else "",
-            sequence=pulled.stream_sequence,
-            at=times.from_ns(pulled.at_ns),
-        )
-        log.info("payload_rejected", code=rejected.code, detail=detail, source=source)
         try:
-            await self._pump.publish_acked(
-                dead_subject(rejected.code), pulled.data, msg_id=f"dead.{source}", headers=headers
-            )
+            told = await self._reception.bury(self._arriving[key], lane, rejected)
             kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._publisher.emit(*told, kept)
             await kept
             await self._link.ack_sync(self._arriving[key].reply)
         except JetStreamError as error:
-            log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
-        finally:
-            self._let_go(self._arriving.pop(key))
+            self._leave(key, lane, error)
+        else:
+            self._let_go(self._arriving.pop(key), lane)
+
+    def _leave(self, key: SourceKey, lane: Lane, error: Exception) -> None:
+        log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
+        self._let_go(self._arriving.pop(key), lane)
 
     async def _begin(self, work: Work, is_due: bool) -> None:
         """From here on every recipient is owed a settlement."""
@@ -410,9 +339,10 @@ class Flow:
         if work.expiry is not None:
             self._expiring.cancel(work.expiry)
         del self._works[work.key]
-        self._let_go(work.pulled)
+        self._let_go(work.pulled, work.admitted.lane)
 
-    def _let_go(self, pulled: Pulled) -> None:
+    def _let_go(self, pulled: Pulled, lane: Lane) -> None:
+        self._payloads[lane] -= 1
         left = self._by_consumer[pulled.consumer] - 1
         if left:
             self._by_consumer[pulled.consumer] = left

@@ -75,6 +75,7 @@ class Work:
         content: StoredContent,
         spec: SpecBlob,
         common: CommonFields,
+        failure: Failed | None = None,
     ) -> None:
         self.key: SourceKey = (pulled.stream, pulled.stream_sequence)
         self.pulled = pulled
@@ -90,7 +91,7 @@ class Work:
         self.waiting: dict[float, list[Waiting]] = {}
         self._due_at: dict[tuple[int, str], float] = {}
         self.expiry: Entry[Work] | None = None
-        self.failure: Failed | None = None
+        self.failure = failure
         self.is_storing = False
         self.is_acking = False
         self.is_done = False

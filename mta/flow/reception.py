@@ -1,0 +1,128 @@
+"""Receiving a payload: everything that may refuse it, until it is a `Work` or a line in MTA_DEAD."""
+
+import time
+
+import structlog
+
+from mta.compose.spec import SpecBlob
+from mta.flow.content import Contents
+from mta.flow.index import Index
+from mta.flow.settings import FlowSettings
+from mta.flow.told import Teller, Told
+from mta.flow.work import PayloadRefused, Work
+from mta.intake.admission import Admitted, Arrival, admit, admit_due
+from mta.intake.decode import RejectCode, Rejected, decode, decode_due
+from mta.jetstream.pull import Pulled
+from mta.jetstream.pump import Pump
+from mta.jetstream.subjects import dead_subject, parse_due, parse_payload, unescape
+from mta.model import times
+from mta.model.lane import Lane
+from mta.model.outcome import Failed
+from mta.model.payload import StoredContent
+
+_MOST_DETAIL = 500
+
+log = structlog.get_logger()
+
+
+class Reception:
+    """`judge`, then `admit`; either may raise `PayloadRefused`, for `bury`."""
+
+    def __init__(
+        self, settings: FlowSettings, contents: Contents, index: Index, pump: Pump, teller: Teller
+    ) -> None:
+        self._settings = settings
+        self._contents = contents
+        self._index = index
+        self._pump = pump
+        self._teller = teller
+
+    def judge(self, pulled: Pulled, lane: Lane, is_due: bool) -> Admitted:
+        """What its bytes alone decide."""
+        tenant, campaign = _named(pulled)
+        taken_at = times.from_ns(pulled.at_ns)
+        arrival = Arrival(
+            lane=lane,
+            tenant=tenant,
+            campaign=campaign or "_",
+            stream=pulled.stream,
+            sequence=pulled.stream_sequence,
+            accepted_at=taken_at,
+            now=taken_at,
+        )
+        if is_due:
+            due = decode_due(pulled.data)
+            admitted = due if isinstance(due, Rejected) else admit_due(due, arrival, self._settings.rules)
+        else:
+            fresh = decode(pulled.data)
+            admitted = fresh if isinstance(fresh, Rejected) else admit(fresh, arrival, self._settings.rules)
+        if isinstance(admitted, Rejected):
+            raise PayloadRefused(admitted)
+        return admitted
+
+    async def admit(self, pulled: Pulled, admitted: Admitted, is_due: bool) -> Work:
+        """What has to be asked for: template, attachments, and whether its id is new."""
+        if is_due:
+            return await self._admit_due(pulled, admitted)
+        content = await self._contents.find(admitted)
+        spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
+        before = await self._index.claim(admitted)
+        if before is not None:
+            text = f"accepted before, as message {before.source_sequence} of {before.source_stream}"
+            raise PayloadRefused(Rejected(RejectCode.DUPLICATE, text, admitted.payload_id))
+        return Work(pulled, admitted, content, spec, self._teller.common(admitted))
+
+    async def _admit_due(self, pulled: Pulled, admitted: Admitted) -> Work:
+        """It was accepted once: what cannot be had any more fails its recipients and refuses nothing."""
+        content = await self._contents.recall(admitted.payload.content.sha256 or "")
+        spec = SpecBlob(b"", b"")
+        failure: Failed | None = None
+        if content is None:
+            content = StoredContent(content=admitted.payload.content)
+            failure = Failed(time.time(), "content", "the content of this retry is no longer kept")
+        else:
+            try:
+                spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
+            except PayloadRefused as refused:
+                failure = Failed(time.time(), refused.rejected.code, refused.rejected.detail)
+        return Work(pulled, admitted, content, spec, self._teller.common(admitted), failure)
+
+    async def bury(self, pulled: Pulled, lane: Lane, rejected: Rejected) -> Told:
+        """The whole message into MTA_DEAD with the reason; returns the event that is to say so."""
+        tenant, campaign = _named(pulled)
+        source = f"{pulled.stream}.{pulled.stream_sequence}"
+        detail = " ".join(rejected.detail.split())[:_MOST_DETAIL]
+        headers = {
+            "Mta-Reason": str(rejected.code),
+            "Mta-Detail": detail.encode("ascii", "backslashreplace").decode(),
+            "Mta-Source": source,
+            "Mta-Subject": pulled.subject,
+        }
+        log.info("payload_rejected", code=rejected.code, detail=detail, source=source)
+        await self._pump.publish_acked(
+            dead_subject(rejected.code), pulled.data, msg_id=f"dead.{source}", headers=headers
+        )
+        return self._teller.rejected(
+            rejected,
+            lane=lane,
+            tenant=tenant,
+            campaign=campaign,
+            sequence=pulled.stream_sequence,
+            at=times.from_ns(pulled.at_ns),
+        )
+
+    def _require_dkim(self, admitted: Admitted) -> bool:
+        """Where the configuration no longer knows the domain, nothing leaves unsigned."""
+        tenant = self._settings.rules.tenants.get(admitted.tenant)
+        domain = tenant.domains.get(admitted.from_domain) if tenant is not None else None
+        return domain is None or domain.require_dkim
+
+
+def _named(pulled: Pulled) -> tuple[str, str]:
+    """Tenant and campaign as the subject says, which the server's permissions bind; a token that was cut stays as
+    it is and so matches no tenant."""
+    parsed = parse_due(pulled.subject) or parse_payload(pulled.subject)
+    if parsed is None:
+        return "", ""
+    tenant, campaign = unescape(parsed.tenant), unescape(parsed.campaign)
+    return parsed.tenant if tenant is None else tenant, parsed.campaign if campaign is None else campaign
