@@ -25,7 +25,7 @@ from mta.queue.dispatch import Open, Park, PathLimits, PathLoad, Send, Sleep, co
 from mta.queue.health import PathHealth, Sign
 from mta.queue.ready import ReadyQueue
 from mta.queue.settings import HealthSettings, HoldSettings
-from mta.queue.throttle import Rate
+from mta.queue.throttle import Lately, Rate
 from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted, Ended, Fact, Impossible, Learned, Lost, Refused, Transaction, Unsent
 from mta.smtp.opening import ConnectFailed
@@ -33,7 +33,10 @@ from mta.smtp.settings import Pattern
 
 _MOST_READY = 512  # composed messages of one path in memory, whatever its rate
 _MOST_READY_BYTES = 8 << 20
-_RECENT_S = 0.25  # two of these make "lately" in compose_wanted
+_RESERVED_FOR_S, _RESERVED_FROM = (
+    60.0,
+    4,
+)  # seconds after transactional mail, and connections, to keep one free
 _MOST_UNSENT = 3  # connections that ended before this message's turn, before it counts as an attempt
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
@@ -73,6 +76,8 @@ class PathPool:
         self._stock = Stock()
         self._load = PathLoad()
         self._connections: dict[Connection, float] = {}  # since when idle; 0: busy
+        self._idle = 0
+        self._transactional_at = float("-inf")
         self._health = PathHealth(HealthSettings(), settings.connections, rng.random)
         self._rate = Rate(settings.message_rate)
         self._connection_rate = Rate(settings.connection_rate, burst=settings.connections)
@@ -82,8 +87,7 @@ class PathPool:
         self._turn_is_due = False
         self._is_draining = False
         self._change: asyncio.Future[None] | None = None
-        self._recent = (0, 0)
-        self._recent_at = self._loop.time()
+        self._sent = Lately(self._loop.time())
         self._wire_bytes = 4096.0
 
     # -- what waits ---------------------------------------------------------------------------------------------
@@ -95,6 +99,8 @@ class PathPool:
             self._park_one(ref, self._loop.time())
             return
         self.queue.put(ref, ref.lane, ref.turn)
+        if ref.lane is Lane.TRANSACTIONAL:
+            self._transactional_at = self._loop.time()
         if not self._load.demand:
             self._load.stalled_since = self._loop.time()
         self._load.waiting += 1
@@ -105,13 +111,9 @@ class PathPool:
         is_blocked = self._is_draining or self._health.next_attempt_at(now) > now
         if lane is Lane.TRANSACTIONAL:
             return 0 if is_blocked else min(self.queue.count(lane), _MOST_READY - self._stock.count(lane))
-        if now - self._recent_at > _RECENT_S:
-            is_fresh = now - self._recent_at < 2 * _RECENT_S
-            self._recent = (self._recent[1] if is_fresh else 0, 0)
-            self._recent_at = now
         wanted = compose_wanted(
             self._load,
-            sent_lately=sum(self._recent),
+            sent_lately=self._sent.count(now),
             window=self.settings.window if self.settings.pattern is Pattern.E else 2,
             is_blocked=is_blocked,
             most=min(_MOST_READY, max(2, int(_MOST_READY_BYTES / self._wire_bytes))),
@@ -221,15 +223,33 @@ class PathPool:
             is_first_round = False
 
     def _send_one(self, connection: Connection) -> bool:
-        if not self._load.ready or self._rate.take(self._loop.time()) > 0:
+        now = self._loop.time()
+        if not self._load.ready or self._is_reserved(connection, now) or self._rate.take(now) > 0:
             return False
         ref = self._next_ready()
         if ref is None or ref.envelope is None:
             return False
+        if self._connections.get(connection):
+            self._idle -= 1
         self._connections[connection] = 0.0
-        self._recent = (self._recent[0], self._recent[1] + 1)
+        self._sent.note()
         connection.submit(Transaction(envelope=ref.envelope, tag=ref))
         return True
+
+    def _is_reserved(self, connection: Connection, now: float) -> bool:
+        """While transactional mail takes this path, bulk leaves the last idle connection to it: else each such
+        message would wait for a whole bulk message in front of it."""
+        return (
+            self._idle == 1
+            and bool(self._connections.get(connection))
+            and now - self._transactional_at < _RESERVED_FOR_S
+            and not self._stock.count(Lane.TRANSACTIONAL)
+            and len(self._connections) >= _RESERVED_FROM
+        )
+
+    def _note_idle(self, connection: Connection, now: float) -> None:
+        self._connections[connection] = now
+        self._idle += 1
 
     def _next_ready(self) -> Ref | None:
         ref = self._stock.take()
@@ -276,9 +296,8 @@ class PathPool:
         self._opening_took_s = now - started
         self._health.note(Sign.OPENED, now)
         self._moved(now)
-        self._connections[connection] = now
-        if not connection.is_usable:  # it ended while it was being handed over
-            del self._connections[connection]
+        if connection.is_usable:
+            self._note_idle(connection, now)
         self._refill(connection)
         self._soon()
 
@@ -361,12 +380,13 @@ class PathPool:
             while connection.room and self._send_one(connection):
                 pass
             if connection.is_idle and not self._connections.get(connection, 1.0):
-                self._connections[connection] = self._loop.time()
+                self._note_idle(connection, self._loop.time())
         if self._load.ready < _MOST_READY // 2 or not self._load.ready:
             self._soon()
 
     def _on_closed(self, connection: Connection) -> None:
-        self._connections.pop(connection, None)
+        if self._connections.pop(connection, 0.0):
+            self._idle -= 1
         self._note_change()
         self._soon()
 

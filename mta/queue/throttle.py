@@ -10,6 +10,7 @@ from math import ceil
 from mta.queue.settings import RateLimit
 
 _BURST_SHARE = 0.05  # G6 allows limit x 1.05; the share lets a late timer catch up without loss of rate
+_QUARTER_S = 0.25
 _SHORTEST_WAIT_S = 0.001  # what a timer of the loop can keep; a shorter wait would only spin
 
 
@@ -55,6 +56,28 @@ class Rate:
         """What `take` would return, without granting."""
         ahead = self._due - now
         return ahead - self._tolerance + self._wait_more if ahead > self._tolerance else 0.0
+
+
+class Lately:
+    """How many in about the last half second: this quarter and the one before."""
+
+    __slots__ = ("_before", "_now", "_since")
+
+    def __init__(self, now: float) -> None:
+        self._before = 0
+        self._now = 0
+        self._since = now
+
+    def note(self) -> None:
+        self._now += 1
+
+    def count(self, now: float) -> int:
+        age_s = now - self._since
+        if age_s > _QUARTER_S:
+            self._before = self._now if age_s < 2 * _QUARTER_S else 0
+            self._now = 0
+            self._since = now
+        return self._before + self._now
 
 
 class Lease:

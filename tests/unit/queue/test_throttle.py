@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mta.queue.settings import RateLimit
-from mta.queue.throttle import Limit, Rate
+from mta.queue.throttle import Lately, Limit, Rate
 
 limits = st.builds(RateLimit, st.floats(1, 20_000), st.sampled_from([1.0, 60.0, 3600.0]))
 gaps = st.lists(st.floats(0, 0.3), min_size=1, max_size=300)
@@ -165,3 +165,16 @@ def test_a_limit_is_not_negative() -> None:
         Limit(-1)
     with pytest.raises(ValueError, match="negative"):
         Limit(1).resize(-2)
+
+
+def test_lately_is_about_half_a_second() -> None:
+    """What was noted counts in its quarter and the next, and is forgotten after a pause."""
+    sent = Lately(0.0)
+    for _ in range(5):
+        sent.note()
+    assert sent.count(0.2) == 5
+    assert sent.count(0.3) == 5
+    sent.note()
+    assert sent.count(0.4) == 6
+    assert sent.count(0.6) == 1
+    assert sent.count(2.0) == 0
