@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from mta.delivery import attempt as attempts
+from mta.delivery.berths import Berths
 from mta.delivery.hosts import HostMemory
 from mta.delivery.opening import Opener
 from mta.delivery.reference import Parked, Reference, Settlement
@@ -75,8 +76,7 @@ class PathPool:
         self.queue: ReadyQueue[Ref] = ReadyQueue()
         self._stock = Stock()
         self._load = PathLoad()
-        self._connections: dict[Connection, float] = {}  # since when idle; 0: busy
-        self._idle = 0
+        self._connections = Berths()
         self._transactional_at = float("-inf")
         self._health = PathHealth(HealthSettings(), settings.connections, rng.random)
         self._rate = Rate(settings.message_rate)
@@ -86,7 +86,6 @@ class PathPool:
         self._timer: asyncio.TimerHandle | None = None
         self._turn_is_due = False
         self._is_draining = False
-        self._change: asyncio.Future[None] | None = None
         self._sent = Lately(self._loop.time())
         self._wire_bytes = 4096.0
 
@@ -149,7 +148,7 @@ class PathPool:
     def is_unused(self) -> bool:
         """Nothing waits, nothing is open and nothing bad is remembered: the pool may be forgotten."""
         load = self._load
-        if load.demand or load.opening or self._connections:
+        if load.demand or load.opening or len(self._connections):
             return False
         return not self._is_blocked
 
@@ -172,9 +171,9 @@ class PathPool:
             self._timer.cancel()
             self._timer = None
         now = self._loop.time()
-        sleep_s = self._close_idle(now)
+        sleep_s = self._connections.close_idle(now, self.settings.idle_timeout_s)
         if not self._is_draining:
-            self._count_connections()
+            self._connections.count_into(self._load)
             for decision in decide(self._load, self._limits(now), now):
                 match decision:
                     case Send(count=count):
@@ -199,21 +198,12 @@ class PathPool:
             hold_s=self._hold_s(self._most_impatient_lane()),
         )
 
-    def _count_connections(self) -> None:
-        load = self._load
-        load.open = load.busy = load.room = 0
-        for connection in self._connections:
-            if connection.is_usable:
-                load.open += 1
-                load.room += connection.room
-                load.busy += not connection.is_idle
-
     def _send(self, count: int) -> None:
         """One message to each connection before a second to any, so that none waits behind another's."""
         is_first_round = True
         while count:
             before = count
-            for connection in list(self._connections):
+            for connection in self._connections:
                 if not count:
                     break
                 if connection.is_usable and (connection.room if not is_first_round else connection.is_idle):
@@ -229,9 +219,7 @@ class PathPool:
         ref = self._next_ready()
         if ref is None or ref.envelope is None:
             return False
-        if self._connections.get(connection):
-            self._idle -= 1
-        self._connections[connection] = 0.0
+        self._connections.note_busy(connection)
         self._sent.note()
         connection.submit(Transaction(envelope=ref.envelope, tag=ref))
         return True
@@ -240,16 +228,11 @@ class PathPool:
         """While transactional mail takes this path, bulk leaves the last idle connection to it: else each such
         message would wait for a whole bulk message in front of it."""
         return (
-            self._idle == 1
-            and bool(self._connections.get(connection))
+            self._connections.is_last_idle(connection)
             and now - self._transactional_at < _RESERVED_FOR_S
             and not self._stock.count(Lane.TRANSACTIONAL)
             and len(self._connections) >= _RESERVED_FROM
         )
-
-    def _note_idle(self, connection: Connection, now: float) -> None:
-        self._connections[connection] = now
-        self._idle += 1
 
     def _next_ready(self) -> Ref | None:
         ref = self._stock.take()
@@ -257,20 +240,6 @@ class PathPool:
         if ref is not None:
             ref.is_on_wire = True
         return ref
-
-    def _close_idle(self, now: float) -> float:
-        """Close what has been idle too long; seconds until the next may be due."""
-        next_s = float("inf")
-        timeout_s = self.settings.idle_timeout_s
-        for connection, idle_since in list(self._connections.items()):
-            if not idle_since or not connection.is_usable:
-                continue
-            left = idle_since + timeout_s - now
-            if left <= 0 or self._is_draining:
-                connection.quit()
-            else:
-                next_s = min(next_s, left)
-        return next_s
 
     # -- connections --------------------------------------------------------------------------------------------
 
@@ -291,13 +260,13 @@ class PathPool:
             return
         finally:
             self._load.opening -= 1
-            self._note_change()
+            self._connections.note_change()
         now = self._loop.time()
         self._opening_took_s = now - started
         self._health.note(Sign.OPENED, now)
         self._moved(now)
         if connection.is_usable:
-            self._note_idle(connection, now)
+            self._connections.note_idle(connection, now)
         self._refill(connection)
         self._soon()
 
@@ -305,7 +274,7 @@ class PathPool:
         """No host took a connection. While others are open that is only a limit; with none it is an attempt for
         what was about to be sent, and the path backs off."""
         now = self._loop.time()
-        self._count_connections()
+        self._connections.count_into(self._load)
         if self._load.open:
             self._health.note(Sign.LIMITED, now, self._load.open)
         else:
@@ -379,15 +348,13 @@ class PathPool:
         if not self._is_draining and connection.is_usable:
             while connection.room and self._send_one(connection):
                 pass
-            if connection.is_idle and not self._connections.get(connection, 1.0):
-                self._note_idle(connection, self._loop.time())
+            if connection.is_idle:
+                self._connections.note_idle(connection, self._loop.time())
         if self._load.ready < _MOST_READY // 2 or not self._load.ready:
             self._soon()
 
     def _on_closed(self, connection: Connection) -> None:
-        if self._connections.pop(connection, 0.0):
-            self._idle -= 1
-        self._note_change()
+        self._connections.remove(connection)
         self._soon()
 
     # -- settling -----------------------------------------------------------------------------------------------
@@ -445,22 +412,17 @@ class PathPool:
         for lane in Lane:
             back += [*self._stock.drain(lane), *self.queue.drain(lane)]
         self._load.ready = self._load.waiting = 0
-        for connection in list(self._connections):
+        for connection in self._connections:
             connection.quit()
         return [ref for ref in back if not ref.is_settled]
 
     async def closed(self) -> None:
         """Returns when the last connection is gone."""
-        while self._connections or self._load.opening:
-            self._change = self._loop.create_future()
-            await self._change
-
-    def _note_change(self) -> None:
-        if self._change is not None and not self._change.done():
-            self._change.set_result(None)
+        while len(self._connections) or self._load.opening:
+            await self._connections.change()
 
     def abort(self) -> None:
-        for connection in list(self._connections):
+        for connection in self._connections:
             connection.abort("stopped by the operator")
 
 

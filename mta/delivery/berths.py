@@ -1,0 +1,74 @@
+"""The open connections of one path, and since when each of them has been idle."""
+
+import asyncio
+from collections.abc import Iterator
+
+from mta.queue.dispatch import PathLoad
+from mta.smtp.connection import Connection
+
+
+class Berths:
+    """Idle times are of the loop's clock; a busy connection has none."""
+
+    def __init__(self) -> None:
+        self._idle_since: dict[Connection, float] = {}  # 0: busy
+        self._idle = 0
+        self._changed: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._idle_since)
+
+    def __iter__(self) -> Iterator[Connection]:
+        """A copy: who is called may close."""
+        return iter(list(self._idle_since))
+
+    def note_idle(self, connection: Connection, now: float) -> None:
+        """New, or done with all it had."""
+        if not self._idle_since.get(connection):
+            self._idle += 1
+            self._idle_since[connection] = now
+
+    def note_busy(self, connection: Connection) -> None:
+        if self._idle_since.get(connection):
+            self._idle -= 1
+        self._idle_since[connection] = 0.0
+
+    def remove(self, connection: Connection) -> None:
+        if self._idle_since.pop(connection, 0.0):
+            self._idle -= 1
+        self.note_change()
+
+    def is_last_idle(self, connection: Connection) -> bool:
+        return self._idle == 1 and bool(self._idle_since.get(connection))
+
+    def count_into(self, load: PathLoad) -> None:
+        load.open = load.busy = load.room = 0
+        for connection in self._idle_since:
+            if connection.is_usable:
+                load.open += 1
+                load.room += connection.room
+                load.busy += not connection.is_idle
+
+    def close_idle(self, now: float, timeout_s: float) -> float:
+        """Quit what has been idle for so long; seconds until the next is due."""
+        next_s = float("inf")
+        if not self._idle:
+            return next_s
+        for connection, since in list(self._idle_since.items()):
+            if not since or not connection.is_usable:
+                continue
+            left_s = since + timeout_s - now
+            if left_s <= 0:
+                connection.quit()
+            else:
+                next_s = min(next_s, left_s)
+        return next_s
+
+    def note_change(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    async def change(self) -> None:
+        """Returns when one was removed, or `note_change` was called."""
+        self._changed = asyncio.get_running_loop().create_future()
+        await self._changed
