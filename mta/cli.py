@@ -115,6 +115,9 @@ def send(
     campaign: Annotated[str, typer.Option(help="Groups events and takes turns with others.")] = "",
     stream: Annotated[str, typer.Option(help="Kind of mail, as marketing.")] = "",
     lane: Annotated[str, typer.Option(help="transactional, or bulk unless the payload says so.")] = "",
+    unsubscribe: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="List-Unsubscribe: mailto; marketing needs it.")
+    ] = "",
     name_column: Annotated[
         str, typer.Option(help="Column with the display name, where it is not `name`.")
     ] = "",
@@ -153,6 +156,7 @@ def send(
         subject=subject,
         tenant=tenant,
         campaign=campaign,
+        unsubscribe=unsubscribe,
         stream=stream,
         lane=chosen,
     )

@@ -32,7 +32,7 @@ class Outgoing(Struct, frozen=True, gc=False):
 
 
 class Mailing(Struct, frozen=True, kw_only=True):
-    """What all payloads of it share."""
+    """What all payloads of it share. `unsubscribe` is an address; the marketing stream needs one."""
 
     tenant: str
     sender: str
@@ -42,6 +42,7 @@ class Mailing(Struct, frozen=True, kw_only=True):
     campaign: str = ""
     stream: str = ""
     lane: Lane = Lane.BULK
+    unsubscribe: str = ""
 
     def shared(self) -> dict[str, Any]:
         """The payload but for its id and recipients; ValueError if `sender` is no address."""
@@ -54,6 +55,7 @@ class Mailing(Struct, frozen=True, kw_only=True):
             "lane": str(self.lane),
             "from": address(self.sender),
             "content": {key: value for key, value in content.items() if value},
+            "unsubscribe": {"mailto": self.unsubscribe} if self.unsubscribe else None,
         }
         return {key: value for key, value in made.items() if value}
 

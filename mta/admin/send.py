@@ -22,6 +22,7 @@ from mta.admin.output import Output, many
 from mta.admin.rows import BadRow, FileRefused, Repeated, Row, rows
 from mta.config.settings import Config
 from mta.intake.decode import MAX_PAYLOAD_BYTES, Malformed, Rejected, decode
+from mta.intake.rules import MARKETING
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamUnavailable, NotFound, Unconfirmed
 from mta.jetstream.layout import PAYLOADS
@@ -179,6 +180,7 @@ def mailing_of(
     campaign: str,
     stream: str,
     lane: Lane | None,
+    unsubscribe: str = "",
 ) -> Mailing:
     """Options and files become a mailing; WrongUsage, MissingInput or WrongInput where they cannot."""
     mailing = Mailing(
@@ -190,7 +192,10 @@ def mailing_of(
         campaign=campaign,
         stream=stream,
         lane=lane or Lane.BULK,
+        unsubscribe=unsubscribe,
     )
+    if stream == MARKETING and not unsubscribe:
+        raise WrongUsage("marketing needs a way out: name an address with --unsubscribe")
     try:
         mailing.shared()
     except ValueError as error:

@@ -83,6 +83,8 @@ class PathPool:
         self._connection_rate = Rate(settings.connection_rate, burst=settings.connections)
         self._opener = Opener(site, source, settings, path.tls, hosts, rng)
         self._opening_took_s = 0.0
+        self._failure: ConnectFailed | None = None
+        """Of the last try to connect, where what it was made for is still being composed."""
         self._timer: asyncio.TimerHandle | None = None
         self._turn_is_due = False
         self._is_draining = False
@@ -132,6 +134,9 @@ class PathPool:
         self._load.composing -= 1
         if envelope is not None and not ref.is_settled:
             ref.envelope = envelope
+            if self._failure is not None:
+                self._settle(ref, attempts.not_connected(self._tried(ref), self._failure, self.site.provider))
+                return
             self._wire_bytes += (len(envelope.message.wire) - self._wire_bytes) / 16
             self._stock.put(ref)
             self._load.ready += 1
@@ -249,6 +254,7 @@ class PathPool:
             if self._connection_rate.take(now) > 0:
                 return
             self._load.opening += 1
+            self._failure = None
             self._spawn(self._open_one(), f"connect {self.path.source} {self.site.name}")
 
     async def _open_one(self) -> None:
@@ -279,7 +285,10 @@ class PathPool:
             self._health.note(Sign.LIMITED, now, self._load.open)
         else:
             self._health.note(Sign.ALL_FAILED, now)
-            for ref in self._take_head():
+            head = self._take_head()
+            if not head and self._load.composing:
+                self._failure = failure
+            for ref in head:
                 settlement = attempts.not_connected(self._tried(ref), failure, self.site.provider)
                 self._settle(ref, settlement)
         self._soon()

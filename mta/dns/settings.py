@@ -1,3 +1,5 @@
+"""Whom to ask, and what may be connected to."""
+
 from msgspec import Struct
 
 

@@ -1,3 +1,5 @@
+"""How events leave, and how much they tell of an address."""
+
 from enum import StrEnum
 
 from msgspec import Struct

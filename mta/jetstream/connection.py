@@ -166,6 +166,7 @@ class Link:
         """Ends `watch` with `error`: for callbacks, which have nobody to raise to."""
         if not self._over.done():
             self._over.set_exception(error)
+            self._over.exception()  # seen: at a failed start nobody waits for it
 
     async def _on_error(self, error: Exception) -> None:
         text = str(error) or type(error).__name__

@@ -100,3 +100,16 @@ def test_what_is_no_sender_is_refused(text: str) -> None:
     """The exact bytes or nothing."""
     with pytest.raises(ValueError, match="is no sender"):
         address(text)
+
+
+def test_a_way_out_travels_with_the_payload() -> None:
+    """The address to unsubscribe at becomes the payload's own field, which marketing needs."""
+    mailing = Mailing(
+        tenant="acme",
+        sender="news@acme.test",
+        subject="Hello",
+        text="Hi",
+        stream="marketing",
+        unsubscribe="leave@acme.test",
+    )
+    assert mailing.shared()["unsubscribe"] == {"mailto": "leave@acme.test"}
