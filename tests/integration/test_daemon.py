@@ -1,0 +1,118 @@
+"""The daemon and what surrounds it: a service manager, and a NATS server that is not there."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mta.jetstream.connection import open_link
+from mta.jetstream.layout import Capacity
+from mta.jetstream.setup import setup
+from tests.fakes.nats import NatsServer, free_port
+from tests.fakes.rig import Rig, mta
+
+
+class Manager:
+    """A service manager's end of sd_notify."""
+
+    def __init__(self, path: Path) -> None:
+        self.said: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket.bind(str(path))
+
+    async def until(self, start: str, count: int = 1) -> None:
+        async with asyncio.timeout(20):
+            while sum(line.startswith(start) for line in self.said) < count:
+                datagram = await asyncio.get_running_loop().sock_recv(self._socket, 4096)
+                self.said += datagram.decode().splitlines()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+async def manager(tmp_path: Path) -> AsyncIterator[Manager]:
+    one = Manager(tmp_path / "manager")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+async def rig(tmp_path: Path, nats_server: NatsServer) -> AsyncIterator[Rig]:
+    """Only its configuration is used."""
+    one = Rig(tmp_path, server=nats_server.url)
+    yield one
+    await one.close()
+
+
+async def test_service_manager_hears_how_it_goes(
+    tmp_path: Path, manager: Manager, nats_server: NatsServer, rig: Rig
+) -> None:
+    """Status while connecting, READY once it pulls, WATCHDOG at half its period, STOPPING at SIGTERM, exit 0."""
+    link = await open_link(nats_server.settings(), name="setup", report=lambda _: None)
+    await setup(link, Capacity(events_max_bytes=1 << 27), ack_wait_s=30.0)
+    await link.close()
+    with (tmp_path / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "mta.cli", "run", "--config", str(rig.config)),
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "manager"), "WATCHDOG_USEC": "400000"},
+        )
+    try:
+        await manager.until("READY=1")
+        assert manager.said[0].startswith("STATUS=")
+        assert "WATCHDOG=1" not in manager.said[: manager.said.index("READY=1")]
+        started = time.monotonic()
+        await manager.until("WATCHDOG=1", 5)
+        assert time.monotonic() - started < 5
+        await manager.until("STATUS=0 payloads")
+        process.send_signal(signal.SIGTERM)
+        await manager.until("STOPPING=1")
+        async with asyncio.timeout(15):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+async def test_no_nats_at_start_is_one_line_and_exit_69(tmp_path: Path) -> None:
+    """Within connect_timeout, naming the address, without a traceback."""
+    server = f"nats://127.0.0.1:{free_port()}"
+    rig = Rig(tmp_path, server=server)
+    started = time.monotonic()
+    code, output, errors = await mta("run", "--config", str(rig.config))
+    await rig.close()
+    assert code == 69
+    assert 1.5 < time.monotonic() - started < 8
+    lines = [line for line in (output + errors).decode().splitlines() if line.startswith("mta:")]
+    assert len(lines) == 1
+    assert re.search(re.escape(server), lines[0])
+    assert b"Traceback" not in output + errors
+
+
+async def test_missing_streams_are_named(rig: Rig) -> None:
+    """On a server that is not ours nothing is created; the daemon says what to run."""
+    code, output, errors = await mta("run", "--config", str(rig.config))
+    assert code == 69
+    assert b"MTA_PAYLOADS" in errors
+    assert b"mta setup" in errors
+    assert b"Traceback" not in output + errors
+
+
+async def test_unreadable_configuration_is_exit_78(tmp_path: Path) -> None:
+    """The line and the key are named before anything starts."""
+    path = tmp_path / "mta.toml"
+    path.write_text('[node]\nnmae = "x"\n')
+    code, _, errors = await mta("run", "--config", str(path))
+    assert code == 78
+    assert b"nmae" in errors

@@ -1,0 +1,94 @@
+"""References and messages to send, and a pool's owner that keeps what it is told."""
+
+import asyncio
+from collections.abc import Coroutine
+from random import Random
+from typing import Any
+
+from mta.compose.spec import Addressee, SpecBlob
+from mta.delivery.hosts import HostMemory
+from mta.delivery.pool import PathPool
+from mta.delivery.reference import Reference, Settlement
+from mta.delivery.settings import PathSettings
+from mta.model.lane import Lane
+from mta.model.message import Envelope, Message
+from mta.model.path import EgressPath, EgressSource, MxHost, Site
+from mta.queue.settings import HoldSettings
+from mta.smtp.settings import Timeouts
+
+SOURCE = EgressSource("one", "one.acme.test", "127.0.0.1")
+QUICK = PathSettings(timeouts=Timeouts(*[5.0] * 9, 1.0))
+WIRE = b"Subject: x\r\n\r\nx\r\n"
+
+
+def ref(local: str = "r", **changes: Any) -> Reference[str]:
+    fields: dict[str, Any] = {
+        "spec": SpecBlob(b"k", b"b"),
+        "addressee": Addressee(0, "n0", f"{local}@d.test"),
+        "domain": "d.test",
+        "lane": Lane.BULK,
+        "turn": "acme/",
+        "pool": "default",
+        "tls": "opportunistic",
+        "expires_at": 2e9,
+    }
+    return Reference("owner", 0, **(fields | changes))
+
+
+def envelope(one: Reference[str]) -> Envelope:
+    return Envelope("b@acme.test", one.addressee.email, Message(WIRE, "m", "<m@acme.test>"))
+
+
+class Owner:
+    """Composes at once what a pool asks for, and waits for what becomes of it."""
+
+    def __init__(self, *ports: int, settings: PathSettings = QUICK, hold: HoldSettings | None = None) -> None:
+        hosts = tuple(MxHost("127.0.0.1", port) for port in ports)
+        site = Site("site", "other", hosts, is_static=True)
+        self.settled: list[tuple[Reference[Any], Settlement]] = []
+        self._news = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.hosts = HostMemory()
+        self.pool = PathPool(
+            EgressPath("one", "site"),
+            site,
+            SOURCE,
+            settings,
+            hold or HoldSettings(),
+            hosts=self.hosts,
+            rng=Random(1),
+            spawn=self._spawn,
+            on_settled=self._on_settled,
+            on_hungry=self._on_hungry,
+        )
+
+    def put(self, *refs: Reference[str]) -> None:
+        for one in refs:
+            self.pool.put(one)
+        self.pool.turn()
+
+    async def until_settled(self, count: int) -> list[Settlement]:
+        async with asyncio.timeout(15):
+            while len(self.settled) < count:
+                self._news.clear()
+                await self._news.wait()
+        return [settlement for _, settlement in self.settled]
+
+    async def close(self) -> None:
+        self.pool.drain()
+        async with asyncio.timeout(15):
+            await self.pool.closed()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_settled(self, one: Reference[Any], settlement: Settlement) -> None:
+        self.settled.append((one, settlement))
+        self._news.set()
+
+    def _on_hungry(self, pool: PathPool) -> None:
+        for lane in Lane:
+            for one in pool.take_to_compose(pool.wants(lane), lane):
+                pool.composed(one, envelope(one))

@@ -1,0 +1,145 @@
+"""Against a scripted server: what goes to which connection, and what becomes of it."""
+
+import time
+
+import pytest
+from msgspec.structs import replace
+
+from mta.delivery.reference import Parked
+from mta.model.lane import Lane
+from mta.model.outcome import Bounced, Deferred, Delivered
+from mta.queue.settings import HoldSettings, RateLimit
+from tests.fakes.nats import eventually, free_port
+from tests.fakes.smtp_server import CHUNKING, Cut, FakeMX, On
+from tests.unit.delivery.refs import QUICK, Owner, ref
+
+
+async def test_each_reference_is_settled_once() -> None:
+    """Twenty of them, one refused: nineteen delivered, one bounced, none twice."""
+    mx = FakeMX(offers=CHUNKING, rules=[On("rcpt", [b"550 5.1.1 no\r\n"], recipient="r3@d.test")])
+    async with mx.serving():
+        owner = Owner(mx.port)
+        owner.put(*(ref(f"r{number}") for number in range(20)))
+        settled = await owner.until_settled(20)
+        await owner.close()
+    assert sum(isinstance(one, Delivered) for one in settled) == 19
+    (bounced,) = ((one, s) for one, s in owner.settled if isinstance(s, Bounced))
+    assert bounced[0].addressee.email == "r3@d.test"
+    assert sorted(each.recipient for each in mx.accepted) == sorted(
+        f"r{n}@d.test" for n in range(20) if n != 3
+    )
+
+
+async def test_connections_stay_within_the_limit() -> None:
+    """However much waits."""
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        owner = Owner(mx.port, settings=replace(QUICK, connections=2))
+        owner.put(*(ref(f"r{number}") for number in range(60)))
+        await owner.until_settled(60)
+        await owner.close()
+        assert 1 <= mx.connections <= 2
+
+
+async def test_messages_of_a_connection_stay_within_the_limit() -> None:
+    """Five each, so twelve need three connections; each ends with QUIT."""
+    settings = replace(QUICK, connections=1, messages_per_connection=5)
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        owner = Owner(mx.port, settings=settings)
+        owner.put(*(ref(f"r{number}") for number in range(12)))
+        await owner.until_settled(12)
+        await owner.close()
+        assert [sum(each.connection == n for each in mx.received) for n in range(mx.connections)] == [5, 5, 2]
+        assert all(b"QUIT\r\n" in mx.commands(number) for number in range(3))
+
+
+async def test_a_dead_host_takes_one_attempt_and_parks_the_rest() -> None:
+    """The head is deferred; who would wait longer than `hold` is parked, due not before the path may be tried."""
+    hold = HoldSettings(bulk_s=0.2, bulk_parked_s=300.0)
+    owner = Owner(free_port(), hold=hold)
+    owner.put(*(ref(f"r{number}") for number in range(10)))
+    settled = await owner.until_settled(10)
+    await owner.close()
+    kinds = {type(one) for one in settled}
+    assert kinds == {Deferred, Parked}
+    assert all(one.due_at > time.time() + 299 for one in settled if isinstance(one, Parked))
+
+
+async def test_parked_is_never_due_after_the_end_of_life() -> None:
+    """Who expires while parked is due at that very time, so that its event comes on time."""
+    owner = Owner(free_port(), hold=HoldSettings(bulk_s=0.2, bulk_parked_s=300.0))
+    expires_at = time.time() + 20
+    owner.put(*(ref(f"r{number}", expires_at=expires_at) for number in range(10)))
+    settled = await owner.until_settled(10)
+    await owner.close()
+    assert {one.due_at for one in settled if isinstance(one, Parked)} == {expires_at}
+
+
+async def test_more_than_the_rate_can_serve_is_parked_at_once() -> None:
+    """References ahead divided by rate may not exceed `hold`."""
+    settings = replace(QUICK, message_rate=RateLimit(10, 1.0), connections=1)
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        owner = Owner(mx.port, settings=settings, hold=HoldSettings(bulk_s=0.5))
+        owner.put(*(ref(f"r{number}") for number in range(30)))
+        assert sum(isinstance(one, Parked) for _, one in owner.settled) == 25
+        await owner.until_settled(30)
+        await owner.close()
+
+
+async def test_connections_that_end_unserved_count_in_the_end() -> None:
+    """S-19, B25: twice it costs nothing, the third time it is an attempt, so that it cannot go on for ever."""
+    mx = FakeMX(offers=CHUNKING, rules=[On("mail", [Cut.CLOSE])])
+    async with mx.serving():
+        owner = Owner(mx.port, settings=replace(QUICK, connections=1))
+        owner.put(ref())
+        (settled,) = await owner.until_settled(1)
+        await owner.close()
+    assert isinstance(settled, Deferred)
+    assert not settled.attempt.ambiguous
+    assert mx.connections <= 3
+
+
+async def test_transactional_goes_first() -> None:
+    """With both lanes waiting on one connection, most of the first sends are transactional, yet bulk is not starved."""
+    async with FakeMX(offers=()).serving() as mx:
+        owner = Owner(mx.port, settings=replace(QUICK, connections=1))
+        owner.put(*(ref(f"b{number}") for number in range(20)))
+        owner.put(*(ref(f"t{number}", lane=Lane.TRANSACTIONAL) for number in range(20)))
+        await owner.until_settled(40)
+        await owner.close()
+        first = [each.recipient[0] for each in mx.received[:20]]
+        assert first.count("t") >= 15
+        assert "b" in first
+
+
+async def test_drain_gives_back_what_was_not_on_the_wire() -> None:
+    """Nothing new is sent, and `closed` returns."""
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        owner = Owner(mx.port)
+        refs = [ref(f"r{number}") for number in range(5)]
+        owner.put(*refs)
+        assert owner.pool.drain() == refs
+        await owner.close()
+        assert not mx.received
+        assert not owner.settled
+
+
+async def test_an_idle_connection_is_closed_with_quit() -> None:
+    """After `idle_timeout`."""
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        owner = Owner(mx.port, settings=replace(QUICK, idle_timeout_s=0.1))
+        owner.put(ref())
+        await owner.until_settled(1)
+        await mx.until(lambda: not mx.clients)
+        assert mx.commands(0)[-1] == b"QUIT\r\n"
+        await eventually(lambda: owner.pool.is_unused)
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_sendable_counts_what_waits(lane: Lane) -> None:
+    """Of that lane alone, bounded by what the rate serves."""
+    owner = Owner(free_port(), settings=replace(QUICK, message_rate=RateLimit(100, 1.0)))
+    owner.put(*(ref(f"r{number}", lane=lane) for number in range(50)))
+    assert owner.pool.sendable(lane, 3.0) == 50
+    assert owner.pool.sendable(lane, 0.1) == 11
+    assert owner.pool.sendable(next(other for other in Lane if other is not lane), 3.0) == 0
+    await owner.close()

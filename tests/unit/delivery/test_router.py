@@ -1,0 +1,122 @@
+from typing import Any, cast
+
+import pytest
+
+from mta.delivery.router import NoRoute, Router
+from mta.delivery.settings import PathSettings, Provider, StaticRoute
+from mta.dns.mx import DnsTrouble, MxAnswer, MxFound, NoMail
+from mta.dns.resolver import Resolver
+from mta.model.path import MxHost, Site
+
+GOOGLE = PathSettings(connections=3)
+ROUTES = (
+    StaticRoute("*.test", "10.0.0.1", 25),
+    StaticRoute("*.deep.test", "10.0.0.2", 2525, "google", "none"),
+    StaticRoute("one.deep.test", "10.0.0.3", 25),
+)
+PROVIDERS = (
+    Provider("google", (".google.com",), GOOGLE),
+    Provider("special", (".mx.google.com",), PathSettings()),
+)
+
+
+class FakeResolver:
+    """Knows what it was told; `asked` is what `resolve` was called for."""
+
+    def __init__(self, **answers: MxAnswer) -> None:
+        self._answers = answers
+        self._known: dict[str, MxAnswer] = {}
+        self.asked: list[str] = []
+
+    def look_up(self, domain: str) -> MxAnswer | None:
+        return self._known.get(domain)
+
+    async def resolve(self, domain: str) -> MxAnswer:
+        self.asked.append(domain)
+        answer = self._known[domain] = self._answers[domain]
+        return answer
+
+
+def router(routes: tuple[StaticRoute, ...] = (), **answers: MxAnswer) -> tuple[Router, FakeResolver]:
+    resolver = FakeResolver(**answers)
+    return Router(routes, PROVIDERS, PathSettings(), cast(Resolver, resolver)), resolver
+
+
+def found(*names: str) -> MxFound:
+    return MxFound(tuple(MxHost(name, addresses=("192.0.2.1",)) for name in names), "set-1", 60.0)
+
+
+@pytest.mark.parametrize(
+    ("domain", "host"),
+    [
+        ("one.deep.test", "10.0.0.3"),
+        ("two.deep.test", "10.0.0.2"),
+        ("a.b.deep.test", "10.0.0.2"),
+        ("deep.test", "10.0.0.1"),
+        ("x.test", "10.0.0.1"),
+    ],
+)
+def test_the_longest_static_route_wins(domain: str, host: str) -> None:
+    """Exact before suffix, longer suffix before shorter; `*.deep.test` does not cover deep.test itself."""
+    site = router(ROUTES)[0].look_up(domain)
+    assert isinstance(site, Site)
+    assert site.hosts[0].name == host
+    assert site.is_static
+
+
+@pytest.mark.parametrize("domain", ["test", "contest", "x.invalid"])
+def test_what_no_route_covers_is_for_dns(domain: str) -> None:
+    """A suffix begins at a dot, and a bare suffix is not covered."""
+    assert router(ROUTES)[0].look_up(domain) is None
+
+
+def test_a_static_route_is_one_site() -> None:
+    """Domains of one target share name, provider and TLS of the route, whatever their MX."""
+    one, two = (router(ROUTES)[0].look_up(f"{name}.deep.test") for name in ("a", "b"))
+    assert one == two
+    assert isinstance(one, Site)
+    assert (one.name, one.provider, one.tls) == ("10.0.0.2:2525", "google", "none")
+
+
+@pytest.mark.parametrize(
+    ("mx", "provider"),
+    [
+        ("aspmx.l.google.com", "google"),
+        ("a.mx.google.com", "special"),
+        ("google.com", "google"),
+        ("notgoogle.com", "other"),
+        ("google.com.evil.test", "other"),
+    ],
+)
+async def test_provider_comes_from_the_first_host(mx: str, provider: str) -> None:
+    """The longest suffix, at a dot, of the most preferred host's name."""
+    routes, _ = router(domain=found(mx, "aspmx.l.google.com"))
+    site = await routes.resolve("domain")
+    assert isinstance(site, Site)
+    assert (site.provider, site.name, site.is_static) == (provider, "set-1", False)
+
+
+def test_settings_are_those_of_the_provider() -> None:
+    """A provider nobody configured has the default."""
+    routes, _ = router()
+    assert routes.settings("google") is GOOGLE
+    assert routes.settings("other") == PathSettings()
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_permanent"),
+    [(NoMail("null_mx", "says so"), True), (DnsTrouble("servfail", "sick"), False)],
+)
+async def test_no_host_is_a_value(answer: Any, is_permanent: bool) -> None:
+    """What a zone says is final, what a server fails to say is not."""
+    routes, _ = router(domain=answer)
+    assert await routes.resolve("domain") == NoRoute(answer.kind, answer.detail, is_permanent)
+
+
+async def test_memory_is_asked_first() -> None:
+    """After one question the answer is there without waiting."""
+    routes, resolver = router(domain=found("mx.d.test"))
+    assert routes.look_up("domain") is None
+    asked = await routes.resolve("domain")
+    assert routes.look_up("domain") == asked
+    assert resolver.asked == ["domain"]

@@ -1,0 +1,91 @@
+from mta.flow.work import Waiting
+from mta.ledger.state import RecipientState
+from tests.unit.flow.works import reference, work
+
+
+def ended(one: object, position: int) -> None:
+    """Settled with an event on its way."""
+    one.open -= 1  # type: ignore[attr-defined]
+    one.record.move(position, RecipientState.ENDED)  # type: ignore[attr-defined]
+    one.note_told(position)  # type: ignore[attr-defined]
+
+
+def test_ack_waits_for_every_event() -> None:
+    """Settled is not enough: each event must be in the stream, that of the payload, too."""
+    one = work(2)
+    one.note_told(None)
+    for position in (0, 1):
+        ended(one, position)
+    assert not one.may_ack
+    one.note_kept(0)
+    one.note_kept(1)
+    assert not one.may_ack
+    one.note_kept(None)
+    assert one.may_ack
+
+
+def test_an_open_recipient_holds_the_ack() -> None:
+    """Nothing is owed, one is not settled."""
+    one = work(2)
+    ended(one, 0)
+    one.note_kept(0)
+    assert not one.may_ack
+    assert not one.may_store
+
+
+def test_deferred_is_kept_when_told_and_stored_in_either_order() -> None:
+    """The event of the attempt and the retry message are acknowledged independently."""
+    for is_stored_first in (True, False):
+        one = work(1)
+        one.open = 0
+        one.note_told(0)
+        one.wait(5.0, Waiting(reference(one, 0), 1, "", None))
+        assert one.may_store
+        assert not one.may_ack
+        one.waiting.clear()
+        steps = [lambda one=one: one.note_stored(0), lambda one=one: one.note_kept(0)]
+        for step in steps if is_stored_first else reversed(steps):
+            assert not one.may_ack
+            step()
+        assert one.may_ack
+
+
+def test_parked_needs_no_event() -> None:
+    """Stored is enough."""
+    one = work(1)
+    one.open = 0
+    one.note_stored(0)
+    assert one.may_ack
+
+
+def test_storing_waits_for_the_end_of_the_pass() -> None:
+    """One message for all that wait, so not before all are settled, and not twice at once."""
+    one = work(2)
+    one.wait(5.0, Waiting(reference(one, 0), 1, "", None))
+    one.open = 1
+    assert not one.may_store
+    one.open = 0
+    assert one.may_store
+    one.is_storing = True
+    assert not one.may_store
+
+
+def test_busy_or_done_is_not_acked_again() -> None:
+    """One ack at a time, and none after it."""
+    one = work(1)
+    ended(one, 0)
+    one.note_kept(0)
+    assert one.may_ack
+    one.is_acking = True
+    assert not one.may_ack
+    one.is_acking, one.is_done = False, True
+    assert not one.may_ack
+
+
+def test_those_of_one_pass_and_class_are_due_together() -> None:
+    """The first due time holds for its attempt and class; others have their own."""
+    one = work(3)
+    assert one.due_together(10.0, 1, "greylisted") == 10.0
+    assert one.due_together(11.0, 1, "greylisted") == 10.0
+    assert one.due_together(12.0, 2, "greylisted") == 12.0
+    assert one.due_together(13.0, 1, "rate_limited") == 13.0

@@ -1,0 +1,58 @@
+"""Payloads in work to start from."""
+
+from typing import Any
+
+from mta.compose.spec import Addressee, SpecBlob
+from mta.delivery.reference import Reference
+from mta.events.settings import RecipientForm
+from mta.flow.settings import FlowSettings
+from mta.flow.told import Teller
+from mta.flow.work import Ref, Work
+from mta.intake.admission import Admitted
+from mta.intake.settings import IntakeSettings
+from mta.jetstream.pull import Pulled
+from mta.model.payload import StoredContent
+from mta.queue.settings import RetrySettings
+from tests.unit.intake.payloads import RULES, judged, people
+
+
+def settings(**changes: Any) -> FlowSettings:
+    fields: dict[str, Any] = {
+        "node": "n1",
+        "intake": IntakeSettings(),
+        "rules": RULES,
+        "retry": RetrySettings(),
+        "recipient_form": RecipientForm.FULL,
+    }
+    return FlowSettings(**(fields | changes))
+
+
+def admitted(count: int = 3, **changes: Any) -> Admitted:
+    result = judged(**({"recipients": people(count), "id": "order-1"} | changes))
+    assert isinstance(result, Admitted), result
+    return result
+
+
+def work(count: int = 3, **changes: Any) -> Work:
+    one = admitted(count, **changes)
+    pulled = Pulled(
+        "mta.payload.bulk.acme.spring-sale", b"", {}, "reply", "MTA_PAYLOADS", "c", 7, 1, 0, 0, 0.0
+    )
+    content = StoredContent(content=one.payload.content)
+    return Work(pulled, one, content, SpecBlob(b"", b""), Teller(settings()).common(one))
+
+
+def reference(owner: Work, position: int) -> Ref:
+    recipient = owner.admitted.recipients[position]
+    return Reference(
+        owner,
+        position,
+        spec=owner.spec,
+        addressee=Addressee(recipient.index, recipient.key, recipient.mailbox.text),
+        domain=recipient.mailbox.domain,
+        lane=owner.admitted.lane,
+        turn="t",
+        pool="default",
+        tls="none",
+        expires_at=owner.admitted.expires_at,
+    )
