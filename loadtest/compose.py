@@ -25,7 +25,6 @@ from mta.compose.spec import (
     Group,
     MessageSpec,
     Result,
-    chunk_size,
     decode_results,
     encode_chunk,
     encode_spec,
@@ -147,7 +146,7 @@ async def through_the_pool(size: int, pem: bytes, messages: int) -> dict[str, fl
     composer = Composer(ComposeSettings(), signing_keys(pem))
     await composer.start()
     spec = spec_of(size)
-    chunk = chunk_size(ComposeSettings(), encode_spec(spec))
+    chunk = ComposeSettings().chunk
     groups = [group_of(spec, chunk, first) for first in range(0, messages, chunk)]
     done = asyncio.get_running_loop().create_future()
     waiting = iter(groups)

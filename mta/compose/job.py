@@ -10,6 +10,7 @@ required; the same recipient of the same payload gives the same Message-ID, Date
 and wherever it is composed. Endless loops and death are the business of `mta.compose.workers`.
 """
 
+from itertools import islice
 from uuid import UUID
 
 from msgspec import Struct, msgpack
@@ -57,15 +58,15 @@ class _Failure(Struct, frozen=True, gc=False):
     detail: str
     is_local_fault: bool = False
 
-    def of(self, index: int, message_id: UUID) -> ComposeFailed:
-        return ComposeFailed(index, str(message_id), self.code, self.detail, self.is_local_fault)
+    def of(self, index: int, message_id: str) -> ComposeFailed:
+        return ComposeFailed(index, message_id, self.code, self.detail, self.is_local_fault)
 
 
 class _Begun(Struct, frozen=True):
     """A message that only lacks its signatures."""
 
     index: int
-    message_id: UUID
+    message_id: str
     sender: str
     recipient: str
     prepared: Prepared
@@ -95,10 +96,12 @@ class Job:
         for group in chunk.groups:
             spec, prepared = self._prepare(group.spec)
             begun += [self._begin(spec, prepared, addressee, chunk.now) for addressee in group.addressees]
-        sealed = [seal(work.covered) if isinstance(work, _Begun) else () for work in begun]
+        signatures = iter(seal([one for work in begun if isinstance(work, _Begun) for one in work.covered]))
         results: list[Result] = [
-            self._end(work, signatures) if isinstance(work, _Begun) else work
-            for work, signatures in zip(begun, sealed, strict=True)
+            self._end(work, tuple(islice(signatures, len(work.covered))))
+            if isinstance(work, _Begun)
+            else work
+            for work in begun
         ]
         return msgpack.encode(results)
 
@@ -128,13 +131,16 @@ class Job:
     def _begin(
         self, spec: MessageSpec, prepared: Prepared | _Failure, addressee: Addressee, now: float
     ) -> _Begun | ComposeFailed:
-        message_id = ids.message_id(spec.accepted_at, spec.tenant, spec.payload_id, addressee.key)
+        identity = ids.message_id(spec.accepted_at, spec.tenant, spec.payload_id, addressee.key)
+        digits = f"{identity.int:032x}"
+        # As str(identity), in a third of the time.
+        message_id = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
         if isinstance(prepared, _Failure):
             return prepared.of(addressee.index, message_id)
         try:
             recipient = checked_address("recipient", addressee.email)
             signer = self._signer(spec)
-            url = self._one_click_url(spec, recipient, message_id)
+            url = self._one_click_url(spec, recipient, identity)
             unsigned = build(prepared, addressee, message_id, url)
             sender = self._return_path(spec, addressee)
             covered: tuple[Covered, ...] = ()
@@ -153,7 +159,7 @@ class Job:
             return failure.of(work.index, work.message_id)
         message = Message(
             wire=wire,
-            message_id=str(work.message_id),
+            message_id=work.message_id,
             rfc_message_id=unsigned.rfc_message_id,
             dkim_domains=() if work.signer is None else work.signer.domains,
             is_eight_bit=unsigned.is_eight_bit,

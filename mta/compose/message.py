@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
-from uuid import UUID
 
 import orjson
 from msgspec import Struct
@@ -19,7 +18,7 @@ from mta.compose.header import Field, HeaderRefused
 from mta.compose.mime import Body, assemble, attachment_body, text_body
 from mta.compose.rfc822 import Given, parse_rfc822
 from mta.compose.spec import Addressee, MessageSpec
-from mta.compose.template import Compiled, Engine, TemplateFailed
+from mta.compose.template import Compiled, Constant, Engine, TemplateFailed
 from mta.model.ids import base32
 from mta.model.lane import Lane
 
@@ -31,6 +30,8 @@ RESERVED_FIELDS = frozenset(
 )  # fmt: skip
 _RESERVED_PREFIXES = ("dkim-", "arc-", "content-", "list-unsubscribe", "cfbl-", "resent-")
 _LIST_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\Z")
+_MIME_VERSION = ("MIME-Version", "1.0")
+_ONE_CLICK = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 _READABLE = re.compile(r"[A-Za-z0-9]{1,15}\Z")
 _ALTERNATIVES = (("text", "plain"), ("amp", "x-amp-html"), ("html", "html"))
 """F-08: in this order."""
@@ -61,6 +62,7 @@ class Prepared:
         self.subject = self._compiled("subject", spec.subject)
         self.from_name = self._compiled("from.name", spec.from_name)
         self.from_email = header.checked_address("From", spec.from_email)
+        self.sender = self._constant_from()
         self.reply_to = [
             (self._compiled(f"reply_to.{n}", person.name), header.checked_address("Reply-To", person.email))
             for n, person in enumerate(spec.reply_to)
@@ -79,6 +81,7 @@ class Prepared:
         self.attached = [body for is_inline, body in parts if not is_inline]
         self.given = None if spec.rfc822 is None else _checked_given(spec)
         self.date = ("Date", header.date(spec.date_at))
+        self.unsubscribe = _mail_unsubscribe(spec)
         self.common = _common_fields(spec)
         self.template_digest = self._digest()
 
@@ -86,6 +89,12 @@ class Prepared:
         """White space around the template of a field is the author's line end, not content."""
         spec = self.spec
         return self._engine.compile(spec.tenant, field, source.strip(), spec.engine, spec.undefined)
+
+    def _constant_from(self) -> Field | None:
+        """From, where its name is the same for all."""
+        if isinstance(self.from_name, Constant):
+            return ("From", header.mailbox("From", self.from_name.text, self.from_email))
+        return None
 
     def _content(self) -> list[tuple[str, Compiled]]:
         spec = self.spec
@@ -120,8 +129,8 @@ def parse_data(raw: bytes) -> dict[str, Any]:
     return data
 
 
-def build(prepared: Prepared, addressee: Addressee, message_id: UUID, one_click_url: str) -> Unsigned:
-    """`addressee.email` has been checked."""
+def build(prepared: Prepared, addressee: Addressee, message_id: str, one_click_url: str) -> Unsigned:
+    """`addressee.email` has been checked; `message_id` is a UUID."""
     variables = _variables(prepared, addressee, one_click_url)
     if prepared.given is not None:
         return _amended(prepared, prepared.given, variables, message_id, one_click_url)
@@ -132,9 +141,8 @@ def build(prepared: Prepared, addressee: Addressee, message_id: UUID, one_click_
     if addressee.header_email and addressee.header_email != shown:
         shown = header.checked_address("To", addressee.header_email)
     body = _body(prepared, variables, message_id)
-    from_name = prepared.from_name.render(variables, limit)
     fields = [
-        ("From", header.mailbox("From", from_name, prepared.from_email)),
+        prepared.sender or _from_field(prepared, variables),
         ("To", header.mailbox("To", addressee.name, shown)),
         ("Subject", header.unstructured("Subject", prepared.subject.render(variables, limit))),
         prepared.date,
@@ -143,13 +151,19 @@ def build(prepared: Prepared, addressee: Addressee, message_id: UUID, one_click_
     if prepared.reply_to:
         people = [(name.render(variables, limit), email) for name, email in prepared.reply_to]
         fields.append(("Reply-To", header.mailboxes("Reply-To", people)))
-    fields += (("MIME-Version", "1.0"), ("Content-Type", body.content_type))
+    fields += (_MIME_VERSION, ("Content-Type", body.content_type))
     if body.encoding:
         fields.append(("Content-Transfer-Encoding", body.encoding))
-    fields += _unsubscribe_fields(spec, one_click_url)
+    fields += _unsubscribe_fields(prepared, one_click_url)
     fields += prepared.common
     fields += _own_fields(prepared, variables)
-    return Unsigned(tuple(fields), body.content, body_hash(body.content), rfc_message_id)
+    bh = body_hash(body.content, is_tidy=body.is_tidy)
+    return Unsigned(tuple(fields), body.content, bh, rfc_message_id)
+
+
+def _from_field(prepared: Prepared, variables: Mapping[str, Any]) -> Field:
+    name = prepared.from_name.render(variables, prepared.max_bytes)
+    return ("From", header.mailbox("From", name, prepared.from_email))
 
 
 def _variables(prepared: Prepared, addressee: Addressee, one_click_url: str) -> Mapping[str, Any]:
@@ -171,29 +185,30 @@ def _variables(prepared: Prepared, addressee: Addressee, one_click_url: str) -> 
     return variables
 
 
-def _body(prepared: Prepared, variables: Mapping[str, Any], message_id: UUID) -> Body:
+def _body(prepared: Prepared, variables: Mapping[str, Any], message_id: str) -> Body:
     limit = prepared.max_bytes
-    alternatives = [
-        text_body(subtype, compiled.render(variables, limit)) for subtype, compiled in prepared.alternatives
-    ]
-    body = assemble(alternatives, prepared.inline, prepared.attached, message_id.hex)
+    alternatives = []
+    for subtype, compiled in prepared.alternatives:
+        text, is_tidy = compiled.write(variables, limit)
+        alternatives.append(text_body(subtype, text, is_tidy=is_tidy))
+    body = assemble(alternatives, prepared.inline, prepared.attached, message_id.replace("-", ""))
     if body.content and not body.content.endswith(b"\r\n"):
         # Without a final CRLF the end of data would not be one (design of DATA, RFC 5321 section 4.1.1.4).
-        body = Body(body.content_type, body.encoding, body.content + b"\r\n")
+        body = Body(body.content_type, body.encoding, body.content + b"\r\n", "", body.is_tidy)
     if len(body.content) > limit:
         raise TemplateFailed(f"the body has more than {limit} bytes", "too_large")
     return body
 
 
 def _amended(
-    prepared: Prepared, given: Given, variables: Mapping[str, Any], message_id: UUID, one_click_url: str
+    prepared: Prepared, given: Given, variables: Mapping[str, Any], message_id: str, one_click_url: str
 ) -> Unsigned:
     """The sender's own fields stay as they are; ours come on top of them, where they are missing."""
     spec = prepared.spec
     rfc_message_id = given.value("message-id") or f"<{message_id}@{spec.from_domain}>"
     present = {name.lower() for name, _ in given.fields}
-    ours = [prepared.date, ("Message-ID", rfc_message_id), ("MIME-Version", "1.0")]
-    ours += _unsubscribe_fields(spec, one_click_url)
+    ours = [prepared.date, ("Message-ID", rfc_message_id), _MIME_VERSION]
+    ours += _unsubscribe_fields(prepared, one_click_url)
     ours += prepared.common
     ours += _own_fields(prepared, variables)
     added = [field for field in ours if field[0].lower() not in present]
@@ -222,17 +237,21 @@ def _own_fields(prepared: Prepared, variables: Mapping[str, Any]) -> list[Field]
     ]
 
 
-def _unsubscribe_fields(spec: MessageSpec, one_click_url: str) -> list[Field]:
+def _unsubscribe_fields(prepared: Prepared, one_click_url: str) -> tuple[Field, ...]:
     """RFC 2369 and RFC 8058 (L-01, L-02)."""
-    targets = [one_click_url] if one_click_url else []
-    if spec.unsubscribe_mailto:
-        targets.append(f"mailto:{spec.unsubscribe_mailto}")
-    if not targets:
-        return []
-    fields = [("List-Unsubscribe", header.uris("List-Unsubscribe", targets))]
-    if one_click_url:
-        fields.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
-    return fields
+    if not one_click_url:
+        return prepared.unsubscribe
+    line = header.uris("List-Unsubscribe", (one_click_url,))
+    if prepared.unsubscribe:
+        line = f"{line},\r\n {prepared.unsubscribe[0][1]}"
+    return (("List-Unsubscribe", line), _ONE_CLICK)
+
+
+def _mail_unsubscribe(spec: MessageSpec) -> tuple[Field, ...]:
+    """The same for all recipients, unlike what one-click needs."""
+    if not spec.unsubscribe_mailto:
+        return ()
+    return (("List-Unsubscribe", header.uris("List-Unsubscribe", (f"mailto:{spec.unsubscribe_mailto}",))),)
 
 
 def _common_fields(spec: MessageSpec) -> tuple[Field, ...]:

@@ -19,6 +19,7 @@ from mta.compose.header import MAX_LINE, HeaderRefused, checked_text, parameter
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}\Z")
 _CID = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.@]{1,120}\Z")
+_PLAIN_TYPE = {subtype: f"text/{subtype}; charset=us-ascii" for subtype in ("plain", "x-amp-html", "html")}
 _QP_PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte != 0x3D) + b"\t\r\n"
 
 
@@ -32,26 +33,31 @@ class AttachmentRefused(ValueError):
 
 class Body(Struct, frozen=True, gc=False):
     """Content and the header fields that describe it, without the final CRLF; `content_type` is a folded
-    value, `encoding` empty for 7bit and for multiparts."""
+    value, `encoding` empty for 7bit and for multiparts. `is_tidy` where content and fields are known to hold
+    no space that the relaxed canonical form of DKIM would change."""
 
     content_type: str
     encoding: str
     content: bytes
     extra: str = ""
+    is_tidy: bool = False
 
 
-def text_body(subtype: str, text: str) -> Body:
-    """The content is exactly `text` with canonical line ends; no final line end is added here."""
+def text_body(subtype: str, text: str, *, is_tidy: bool = False) -> Body:
+    """The content is exactly `text` with canonical line ends; no final line end is added here. What is tidy
+    (`mta.compose.substitution`) need not be looked through."""
+    if is_tidy:
+        return Body(_PLAIN_TYPE[subtype], "", text.encode("ascii"), "", True)
     lines = canonical_lines(text)
     text = "\r\n".join(lines)
     if text.isascii() and (len(text) <= MAX_LINE or max(map(len, lines)) <= MAX_LINE):
-        return Body(f"text/{subtype}; charset=us-ascii", "", text.encode("ascii"))
+        return Body(_PLAIN_TYPE[subtype], "", text.encode("ascii"))
     try:
         raw = text.encode()
     except UnicodeEncodeError as error:
         raise ContentRefused(f"{subtype}: half of a surrogate pair") from error
     encoding, content = _smaller(raw)
-    return Body(f"text/{subtype}; charset=utf-8", encoding, content)
+    return Body(f"text/{subtype}; charset=utf-8", encoding, content, "", encoding == "base64")
 
 
 def attachment_body(name: str, kind: str, data: bytes, *, inline: bool, cid: str) -> Body:
@@ -72,7 +78,7 @@ def attachment_body(name: str, kind: str, data: bytes, *, inline: bool, cid: str
         raise AttachmentRefused(str(error)) from error
     if cid:
         extra += f"\r\nContent-ID: <{cid}>"
-    return Body(content_type, "base64", base64_lines(data), extra)
+    return Body(content_type, "base64", base64_lines(data), extra, "  " not in content_type + extra)
 
 
 def assemble(
@@ -130,21 +136,24 @@ def _quoted_printable(raw: bytes) -> bytes:
 
 def _multipart(subtype: str, parts: Sequence[Body], level: str, seed: str, more: str = "") -> Body:
     boundary = f"=_{level}{seed}"
+    mark = boundary.encode("ascii")
     # Encoded parts cannot hold "=_": "=" stands only in front of hex digits, a line end, or at the end of
     # base64.
     plain = [part.content for part in parts if not part.encoding]
     count = 0
-    while any(boundary.encode() in content for content in plain):
+    while any(mark in content for content in plain):
         count += 1
         boundary = f"=_{level}{count}.{seed}"
-    delimiter = f"--{boundary}\r\n"
+        mark = boundary.encode("ascii")
+    delimiter = f"--{boundary}\r\nContent-Type: "
     pieces: list[bytes] = []
+    is_tidy = True
     for part in parts:
-        head = f"{delimiter}Content-Type: {part.content_type}\r\n"
-        if part.encoding:
-            head += f"Content-Transfer-Encoding: {part.encoding}\r\n"
-        if part.extra:
-            head += f"{part.extra}\r\n"
-        pieces += ((head + "\r\n").encode("ascii"), part.content, b"\r\n")
+        encoding = f"Content-Transfer-Encoding: {part.encoding}\r\n" if part.encoding else ""
+        extra = f"{part.extra}\r\n" if part.extra else ""
+        head = f"{delimiter}{part.content_type}\r\n{encoding}{extra}\r\n"
+        pieces += (head.encode("ascii"), part.content, b"\r\n")
+        is_tidy &= part.is_tidy
     pieces.append(f"--{boundary}--\r\n".encode("ascii"))
-    return Body(f'multipart/{subtype}{more};\r\n boundary="{boundary}"', "", b"".join(pieces))
+    content_type = f'multipart/{subtype}{more};\r\n boundary="{boundary}"'
+    return Body(content_type, "", b"".join(pieces), "", is_tidy)

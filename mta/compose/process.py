@@ -22,6 +22,8 @@ from mta.compose.settings import ComposeSettings, SigningKeys
 
 CPU_GRACE_S = 5.0
 PIPE_BYTES = 1 << 20
+LEAST_ROOM_BYTES = 16 << 20
+"""What must be left of a worker's memory when it is ready; reserved for a moment, never touched."""
 _PR_SET_PDEATHSIG = 1
 _BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
@@ -53,8 +55,11 @@ def start_worker(factory: JobFactory, settings: ComposeSettings, keys: SigningKe
         signal.signal(blocked, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
     resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
+    os.nice(settings.niceness)
     _worker_cpu_s = int(settings.timeout_s + CPU_GRACE_S) + 1
     _worker_job = factory(settings, keys)
+    # A limit that leaves no room to compose shows now, not at the first message.
+    bytearray(LEAST_ROOM_BYTES)
     gc.collect()
     gc.freeze()
 

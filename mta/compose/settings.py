@@ -5,14 +5,15 @@ from msgspec import Struct
 
 class ComposeSettings(Struct, frozen=True):
     """`workers` 0 means one per core. `timeout_s` holds for a chunk; `memory_bytes` is RLIMIT_AS of a
-    worker."""
+    worker. A `niceness` lets the loop, and whoever must be quick, go before workers that never rest."""
 
     workers: int = 0
     timeout_s: float = 10.0
     memory_bytes: int = 2_000_000_000
     max_template_bytes: int = 256_000
     max_message_bytes: int = 25_000_000
-    chunk: int = 32
+    niceness: int = 0
+    chunk: int = 48
 
 
 class DkimKey(Struct, frozen=True):

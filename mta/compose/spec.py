@@ -11,7 +11,6 @@ from typing import Literal
 
 from msgspec import Struct, msgpack
 
-from mta.compose.settings import ComposeSettings
 from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.payload import Address
@@ -129,6 +128,8 @@ class Inspection(Struct, frozen=True, array_like=True):
 
 
 CHUNK_BYTES = 600_000
+"""What one chunk may hold of its recipients' specs: large content goes in small chunks, so that neither a pipe nor a
+worker's memory holds many copies of it."""
 
 _RESULTS = msgpack.Decoder(list[Result])
 _CHUNK = msgpack.Decoder(Chunk)
@@ -155,9 +156,3 @@ def decode_chunk(blob: bytes) -> Chunk:
 
 def decode_results(blob: bytes) -> list[Result]:
     return _RESULTS.decode(blob)
-
-
-def chunk_size(settings: ComposeSettings, spec: SpecBlob) -> int:
-    """How many recipients of this spec to hand out at once: large content goes in small chunks, so that
-    neither a pipe nor a worker's memory holds many copies of it."""
-    return max(1, min(settings.chunk, CHUNK_BYTES // len(spec.blob)))

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from mta.compose.settings import ComposeSettings
-from mta.compose.spec import Composed, ComposeFailed, Group
+from mta.compose.spec import CHUNK_BYTES, Composed, ComposeFailed, Group
 from mta.compose.workers import Composer
 from mta.delivery import attempt as attempts
 from mta.delivery.dry_run import Rehearsal
@@ -28,7 +28,6 @@ from mta.model.path import EgressPath, EgressPool, EgressSource, Site
 from mta.queue.settings import HoldSettings
 
 _TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
-_MOST_CHUNK_BYTES = 4_000_000  # large content goes in small chunks: a pipe and a worker hold a copy of each
 _FORGET_UNUSED_S = 60.0
 
 Ref = Reference[Any]
@@ -186,18 +185,21 @@ class EmailChannel:
         return self._composer if self._composer.outstanding <= self._composer.workers else None
 
     def _gather(self, lane: Lane, most: int) -> list[tuple[Wanting, Ref]]:
-        """Up to `most` references of the paths that want some, the paths in turn."""
+        """Up to `most` references of the paths that want some, the paths in turn; fewer where content is large."""
         gathered: list[tuple[Wanting, Ref]] = []
-        size = 0
+        size, largest = 0, CHUNK_BYTES
         for pool in list(self._hungry):
-            wants = min(pool.wants(lane), most - len(gathered))
-            if wants <= 0:
-                continue
+            while size < CHUNK_BYTES:
+                room = min(most - len(gathered), max(1, (CHUNK_BYTES - size) // largest))
+                taken = pool.take_to_compose(min(pool.wants(lane), room), lane)
+                if not taken:
+                    break
+                sizes = [len(ref.spec.blob) for ref in taken]
+                size += sum(sizes)
+                largest = max(sizes) if not gathered else max(largest, *sizes)
+                gathered += [(pool, ref) for ref in taken]
             self._hungry.move_to_end(pool)
-            for ref in pool.take_to_compose(wants, lane):
-                gathered.append((pool, ref))
-                size += len(ref.spec.blob)
-            if len(gathered) >= most or size > _MOST_CHUNK_BYTES:
+            if len(gathered) >= most or size >= CHUNK_BYTES:
                 break
         return gathered
 

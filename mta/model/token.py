@@ -14,6 +14,7 @@ Both are a function of their arguments. Reading them belongs to the inbound side
 """
 
 import base64
+import hashlib
 import hmac
 import re
 
@@ -25,10 +26,10 @@ MAC_BYTES = 12
 ADDRESS_MAC_BYTES = 4
 MIN_SECRET_BYTES = 16
 _KEY_ID = re.compile(r"[a-z0-9]{2}\Z")
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
-_SHIFTS = tuple(range(130, -1, -10))
-_LOW = (1 << 140) - 1
+_BLOCK_BYTES = 64
+_DIGITS = 64
+"""Of a token, in the next power of two; 55 are in use."""
+_BASE32 = bytes.maketrans(bytes(range(32)), b"abcdefghijklmnopqrstuvwxyz234567")
 
 
 class TokenMint:
@@ -41,18 +42,23 @@ class TokenMint:
             raise ValueError(f"a token key has at least {MIN_SECRET_BYTES} bytes")
         self._key_id = key_id
         self._id_bytes = key_id.encode("ascii")
-        self._mac = hmac.new(secret, digestmod="sha256")
+        self._inner, self._outer = _hmac_states(secret)
         self._seal = AESSIV(one_click_key(secret))
 
     def return_path(self, payload_key: bytes, index: int, recipient: str) -> str:
         """The 57 characters after `b+`. `index` is the place in the original payload, `recipient` the
         address as it goes to the peer."""
         head = payload_key + index.to_bytes(2, "big")
-        # A copied HMAC costs two thirds of a new one.
-        mac, claim = self._mac.copy(), self._mac.copy()
-        mac.update(self._id_bytes + head)
-        claim.update(recipient.lower().encode())
-        return self._key_id + _base32(head + mac.digest()[:MAC_BYTES] + claim.digest()[:ADDRESS_MAC_BYTES])
+        mac = self._hmac(self._id_bytes + head)[:MAC_BYTES]
+        claim = self._hmac(recipient.lower().encode())[:ADDRESS_MAC_BYTES]
+        return self._key_id + _base32(head + mac + claim)
+
+    def _hmac(self, content: bytes) -> bytes:
+        """RFC 2104 from prepared states: half of what the stdlib's object costs, and a third of its function."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(content)
+        outer.update(inner.digest())
+        return outer.digest()
 
     def one_click(self, tenant: str, campaign: str, stream: str, recipient: str, message_id: bytes) -> str:
         """What follows `/o/` in the link; letters, digits, `-` and `_` only."""
@@ -61,13 +67,38 @@ class TokenMint:
         return self._key_id + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
 
+def _hmac_states(secret: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    if len(secret) > _BLOCK_BYTES:
+        secret = hashlib.sha256(secret).digest()
+    key = secret.ljust(_BLOCK_BYTES, b"\0")
+    return (
+        hashlib.sha256(bytes(byte ^ 0x36 for byte in key)),
+        hashlib.sha256(bytes(byte ^ 0x5C for byte in key)),
+    )
+
+
+def _spreading() -> tuple[tuple[int, int, int], ...]:
+    """The steps that part a number of 64 digits of 5 bits into 64 bytes: of each half of what is together, the mask
+    of the lower and of the upper, and how far the upper is moved."""
+    steps = []
+    together = _DIGITS
+    while together > 1:
+        half = together // 2
+        lower = sum(((1 << 5 * half) - 1) << 8 * at for at in range(0, _DIGITS, together))
+        steps.append((lower, lower << 5 * half, 3 * half))
+        together = half
+    return tuple(steps)
+
+
+_SPREADING = _spreading()
+
+
 def _base32(raw: bytes) -> str:
-    """Lower case, without padding; ten bits at a time, which is twice as fast as the stdlib's five bytes."""
-    number = int.from_bytes(raw, "big") << 8
-    high, low = number >> 140, number & _LOW
-    return "".join([_PAIRS[high >> s & 1023] for s in _SHIFTS] + [_PAIRS[low >> s & 1023] for s in _SHIFTS])[
-        :55
-    ]
+    """34 bytes in lower case, without padding; all digits at once, in a third of the time of one by one."""
+    number = int.from_bytes(raw, "big") << 3
+    for lower, upper, shift in _SPREADING:
+        number = number & lower | (number & upper) << shift
+    return number.to_bytes(55, "big").translate(_BASE32).decode("ascii")
 
 
 def one_click_key(secret: bytes) -> bytes:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mta.compose.dkim import (
     LIFETIME_S,
+    MAX_REPEATED,
     OVERSIGNED,
     Draft,
     KeyRefused,
@@ -201,3 +202,20 @@ osO5BjHe1ItzVAEpSFL1ZjVk+S8TtvcCIDot5aFzA6DZPCo1bOTaMYP40Br+T2RD
 zdty2MUfnS/RE+SHDq2yzy1QwHeqrcPZ+h9gNwQ=
 -----END RSA PRIVATE KEY-----
 """
+
+
+def test_what_is_remembered_is_not_mixed_up() -> None:
+    """Another From, another second, another shape: each is signed as what it is, and memory is bounded."""
+    keys = loaded(rsa_key())
+    signer = Signer(keys)
+    for number in range(MAX_REPEATED + 2):
+        fields = (("From", f"a{number}@acme.test"), ("Date", "x"))
+        assert signer.cover(Draft("", "", fields, b""), "bh", NOW)
+    assert len(signer._relaxed) <= MAX_REPEATED
+    for at, shape in (
+        (NOW, (("From", "a@acme.test"), ("Subject", "x"))),
+        (NOW + 1, (("From", "b@acme.test"), ("Subject", "x"))),
+        (NOW, (("Subject", "x"), ("From", "b@acme.test"))),
+    ):
+        draft = Draft("", "", shape, b"")
+        assert signer.sign(draft, "bh", at) == Signer(keys).sign(draft, "bh", at)

@@ -21,7 +21,7 @@ def made(url: str = "", person: Any = None, max_bytes: int = 1_000_000, **change
     person = person or addressee()
     message_spec = spec(**changes)
     prepared = Prepared(message_spec, Engine(256_000), max_bytes)
-    message_id = ids.message_id(AT, "acme", "p1", person.key)
+    message_id = str(ids.message_id(AT, "acme", "p1", person.key))
     unsigned = build(prepared, person, message_id, url)
     head = "".join(f"{name}: {value}\r\n" for name, value in unsigned.fields)
     return parsed(head.encode("ascii") + b"\r\n" + unsigned.body)
@@ -116,7 +116,7 @@ def test_global_data_is_not_shared_by_change() -> None:
     message_spec = spec(text="{% set data = dict(x=1) %}{% set b = 5 %}{{ b }}{{ a }}", data=b'{"a": [1]}')
     prepared = Prepared(message_spec, Engine(256_000), 1000)
     before = dict(prepared.variables)
-    build(prepared, addressee(), ids.message_id(AT, "acme", "p1", "n0"), "")
+    build(prepared, addressee(), str(ids.message_id(AT, "acme", "p1", "n0")), "")
     assert prepared.variables == before
 
 

@@ -1,10 +1,7 @@
 """Shapes that cross between the loop and the workers."""
 
-from mta.compose.settings import ComposeSettings
 from mta.compose.spec import (
     AttachmentPart,
-    SpecBlob,
-    chunk_size,
     decode_chunk,
     decode_spec,
     encode_chunk,
@@ -38,13 +35,3 @@ def test_chunk_survives_the_trip() -> None:
     groups = (group(spec(), addressee(3), addressee(1)), group(spec(text="x"), addressee(2)))
     chunk = decode_chunk(encode_chunk(groups, 5.0))
     assert (chunk.now, chunk.groups) == (5.0, groups)
-
-
-def test_large_content_goes_in_small_chunks() -> None:
-    """So that no pipe and no worker holds many copies of it."""
-    settings = ComposeSettings(chunk=32)
-    assert [chunk_size(settings, SpecBlob(b"", b"x" * size)) for size in (100, 40_000, 25_000_000)] == [
-        32,
-        15,
-        1,
-    ]
