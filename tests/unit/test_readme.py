@@ -1,0 +1,151 @@
+"""README.md says what is so: its commands are those of the CI, its examples are accepted, its tables complete."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from mta import cli
+from mta.config.document import DkimTable, Document, DomainTable, RouteTable, SourceTable, TenantTable
+from mta.config.load import load
+from mta.intake.admission import Admitted, Arrival, Rules, admit
+from mta.intake.decode import Decoded, decode
+from mta.model.event import Event, EventType
+from mta.model.lane import Lane
+from mta.model.payload import Payload
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text()
+CI = (PROJECT / ".ci" / "run").read_text()
+KEYS = {
+    field.name: getattr(field.type, "__struct_fields__", ()) for field in msgspec.structs.fields(Document)
+} | {
+    "sources": SourceTable.__struct_fields__,
+    "routes": RouteTable.__struct_fields__,
+    "tenants": (*TenantTable.__struct_fields__, *DomainTable.__struct_fields__, *DkimTable.__struct_fields__),
+}
+"""What an operator may write into each table."""
+NOT_YET = {"queued", "suppressed", "oob_bounced", "complained", "unsubscribed", "auto_replied"}
+"""Types of events that nothing publishes yet; they come into README.md with their feature."""
+
+
+def block(marker: str) -> str:
+    """What stands between the fences below `<!-- marker -->`."""
+    found = re.findall(
+        rf"^<!-- {re.escape(marker)} -->\n```\w+\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
+    )
+    assert len(found) == 1, f"{len(found)} blocks marked {marker}"
+    return str(found[0])
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    """The example, with keys where README.md puts them."""
+    (tmp_path / "mta.toml").write_text(block("example: mta.toml"))
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    for name, content in (
+        ("dkim/acme.example.s2026.pem", key),
+        ("tokens/token-k1", os.urandom(32).hex().encode()),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir()
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+    return tmp_path / "mta.toml"
+
+
+@pytest.mark.parametrize(("marker", "does"), [("demo", ".venv/bin/mta demo"), ("tests", ".venv/bin/pytest")])
+def test_a_command_is_one_line(marker: str, does: str) -> None:
+    """To be copied whole; a shell can read it, and it ends in what it promises."""
+    (line,) = block(f"command: {marker}").splitlines()
+    assert does in line.rpartition("&&")[2]
+    assert subprocess.run(["bash", "-n", "-c", line], timeout=10).returncode == 0
+
+
+def test_the_ci_runs_the_command_as_written() -> None:
+    """It takes the line out of README.md and has no way of its own to install or to test."""
+    assert "readme_command tests" in CI
+    assert "pytest" not in CI
+    assert "pip install" not in CI
+
+
+def test_the_ci_finds_the_line() -> None:
+    """Its own function, on the README as it is."""
+    (function,) = re.findall(r"^readme_command\(\) \{.*\}$", CI, re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-c", f"{function}; readme_command tests"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert done.stdout == block("command: tests")
+
+
+def test_the_example_configuration_holds(configuration: Path) -> None:
+    """Nothing in it is wrong, and nothing is odd enough for a warning."""
+    config = load(configuration, {})
+    assert config.warnings == ()
+    assert config.tenants["acme"].domains["acme.example"].selectors == ("s2026",)
+
+
+def test_the_example_payload_is_admitted(configuration: Path) -> None:
+    """Under the example configuration, by either lane."""
+    decoded = decode(block("example: payload").encode())
+    assert isinstance(decoded, Decoded)
+    rules = Rules(load(configuration, {}).tenants, dict.fromkeys(Lane, 3600.0))
+    for lane in Lane:
+        admitted = admit(decoded, Arrival(lane, "acme", "_", "MTA_PAYLOADS", 1, 1e9, 1e9), rules)
+        assert isinstance(admitted, Admitted)
+        assert list(admitted.rejected) == []
+
+
+def test_the_example_event_is_one() -> None:
+    """Each of its fields is of the contract."""
+    event = msgspec.json.decode(block("example: event"), type=Event)
+    assert event.type is EventType.DELIVERED
+    assert set(msgspec.json.decode(block("example: event"))) <= set(Event.__struct_fields__)
+
+
+def test_the_python_example_compiles() -> None:
+    """It is run by hand, but at least it is Python."""
+    compile(block("example: python"), "README.md", "exec")
+
+
+def test_every_key_of_the_configuration_is_named() -> None:
+    """An operator finds each key of each table in the row of its table."""
+    said = section("Configuration")
+    for table, keys in KEYS.items():
+        (row,) = re.findall(rf"^\| `\[{table}[\].].*$", said, re.MULTILINE)
+        assert {key for key in keys if f"`{key}`" not in row} == set()
+
+
+def test_every_field_of_a_payload_is_named() -> None:
+    """But for those that only a daemon writes, and those whose feature is not there yet."""
+    said = README.split("### The payload")[1].split("## Events")[0]
+    names = {field.encode_name for field in msgspec.structs.fields(Payload)}
+    later = {"channel", "send_at", "skip_suppression", "retry"}
+    assert {name for name in names - later if f"`{name}`" not in said} == set()
+
+
+def test_every_type_of_event_is_named() -> None:
+    """In the table of events, if it can happen."""
+    said = section("Events")
+    assert {kind for kind in EventType if f"| `{kind}` |" not in said} == NOT_YET
+
+
+def test_every_exit_code_is_named() -> None:
+    """In the table of exit codes."""
+    codes = {value for name, value in vars(cli).items() if name.startswith("EXIT_")}
+    assert {code for code in codes if f"\n| {code} | " not in section("Configuration")} == set()
