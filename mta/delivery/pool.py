@@ -28,7 +28,18 @@ from mta.queue.ready import ReadyQueue
 from mta.queue.settings import HealthSettings, HoldSettings
 from mta.queue.throttle import Lately, Rate
 from mta.smtp.connection import Connection
-from mta.smtp.fact import Accepted, Ended, Fact, Impossible, Learned, Lost, Refused, Transaction, Unsent
+from mta.smtp.fact import (
+    Accepted,
+    Ended,
+    Fact,
+    Impossible,
+    Learned,
+    Lost,
+    Refused,
+    Transaction,
+    Unsent,
+    Vacant,
+)
 from mta.smtp.opening import ConnectFailed
 from mta.smtp.settings import Pattern
 
@@ -310,7 +321,7 @@ class PathPool:
             now = self._loop.time()
             self._moved(now)
             self._settle(ref, attempts.delivered(self._tried(ref), connection, fact, now))
-        else:
+        elif type(fact) is not Vacant:
             self._on_rare_fact(connection, fact)
         self._refill(connection)
 

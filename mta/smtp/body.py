@@ -23,13 +23,22 @@ def flaw(wire: bytes) -> str:
     """Why these bytes may never be sent; empty if they may (S-01, S-13)."""
     if not wire.endswith(b"\r\n"):
         return "message does not end with CRLF"
-    # With an LF behind each CR, equal counts leave no LF of its own; the cheapest way to know (4 us for 4
-    # kB).
-    if _BARE_CR.search(wire) or wire.count(b"\r") != wire.count(b"\n"):
+    if not (_is_canonical(wire) if len(wire) < BLOCK else _is_canonical_in_place(wire)):
         return "bare CR or LF in message"
     if b"\0" in wire:
         return "NUL in message"
     return ""
+
+
+def _is_canonical(wire: bytes) -> bool:
+    """Taking out every CR and putting one before each LF changes nothing. Two short-lived copies, yet a
+    quarter of what it costs to look at each line end (2 us for 4 kB)."""
+    return wire.replace(b"\r", b"").replace(b"\n", b"\r\n") == wire
+
+
+def _is_canonical_in_place(wire: bytes) -> bool:
+    """The same without a copy (B17): an LF behind each CR, and as many of the one as of the other."""
+    return _BARE_CR.search(wire) is None and wire.count(b"\r") == wire.count(b"\n")
 
 
 def stuffed(wire: bytes) -> bytes:

@@ -17,8 +17,8 @@ MAX_LOCAL = 64
 MAX_DOMAIN = 255
 MAX_PATH = 256
 
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}+(?<!-)"
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*+"
 _LITERAL = r"\[(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|IPv6:[0-9A-Fa-f:]{2,39}(?:\.[0-9]{1,3}){0,3})\]"
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
 _QTEXT = r"(?:[ !#-\[\]-~%s]|\\[ -~])*"
@@ -27,8 +27,8 @@ _UTF8 = r"\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\U0010ffff"
 
 
 def _mailbox(extra: str) -> re.Pattern[str]:
-    atom = rf"{_ATEXT}{extra}]+"
-    return re.compile(rf'({atom}(?:\.{atom})*|"{_QTEXT % extra}")@({_DOMAIN}|{_LITERAL})')
+    atom = rf"{_ATEXT}{extra}]++"
+    return re.compile(rf'({atom}(?:\.{atom})*+|"{_QTEXT % extra}")@({_DOMAIN}|{_LITERAL})')
 
 
 _MAILBOX = _mailbox("")
@@ -54,14 +54,14 @@ def host_name(name: str) -> str:
 def mail(sender: str, size: int | None = None, *, is_eight_bit: bool = False, utf8: bool = False) -> bytes:
     """`size` only where SIZE was offered (RFC 1870), `is_eight_bit` where 8BITMIME was, `utf8` where
     SMTPUTF8 was."""
-    path = _path(sender, utf8) if sender else b"<>"
+    octets = _address(sender, utf8) if sender else b""
     size_word = b"" if size is None else b" SIZE=%d" % size
     body = b" BODY=8BITMIME" if is_eight_bit else b""
-    return b"MAIL FROM:%b%b%b%b\r\n" % (path, size_word, body, b" SMTPUTF8" if utf8 else b"")
+    return b"MAIL FROM:<%b>%b%b%b\r\n" % (octets, size_word, body, b" SMTPUTF8" if utf8 else b"")
 
 
 def rcpt(recipient: str, *, utf8: bool = False) -> bytes:
-    return b"RCPT TO:%b\r\n" % _path(recipient, utf8)
+    return b"RCPT TO:<%b>\r\n" % _address(recipient, utf8)
 
 
 def bdat_last(size: int) -> bytes:
@@ -69,12 +69,13 @@ def bdat_last(size: int) -> bytes:
     return b"BDAT %d LAST\r\n" % size
 
 
-def _path(address: str, utf8: bool) -> bytes:
+def _address(address: str, utf8: bool) -> bytes:
     match = (_MAILBOX_UTF8 if utf8 else _MAILBOX).fullmatch(address)
     if match is None:
         raise Ungrammatical(f"not an address: {address!r}")
-    path = b"<%b>" % address.encode()
-    local_size = len(address[: match.end(1)].encode()) if utf8 else match.end(1)
-    if local_size > MAX_LOCAL or len(match[2]) > MAX_DOMAIN or len(path) > MAX_PATH:
+    octets = address.encode()
+    local_size = len(match[1].encode()) if utf8 else match.end(1)
+    # The limit of the path leaves a domain fewer than its own 255 octets.
+    if local_size > MAX_LOCAL or len(octets) > MAX_PATH - 2:
         raise Ungrammatical(f"address too long: {address!r}")
-    return path
+    return octets

@@ -7,8 +7,11 @@ last.
 """
 
 import asyncio
+import fcntl
 import secrets
 import socket
+import sys
+import termios
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -22,7 +25,12 @@ from mta.smtp.settings import Pattern
 
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux only. Without it Postfix answers 22 messages a second with pattern D (its replies wait for our
-delayed ACK)."""
+delayed ACK). Patterns C and CB have no such stall and are spared the call."""
+
+_CAN_ASK_UNACKED = sys.platform == "linux"
+_NOTHING = bytes(4)
+
+_ATTEMPTS = (Accepted, Refused, Lost)
 
 
 class Connection(asyncio.Protocol):
@@ -51,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._timer_at = 0.0
         # Our own object for the descriptor, as each call on uvloop's stand-in makes one; detached at the end.
         self._socket = socket.socket(fileno=opened.transport.get_extra_info("socket").fileno())
+        self._descriptor = self._socket.fileno()
         self.id = secrets.token_hex(8)
         self.host = dial.host
         self.port = dial.port
@@ -60,6 +69,8 @@ class Connection(asyncio.Protocol):
         self.peer_ip: str = (opened.transport.get_extra_info("peername") or ("",))[0]
         self.local_ip: str = (opened.transport.get_extra_info("sockname") or ("",))[0]
         self.tls_version, self.tls_cipher = tls.described(opened.transport)
+        # More than TLS adds to the records of a flight.
+        self._tls_octets = 1024 if self.tls_version else 0
         self.tls_refusal = opened.tls_refusal
         self.served = 0
         """Attempts settled, the one being reported included: its number in this session."""
@@ -83,7 +94,9 @@ class Connection(asyncio.Protocol):
         return self._session.pattern
 
     def submit(self, transaction: Transaction) -> None:
-        self._deliver(self._session.submit(transaction))
+        facts = self._session.submit(transaction)
+        if facts or not self._is_delivering:
+            self._deliver(facts)
 
     def quit(self) -> None:
         """Finish what has begun, say QUIT, close."""
@@ -102,9 +115,29 @@ class Connection(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     def data_received(self, data: bytes) -> None:
-        if _QUICKACK is not None and not self._is_closing:
+        session = self._session
+        pattern = session.pattern
+        unacked = 0
+        if self._is_closing:
+            pass
+        elif pattern is Pattern.CB:
+            unacked = self._unacked()
+        elif pattern is not Pattern.C and _QUICKACK is not None:
             self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-        self._deliver(self._session.feed(data, self._loop.time()))
+            if pattern is Pattern.E:
+                unacked = self._unacked()
+        self._deliver(session.feed(data, self._loop.time(), unacked=unacked))
+
+    def _unacked(self) -> int:
+        """Octets that the peer's host had not received when it sent the last segment we read. A reply acknowledges
+        what it is a reply to; where all replies may be 250 (CB and E) nothing else tells one that set out before
+        its command had arrived (B12)."""
+        if not _CAN_ASK_UNACKED:
+            return 0
+        waiting = fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, _NOTHING)
+        if waiting == _NOTHING:
+            return 0
+        return max(0, int.from_bytes(waiting, sys.byteorder) - self._tls_octets)
 
     def eof_received(self) -> bool:
         self._deliver(self._session.lost("connection closed by the peer", self._loop.time()))
@@ -130,18 +163,20 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self, facts: Iterable[Fact]) -> None:
         """Hand over facts in order, then write once. The owner may call back into us from each fact."""
-        self._inbox.extend(facts)
+        inbox = self._inbox
+        inbox.extend(facts)
         if self._is_delivering:
             return
-        self._is_delivering = True
-        try:
-            while self._inbox:
-                fact = self._inbox.popleft()
-                if isinstance(fact, Accepted | Refused | Lost):
-                    self.served += 1
-                self._on_fact(self, fact)
-        finally:
-            self._is_delivering = False
+        if inbox:
+            self._is_delivering = True
+            try:
+                while inbox:
+                    fact = inbox.popleft()
+                    if isinstance(fact, _ATTEMPTS):
+                        self.served += 1
+                    self._on_fact(self, fact)
+            finally:
+                self._is_delivering = False
         self._flush()
 
     def _flush(self) -> None:
@@ -156,7 +191,7 @@ class Connection(asyncio.Protocol):
                 break
         if session.is_over:
             self._close()
-        else:
+        elif self._timer is None or session.is_idle or self._timer_at > now + session.least_wait_s:
             self._arm()
 
     def _close(self) -> None:

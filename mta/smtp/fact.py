@@ -1,7 +1,8 @@
 """What a session reports to its owner: one frozen record for each thing that has been settled.
 
 For each submitted transaction exactly one of `Accepted`, `Refused`, `Lost`, `Unsent` and `Impossible` is
-reported, for each session at most one `Ended`.
+reported, for each session at most one `Ended`. A verdict may come later than the room it makes: then `Vacant`
+comes first.
 """
 
 from enum import StrEnum
@@ -36,8 +37,8 @@ class Obstacle(StrEnum):
 
 
 class Accepted(Struct, frozen=True):
-    """A 2xx to the end of this very message's data, in order, with nothing stray in its flight. `smtp_s`
-    counts from when its MAIL was written."""
+    """A 2xx to the end of this very message's data, in order, with nothing stray in its flight nor right behind
+    it. `smtp_s` counts from when its MAIL was written."""
 
     transaction: Transaction
     reply: Reply
@@ -80,6 +81,10 @@ class Impossible(Struct, frozen=True):
     detail: str
 
 
+class Vacant(Struct, frozen=True, gc=False):
+    """There is room again, while the verdict on what made it is still held back: submit what comes next."""
+
+
 class Learned(Struct, frozen=True, gc=False):
     """Whether this host answers an envelope that comes behind a body (patterns C and CB)."""
 
@@ -95,4 +100,6 @@ class Ended(Struct, frozen=True, gc=False):
     is_error: bool
 
 
-Fact = Accepted | Refused | Lost | Unsent | Impossible | Learned | Ended
+VACANT = Vacant()
+
+Fact = Accepted | Refused | Lost | Unsent | Impossible | Vacant | Learned | Ended

@@ -21,6 +21,12 @@ WINDOW_OCTETS_MAX = 1048576
 """E: octets in flight at the start and at most; the bound grows by what is accepted."""
 
 
+CAUTIOUS_AFTER = 2
+"""Refused transactions in a row after which DATA waits for RCPT (chasquid closes at the third error)."""
+REFUSAL_BUDGET = 5
+"""And after which we reconnect (Postfix delays from 10 errors on, Exim ends at 10 RSETs)."""
+
+
 class Pipeline:
     """Works move `queue` → (`ahead` →) `current` → settled; with E straight from the queue into the
     window."""
@@ -32,19 +38,22 @@ class Pipeline:
         "_out",
         "_window",
         "ahead",
+        "at_once",
         "current",
         "due",
+        "goes_ahead",
         "is_cautious",
         "must_reset",
         "pattern",
         "queue",
         "since",
         "stream",
+        "uses_bdat",
     )
 
     def __init__(self, plan: Plan, now: float) -> None:
-        self.pattern = plan.pattern
         self._window = plan.window
+        self.turn_to(plan.pattern)
         self.queue: deque[Work] = deque()
         self.current: Work | None = None
         self.ahead: Work | None = None
@@ -64,26 +73,12 @@ class Pipeline:
         self._octets = 0
         self._octets_max = WINDOW_OCTETS
 
-    @property
-    def goes_ahead(self) -> bool:
-        return self.pattern is Pattern.C or self.pattern is Pattern.CB
-
-    @property
-    def uses_bdat(self) -> bool:
-        return self.pattern is Pattern.CB or self.pattern is Pattern.E
-
-    @property
-    def at_once(self) -> int:
+    def turn_to(self, pattern: Pattern) -> None:
+        self.pattern = pattern
+        self.goes_ahead = pattern is Pattern.C or pattern is Pattern.CB
+        self.uses_bdat = pattern is Pattern.CB or pattern is Pattern.E
+        self.at_once = self._window if pattern is Pattern.E else 2 if self.goes_ahead else 1
         """How many transactions are of use here at the same time."""
-        if self.pattern is Pattern.E:
-            return self._window
-        return 2 if self.goes_ahead else 1
-
-    @property
-    def _may_still_go_ahead(self) -> bool:
-        """The next one came while the end of data was already on its way."""
-        current = self.current
-        return self.goes_ahead and self.ahead is None and current is not None and current.state is State.END
 
     def write(self, now: float) -> list[bytes]:
         """Whatever may be written now."""
@@ -93,8 +88,11 @@ class Pipeline:
             pass
         elif not self.due:
             self._take_turn(now)
-        elif self.queue and self._may_still_go_ahead:
-            self._write_ahead(now)
+        elif self.queue and self.goes_ahead and self.ahead is None:
+            current = self.current
+            # It came while the end of data was already on its way.
+            if current is not None and current.state is State.END:
+                self._write_ahead(now)
         out, self._out = self._out, []
         return out
 
@@ -116,13 +114,39 @@ class Pipeline:
             current.is_ahead = False
             self.must_reset = True
 
+    def grow_careful(self, refused_in_row: int) -> None:
+        if refused_in_row >= CAUTIOUS_AFTER:
+            self.is_cautious = True
+            if self.pattern is Pattern.C:
+                self.turn_to(Pattern.B)
+
     def land(self, work: Work, *, is_accepted: bool) -> None:
         """The reply to its end of data has come."""
         if work.is_blind:
             self._flying -= 1
-            self._octets -= work.size
+            self._octets -= _weight(work)
             if is_accepted:
                 self._octets_max = min(WINDOW_OCTETS_MAX, self._octets_max + work.size)
+
+    def behind(self, position: Position, work: Work) -> int:
+        """Octets written behind the command at this position, of which its reply says nothing."""
+        data_octets = 0 if self.uses_bdat else len(command.DATA)
+        ahead = self.ahead
+        if work.is_blind:
+            octets = self._octets - _weight(work)
+        elif ahead is None or ahead is work:
+            octets = 0
+        else:
+            octets = len(ahead.mail) + len(ahead.rcpt) + data_octets
+        if position is Position.END:
+            return octets
+        if work.is_blind:
+            octets += len(command.bdat_last(work.size)) + work.size
+        if position < Position.RCPT:
+            octets += len(work.rcpt)
+        if position < Position.MAIL:
+            octets += len(work.mail)
+        return octets if position is Position.DATA else octets + data_octets
 
     def works(self) -> list[Work]:
         """All that are not settled, in order."""
@@ -169,10 +193,12 @@ class Pipeline:
                 return
         work.state = State.MAIL
         work.since = now
-        self._put(work.mail, Position.MAIL, work)
         if is_lock_step:
+            self._put(work.mail, Position.MAIL, work)
             return
-        self._put(work.rcpt, Position.RCPT, work)
+        self._out += (work.mail, work.rcpt)
+        self.due += ((Position.MAIL, work), (Position.RCPT, work))
+        work.pending += 2
         if not self.uses_bdat and not self.is_cautious:
             self._put(command.DATA, Position.DATA, work)
 
@@ -183,16 +209,18 @@ class Pipeline:
         self._write_envelope(work, now)
 
     def _write_body(self, work: Work, now: float) -> None:
+        wire = work.wire
+        out = self._out
         if self.uses_bdat:
-            self._out.append(command.bdat_last(work.size))
+            out.append(command.bdat_last(work.size))
         if work.size >= body.BLOCK:
-            self.stream = body.plain_blocks(work.wire) if self.uses_bdat else body.stuffed_blocks(work.wire)
+            self.stream = body.plain_blocks(wire) if self.uses_bdat else body.stuffed_blocks(wire)
             self._write_block(now)
             return
         if self.uses_bdat:
-            self._out.append(work.wire)
+            out.append(wire)
         else:
-            self._out += (body.stuffed(work.wire), body.END_OF_DATA)
+            out += (body.stuffed(wire), body.END_OF_DATA)
         self._write_end(work, now)
 
     def _write_block(self, now: float) -> None:
@@ -221,13 +249,14 @@ class Pipeline:
         has_written = False
         while self.queue and self._flying < self._window:
             work = self.queue[0]
-            if work.size >= body.BLOCK or (self._flying and self._octets + work.size > self._octets_max):
+            weight = _weight(work)
+            if work.size >= body.BLOCK or (self._flying and self._octets + weight > self._octets_max):
                 break
             if not self.due:
                 self.since = now
             self.queue.popleft()
             self._flying += 1
-            self._octets += work.size
+            self._octets += weight
             work.is_blind = True
             work.state = State.MAIL
             work.since = now
@@ -238,3 +267,8 @@ class Pipeline:
             self._put(work.wire, Position.END, work)
             has_written = True
         return has_written
+
+
+def _weight(work: Work) -> int:
+    """Octets of a whole transaction of pattern E."""
+    return len(command.RSET) + len(work.mail) + len(work.rcpt) + len(command.bdat_last(work.size)) + work.size

@@ -5,49 +5,52 @@ The owner feeds what was read (`feed`), takes what is to be written (`outgoing`)
 kept here:
 - a reply counts only at its position; a reply to nothing, bytes left over, or a reply that its position can
   not have break the session, for good (B12);
-- verdicts are held back until their flight has been answered in full, so that one whose flight turns out to
-  hold a stray reply becomes `Lost`: never `Accepted`, and never a refusal blamed on the wrong command. Only
-  a verdict on content whose flight is slow is let go after `HOLD_S`, so that a crash repeats little;
+- verdicts are held back until what follows shows that no stray reply was among theirs (`mta.smtp.verdict`):
+  one that is out of step becomes `Lost`, never `Accepted`, and never a refusal blamed on the wrong command.
+  The next transactions go on meanwhile (`Vacant`);
 - 421 anywhere: nothing more is written, what still comes is settled (S-06);
 - two refusals in a row: DATA only after a 250 to RCPT; five: QUIT;
 - what the peer closes before it answered MAIL has not been tried, if it had served us before (S-19).
 
 It leaves to `mta.smtp.transaction` what a reply does to one transaction, to `mta.smtp.pipeline` what is
-written when, to `mta.smtp.connection` the socket and the timer, to its owner what to send next and what a
-refusal means.
+written when, to `mta.smtp.connection` the socket and the timer, to its owner what to send next.
 """
 
-from mta.model.outcome import Stage
 from mta.model.reply import Reply
+from mta.smtp.deadline import OVERDUE, Deadlines
 from mta.smtp.extensions import Extensions
-from mta.smtp.fact import Accepted, Ended, Fact, Impossible, Learned, Lost, Refused, Transaction, Unsent
+from mta.smtp.fact import (
+    VACANT,
+    Accepted,
+    Ended,
+    Fact,
+    Impossible,
+    Learned,
+    Lost,
+    Refused,
+    Transaction,
+    Unsent,
+)
 from mta.smtp.life import LIVES, Life, Turn
+from mta.smtp.loss import broken, given_up
 from mta.smtp.parser import ReplyReader
-from mta.smtp.pipeline import Pipeline
+from mta.smtp.pipeline import REFUSAL_BUDGET, Pipeline
 from mta.smtp.plan import Plan
 from mta.smtp.probe import Probe
 from mta.smtp.settings import Pattern
-from mta.smtp.transaction import SETTLED, STAGE, STAGE_OF_STATE, OutOfStep, Position, State, Work, prepare
+from mta.smtp.transaction import STAGE, OutOfStep, Position, State, Work, prepare
 from mta.smtp.verdict import Verdicts, doubt
 
-HOLD_S = 1.0
-CAUTIOUS_AFTER = 2
-"""Refused transactions in a row after which DATA waits for RCPT (chasquid closes at the third error)."""
-REFUSAL_BUDGET = 5
-"""Refused transactions in a row after which we reconnect (Postfix delays from 10 errors on, Exim ends at 10
-RSETs)."""
-PARTING_S = 5.0
+_TOO_EARLY = "a reply to what the peer had not received"
 
 
 class Session:
     """One dialogue. Dead after anything unexpected, and dead for good."""
 
     def __init__(self, offer: Extensions, plan: Plan, now: float) -> None:
-        times = plan.timeouts
         self._offer = offer
-        self._plan = plan
-        # By Position: RSET is given MAIL's time.
-        self._limits = (times.mail_s, times.mail_s, times.rcpt_s, times.data_s, times.dot_s, times.quit_s)
+        self._deadlines = Deadlines(plan)
+        self.least_wait_s = self._deadlines.least_s
         self._messages = min(plan.messages, offer.mail_max or plan.messages)
         self._reader = ReplyReader()
         self._pipeline = Pipeline(plan, now)
@@ -56,21 +59,27 @@ class Session:
         self._facts: list[Fact] = []
         self._held = Verdicts()
         self._now = now
+        self._unacked = 0
         self._taken = 0
         self._open = 0
         self._refused_in_row = 0
         self._has_ended = False
         self._is_broken = False
+        self._is_in_step = False
+        """The last reply was a 354 at its place: no stray came before it."""
+        self._has_news = False
+        """A transaction was settled, and the owner has not heard of it."""
         self.served = 0
         """Transactions the peer has given a verdict on."""
 
     @property
     def room(self) -> int:
         """How many more transactions may be submitted now."""
-        if self._life is not Life.OPEN:
+        free = self._pipeline.at_once - self._open
+        if free <= 0 or self._life is not Life.OPEN:
             return 0
-        free, left = self._pipeline.at_once - self._open, self._messages - self._taken
-        return (free if free < left else left) if free > 0 else 0
+        left = self._messages - self._taken
+        return free if free < left else left
 
     @property
     def is_open(self) -> bool:
@@ -114,37 +123,41 @@ class Session:
         return []
 
     def quit(self) -> list[Fact]:
-        """Begin nothing more, finish what has begun, then QUIT. The owner's wish is not reported as an
-        end."""
+        """Begin nothing more, finish what has begun, then QUIT. Not reported as an end."""
         if self._life is Life.OPEN:
             self._has_ended = True
             self._turn(Turn.END)
             self._drop_queue()
         return self._take_facts()
 
-    def feed(self, data: bytes, now: float) -> list[Fact]:
+    def feed(self, data: bytes, now: float, *, unacked: int = 0) -> list[Fact]:
+        """`unacked`: how many of the octets written the peer's host had surely not received when it sent this."""
         self._now = now
-        for reply in self._reader.feed(data):
+        self._unacked = unacked
+        reader = self._reader
+        for reply in reader.feed(data):
             self._hear(reply)
             if self._life is Life.DEAD:
                 return self._take_facts()
-        if self._reader.fault:
-            self._break(self._reader.fault)
-        elif not self._pipeline.due:
-            if self._reader.is_empty:
-                self._end_flight()
-            else:
+        pipeline = self._pipeline
+        if reader.fault:
+            if pipeline.due:  # it stands in the place of a later reply
+                self._facts += self._held.stand_aged()
+            self._break(reader.fault)
+        elif not pipeline.due:
+            if not reader.is_empty:
                 self._break("bytes left over, and no reply was due")
-        elif self._held:
-            # With E a flight may never end: there a verdict stands when its own replies have all come.
-            if self._pipeline.pattern is Pattern.E:
-                self._facts += self._held.stand_if_complete()
+            elif unacked and self._life is not Life.PARTING:
+                self._break(_TOO_EARLY)
             else:
-                self._held.hold_over(now)
+                self._end_flight()
+        elif self._held:
+            self._facts += self._held.go_on(pipeline.pattern, now)
+            self._tell_room()
         return self._take_facts()
 
     def lost(self, detail: str, now: float, *, by_peer: bool = True) -> list[Fact]:
-        """The connection is gone: closed, reset, or given up by its owner."""
+        """Closed, reset, or given up by its owner."""
         self._now = now
         self._break(detail, is_tainted=False, by_peer=by_peer)
         return self._take_facts()
@@ -161,24 +174,7 @@ class Session:
 
     def deadline(self) -> tuple[str, float] | None:
         """What is waited for, and until when; None: for nothing."""
-        if self._life is Life.DEAD:
-            return None
-        pipeline = self._pipeline
-        since = pipeline.since
-        if self._life is Life.PARTING:
-            return "parting", since + PARTING_S + 2 * self._plan.rtt_s
-        if not pipeline.due:
-            if pipeline.current is None:
-                return None
-            return "block", since + self._plan.timeouts.block_s
-        position, work = pipeline.due[0]
-        limit = self._limits[position]
-        if position is Position.MAIL and work is not None and work.is_ahead:
-            limit = min(limit, self._probe.limit_s)
-        held_since = self._held.content_since
-        if held_since is not None and held_since + HOLD_S < since + limit:
-            return "hold", held_since + HOLD_S
-        return position.name, since + limit
+        return self._deadlines.next(self._life, self._pipeline, self._held, self._probe)
 
     def expire(self, now: float) -> list[Fact]:
         """Act on the deadline if it has passed."""
@@ -188,21 +184,19 @@ class Session:
         self._now = now
         phase = due[0]
         if phase == "hold":
-            self._facts += self._held.stand_on_content()
-        elif phase == "block":
-            self._break("the peer stopped reading", is_tainted=False)
-        elif phase == "parting":
-            self._break("closed after 421", is_tainted=False, by_peer=True)
+            self._facts += self._held.stand_in_time()
+        elif phase == "quiet":
+            self._facts += self._held.stand()
+            if self._life is Life.QUITTING:
+                self._turn(Turn.DRAIN)
         elif phase == "MAIL" and self._pipeline.ahead is not None:
-            # The message before has its verdict and no octet of this one was sent: costs a reconnect, no
-            # more.
+            # The message before has its verdict, no octet of this one was sent: it costs a reconnect.
             self._facts.append(Learned(False))
             self._break("no reply to an envelope behind a body", is_tainted=False, is_error=False)
         else:
-            self._break(f"no reply to {phase} in time", is_tainted=False)
+            detail = OVERDUE.get(phase) or f"no reply to {phase} in time"
+            self._break(detail, is_tainted=False, by_peer=phase == "parting")
         return self._take_facts()
-
-    # Hearing.
 
     def _hear(self, reply: Reply) -> None:
         pipeline = self._pipeline
@@ -217,37 +211,57 @@ class Session:
             return
         position, work = pipeline.due.popleft()
         if work is None:
-            self._turn(Turn.DRAIN)
+            self._hear_farewell(reply)
+            return
+        if self._unacked and self._unacked > pipeline.behind(position, work):
+            pipeline.due.appendleft((position, work))
+            self._break(_TOO_EARLY)
             return
         work.pending -= 1
-        if reply.code == 421:
-            self._give_up(position, work, reply)
-            self._part(reply)
-        elif position is not Position.RSET:
-            self._move(position, work, reply)
-        elif not reply.is_positive:
-            self._break("RSET refused", reply, is_tainted=False, by_peer=True)
-
-    def _move(self, position: Position, work: Work, reply: Reply) -> None:
+        if position is Position.RSET or reply.code == 421:
+            self._hear_aside(position, work, reply)
+            return
         was = work.state
         try:
             state = work.hear(position, reply)
         except OutOfStep as error:
-            self._pipeline.due.appendleft((position, work))
+            pipeline.due.appendleft((position, work))
             # 354 at its own position says nothing against the refusal before it (B20); all else does.
             self._break(str(error), is_tainted=position is not Position.DATA or reply.code // 100 != 3)
             return
-        pipeline = self._pipeline
+        self._is_in_step = state is State.BODY
         if state is State.RCPT:
             pipeline.must_reset = False
             if work.is_ahead and self._probe.succeed():
                 self._facts.append(Learned(True))
         elif state is State.ACCEPTED:
-            pipeline.land(work, is_accepted=True)
+            if work.is_blind:
+                pipeline.land(work, is_accepted=True)
             self._refused_in_row = 0
             self._conclude(work, Accepted(work.transaction, reply, self._now - work.since))
         elif state is State.REFUSED or state is State.BALKED:
             self._refuse(position, work, reply, is_new=state is not was)
+
+    def _hear_aside(self, position: Position, work: Work, reply: Reply) -> None:
+        """421, or what a RSET is answered with."""
+        if reply.code != 421:
+            if not reply.is_positive:
+                # Nothing at RSET changes an outcome, unless it looks like the reply to something else.
+                is_tainted = work.is_blind or not (reply.is_transient or reply.is_permanent)
+                self._break("RSET refused", reply, is_tainted=is_tainted, by_peer=True)
+            return
+        fact = given_up(position, work, reply, self._now, has_served=self.served > 0)
+        if fact is not None:
+            self._settle(work, fact)
+        self._part(reply)
+
+    def _hear_farewell(self, reply: Reply) -> None:
+        """Nothing at QUIT changes an outcome, but what is no reply to QUIT may be one to the last dot, late:
+        then 221 is still to come."""
+        if self._held and reply.code not in (221, 421):
+            return
+        self._facts += self._held.stand()
+        self._turn(Turn.DRAIN)
 
     def _refuse(self, position: Position, work: Work, reply: Reply, is_new: bool) -> None:
         pipeline = self._pipeline
@@ -259,7 +273,7 @@ class Session:
         pipeline.must_reset = not is_end or pipeline.uses_bdat
         if work.state is State.BALKED:
             self._facts.append(Learned(False))
-            pipeline.pattern = Pattern.B
+            pipeline.turn_to(Pattern.B)
             return
         if work.is_ahead and position is Position.MAIL and self._probe.succeed():
             self._facts.append(Learned(True))
@@ -267,7 +281,7 @@ class Session:
         verb = position.name if not is_end else "BDAT" if pipeline.uses_bdat else "."
         self._conclude(work, Refused(work.transaction, STAGE[position], verb, reply, self._now - work.since))
         if pipeline.pattern is Pattern.E:
-            pipeline.pattern = Pattern.CB
+            pipeline.turn_to(Pattern.CB)
 
     def _conclude(self, work: Work, fact: Accepted | Refused) -> None:
         self._open -= 1
@@ -277,36 +291,47 @@ class Session:
             self._facts.append(doubt(work, fact, "accepted behind a 421"))
         else:
             self._held.add(work, fact)
-
-    # Settling.
+            self._has_news = True
 
     def _take_facts(self) -> list[Fact]:
         facts, self._facts = self._facts, []
+        if facts:
+            self._has_news = False
         return facts
+
+    def _tell_room(self) -> None:
+        if self._has_news and not self._facts and self._life is Life.OPEN:
+            self._facts.append(VACANT)
 
     def _turn(self, turn: Turn) -> None:
         self._life = LIVES[self._life][turn]
 
     def _end_flight(self) -> None:
-        """Every reply that was due has come, and nothing else: the verdicts stand."""
-        if self._held:
-            self._facts += self._held.stand()
+        """Every reply that was due has come, and nothing else."""
+        held = self._held
+        pipeline = self._pipeline
+        if held:
+            if self._is_in_step or self._life is Life.PARTING:
+                self._facts += held.stand()
+            else:
+                self._facts += held.end_flight(pipeline.pattern, self._now)
         if self._life is Life.PARTING:
             self._break("421", is_tainted=False, by_peer=True)
-            return
-        self._pipeline.advance()
-        if self._refused_in_row:
-            self._grow_careful()
-        if self._life is Life.OPEN and not self._open and self._taken >= self._messages:
-            self._end("messages per connection")
+        elif self._life is not Life.QUITTING:
+            pipeline.advance()
+            if self._refused_in_row or not self._open:
+                self._end_in_time()
+            if self._has_news:
+                self._tell_room()
 
-    def _grow_careful(self) -> None:
-        if self._refused_in_row >= CAUTIOUS_AFTER:
-            self._pipeline.is_cautious = True
-            if self._pipeline.pattern is Pattern.C:
-                self._pipeline.pattern = Pattern.B
-        if self._refused_in_row >= REFUSAL_BUDGET and self._life is Life.OPEN:
+    def _end_in_time(self) -> None:
+        self._pipeline.grow_careful(self._refused_in_row)
+        if self._life is not Life.OPEN:
+            return
+        if self._refused_in_row >= REFUSAL_BUDGET:
             self._end("refusals in a row")
+        elif not self._open and self._taken >= self._messages:
+            self._end("messages per connection")
 
     def _end(self, reason: str) -> None:
         self._turn(Turn.END)
@@ -329,18 +354,6 @@ class Session:
                 self._lose(work, "421", reply, by_peer=True)
         pipeline.stream = None
         self._report_end(Ended("421", reply, not self.served))
-
-    def _give_up(self, position: Position, work: Work, reply: Reply) -> None:
-        """421 at this work's own position. At the end of data it may be no answer to it at all: ambiguous."""
-        if work.state in SETTLED or (position is Position.RSET and work.is_blind):
-            return
-        is_untried = position is Position.RSET or work.state is State.BALKED
-        if is_untried or (position is Position.MAIL and (work.is_ahead or self.served)):
-            self._settle(work, Unsent(work.transaction))
-            return
-        is_ambiguous = position is Position.END
-        lost = Lost(work.transaction, STAGE[position], "421", reply, is_ambiguous, self._now - work.since)
-        self._settle(work, lost)
 
     def _break(
         self,
@@ -371,21 +384,9 @@ class Session:
 
     def _lose(self, work: Work, detail: str, reply: Reply | None, by_peer: bool) -> bool:
         """Settle one that will get no verdict; True if that was an attempt."""
-        state = work.state
-        transaction = work.transaction
-        if state is State.END or work.is_blind:
-            self._settle(
-                work, Lost(transaction, Stage.END_OF_DATA, detail, reply, True, self._now - work.since)
-            )
-            return True
-        is_unheard = state is State.MAIL and (work.is_ahead or (by_peer and self.served > 0))
-        if is_unheard or state is State.NEW or state is State.BALKED:
-            self._settle(work, Unsent(transaction))
-            return False
-        self._settle(
-            work, Lost(transaction, STAGE_OF_STATE[state], detail, reply, False, self._now - work.since)
-        )
-        return True
+        fact = broken(work, detail, reply, self._now, is_left=by_peer and self.served > 0)
+        self._settle(work, fact)
+        return isinstance(fact, Lost)
 
     def _settle(self, work: Work, fact: Lost | Unsent) -> None:
         work.state = State.GONE

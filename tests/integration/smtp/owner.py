@@ -10,7 +10,7 @@ import trustme
 from mta.model.message import Envelope, Message
 from mta.model.path import EgressSource
 from mta.smtp.connection import Connection, connect
-from mta.smtp.fact import Ended, Fact, Impossible, Learned, Transaction, Unsent
+from mta.smtp.fact import Ended, Fact, Impossible, Learned, Transaction, Unsent, Vacant
 from mta.smtp.opening import Dial
 from mta.smtp.settings import Pattern, Timeouts
 from tests.fakes.smtp_server import FakeMX
@@ -42,6 +42,7 @@ class Owner:
         self.facts: list[Fact] = []
         self.connections: list[Connection] = []
         self._closed = asyncio.Event()
+        self._told = asyncio.Event()
         self._options = {
             "tls": "none" if mx.context is None else "opportunistic",
             "timeouts": QUICK,
@@ -66,7 +67,9 @@ class Owner:
             connection.submit(self.waiting.pop(0))
 
     def _on_fact(self, connection: Connection, fact: Fact) -> None:
-        self.facts.append(fact)
+        if not isinstance(fact, Vacant):
+            self.facts.append(fact)
+            self._told.set()
         if isinstance(fact, Unsent):
             self.waiting.append(fact.transaction)
         elif isinstance(fact, Learned):
@@ -94,6 +97,11 @@ class Owner:
         async with asyncio.timeout(20):
             await self._closed.wait()
 
+    async def told(self) -> None:
+        """Until there is any fact."""
+        async with asyncio.timeout(20):
+            await self._told.wait()
+
     async def run(self, connections: int = 20) -> None:
         """Until everything is settled."""
         while self.waiting:
@@ -105,7 +113,7 @@ class Owner:
         return [
             fact
             for fact in self.facts
-            if not isinstance(fact, Learned | Ended | Unsent) and fact.transaction.tag == number
+            if not isinstance(fact, Learned | Ended | Unsent | Vacant) and fact.transaction.tag == number
         ]
 
     def kinds(self) -> list[type]:

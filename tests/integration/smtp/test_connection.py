@@ -3,13 +3,16 @@
 import asyncio
 import ssl
 from collections import Counter
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mta.model.outcome import Stage
+from mta.smtp.deadline import QUIET_S
 from mta.smtp.fact import Accepted, Ended, Lost, Refused, Unsent
+from mta.smtp.opening import ConnectFailed
 from mta.smtp.settings import Pattern, Timeouts
 from tests.fakes.smtp_server import CHUNKING, PIPELINING, Cut, FakeMX, Hold, On
 from tests.integration.smtp.owner import WIRE, Owner, server_context, transactions
@@ -191,6 +194,55 @@ async def test_b12_stray_one_segment_later(pattern: Pattern, phase: str) -> None
         assert not mx.accepted
 
 
+class Later(asyncio.Event):
+    """Is set a millisecond after it is first waited for."""
+
+    async def wait(self) -> Literal[True]:
+        asyncio.get_running_loop().call_later(0.001, self.set)
+        return await super().wait()
+
+
+USUAL = {
+    "banner": b"220 mx\r\n",
+    "ehlo": b"250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n",
+    "data": b"354 go\r\n",
+}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("stray", [b"250 stray\r\n", b"550 stray\r\n"])
+@pytest.mark.parametrize(
+    ("pattern", "phase"),
+    [(A, "banner"), (A, "ehlo"), (CB, "ehlo")]
+    + [(pattern, phase) for pattern in OFFERS for phase in STAGES if phase != "data" or pattern in (A, B, C)],
+)
+async def test_b12_stray_a_millisecond_later(pattern: Pattern, phase: str, stray: bytes, count: int) -> None:
+    """A reply too many that comes on its own behind any reply up to that to the dot: the message is not
+    delivered, and not refused."""
+    rule = On(phase, [USUAL.get(phase, b"250 ok\r\n"), Hold(Later()), stray], connection=0, times=1)
+    async with FakeMX(OFFERS[pattern], rules=[rule]).serving() as mx:
+        owner = Owner(mx, transactions(count), pattern)
+        try:
+            await owner.run_one()
+        except ConnectFailed:
+            assert phase not in STAGES
+            return
+        (fact,) = owner.of(0)
+        # What the server had read as a whole before it answered does not show that it is shifted.
+        assert isinstance(fact, Lost) or (pattern is E and count > 1)
+        assert not any(isinstance(fact, Refused) for fact in owner.facts)
+
+
+async def test_b12_verdicts_do_not_hold_up_the_next() -> None:
+    """With every verdict held back for the next flight thirty messages take no longer than their replies."""
+    async with FakeMX(PIPELINING).serving() as mx:
+        owner = Owner(mx, transactions(30), B)
+        began = asyncio.get_running_loop().time()
+        await owner.run()
+        assert asyncio.get_running_loop().time() - began < 30 * QUIET_S / 2
+        assert owner.kinds() == [Accepted] * 30
+
+
 async def test_b12_reply_on_an_idle_connection() -> None:
     """A reply to nothing poisons the connection: the next transaction is not sent on it."""
     async with FakeMX(
@@ -200,7 +252,7 @@ async def test_b12_reply_on_an_idle_connection() -> None:
         owner.is_staying = True
         connection = await owner.open()
         connection.submit(transactions(1)[0])
-        await mx.until(lambda: bool(mx.received))
+        await owner.told()
         event.set()
         await owner.closed()
         assert owner.kinds() == [Accepted, Ended]

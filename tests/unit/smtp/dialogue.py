@@ -2,7 +2,7 @@
 
 from mta.model.message import Envelope, Message
 from mta.smtp.extensions import Extensions
-from mta.smtp.fact import Fact, Impossible, Learned, Transaction
+from mta.smtp.fact import Fact, Impossible, Learned, Transaction, Vacant
 from mta.smtp.plan import Plan
 from mta.smtp.session import Session
 from mta.smtp.settings import Pattern
@@ -45,12 +45,14 @@ class Dialogue:
         ]
         self.facts: list[Fact] = []
         self.written = b""
+        self.is_read = True
+        """The server reads at once what is written; else when the test takes it."""
         self.turn([])
 
     def turn(self, facts: list[Fact]) -> list[Fact]:
         """Deliver facts as a connection does: the owner submits while it hears, then what is due is
         written."""
-        self.facts += facts
+        self.facts += [fact for fact in facts if not isinstance(fact, Vacant)]
         while self.waiting and self.session.room:
             facts = facts + self.session.submit(self.waiting.pop(0))
             self.facts += [fact for fact in facts if isinstance(fact, Impossible) and fact not in self.facts]
@@ -60,11 +62,19 @@ class Dialogue:
                 break
         return facts
 
-    def say(self, *lines: str | bytes, after_s: float = 0.01) -> list[Fact]:
-        """One segment."""
+    def say(self, *lines: str | bytes, after_s: float = 0.01, is_quiet: bool = True) -> list[Fact]:
+        """One segment, and then silence for as long as a verdict that nothing follows is held back, unless not
+        `is_quiet`. What was written and not taken yet has not arrived at the server."""
         self.now += after_s
         data = b"".join(line if isinstance(line, bytes) else line.encode() + b"\r\n" for line in lines)
-        return self.turn(self.session.feed(data, self.now))
+        facts = self.turn(self.session.feed(data, self.now, unacked=0 if self.is_read else len(self.written)))
+        if is_quiet:
+            facts = facts + self.pass_quiet()
+        return [fact for fact in facts if not isinstance(fact, Vacant)]
+
+    def pass_quiet(self) -> list[Fact]:
+        due = self.session.deadline()
+        return self.pass_deadline() if due is not None and due[0] == "quiet" else []
 
     def pass_deadline(self) -> list[Fact]:
         due = self.session.deadline()

@@ -30,6 +30,7 @@ def test_bare_line_ends_are_found(text: str) -> None:
     (S-01)."""
     is_fine = text.endswith("\r\n") and not re.search(r"\r(?!\n)|(?<!\r)\n", text)
     assert (body.flaw(text.encode()) == "") == is_fine
+    assert (body.flaw(b"x" * body.BLOCK + text.encode()) == "") == is_fine
 
 
 def test_nul() -> None:

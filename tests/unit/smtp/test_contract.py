@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,19 +170,17 @@ def test_k1_any_server(pattern: Pattern, verdict: bool | None, count: int, data:
     server = Server(choose)
     plan = Plan(pattern=pattern, verdict=verdict, window=4, messages=data.draw(st.sampled_from([100, 3])))
     dialogue = Dialogue(pattern, count, plan=plan)
+    dialogue.is_read = False
     for _ in range(200):
         replies = server.read(dialogue.take())
         is_cut = answered >= fault_at and fault in ("close", "silence")
         octets = b"".join(replies)
         if is_cut and octets:
             octets = octets[: data.draw(st.integers(0, len(octets)))]
-        if fault == "stray":
-            cuts = [0, len(octets)]
-        else:
-            cuts = [0, *sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=3))), len(octets)]
+        cuts = [0, *sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=3))), len(octets)]
         for start, end in itertools.pairwise(cuts):
             if end > start:
-                dialogue.say(octets[start:end])
+                dialogue.say(octets[start:end], is_quiet=False)
         if dialogue.session.is_over or (dialogue.session.is_idle and not dialogue.written):
             break
         if is_cut or not dialogue.written:
@@ -196,3 +195,74 @@ def test_k1_any_server(pattern: Pattern, verdict: bool | None, count: int, data:
     judge(dialogue, server, count, pattern is Pattern.E)
     if pattern is not Pattern.E:
         assert not octets_before_leave(dialogue, server)
+
+
+STAGES = {"MAIL": (), "RCPT": (), "DATA": (Pattern.A, Pattern.B, Pattern.C), "END": ()}
+
+
+@pytest.mark.parametrize("stray", [b"250 ok\r\n", b"550 no\r\n", b"354 go\r\n", b"25 x\r\n"])
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("pattern", "stage"),
+    [
+        (pattern, stage)
+        for pattern in PATTERNS
+        for stage in STAGES
+        if pattern in STAGES[stage] or not STAGES[stage]
+    ],
+)
+def test_b12_a_moment_later(pattern: Pattern, stage: str, count: int, stray: bytes) -> None:
+    """An extra reply in a segment of its own, behind any reply to the first message, each later reply in a
+    segment of its own too: no delivery and no refusal of that message, and no false one of any other."""
+    server = Server(lambda command: b"%d x\r\n" % GOOD[command])
+    dialogue = Dialogue(pattern, count)
+    dialogue.is_read = False
+    is_due = True
+    while replies := server.read(dialogue.take()):
+        begun = len(server.said) - len(replies)
+        for (_, command, _), reply in zip(server.said[begun:], replies, strict=True):
+            dialogue.say(reply, after_s=0.0, is_quiet=False)
+            if is_due and command == stage:
+                is_due = False
+                dialogue.say(stray, after_s=0.001, is_quiet=False)
+    assert not is_due
+    dialogue.pass_quiet()
+    assert dialogue.session.is_over
+    (fact,) = dialogue.of(0)
+    # What comes instead of the answer to the next command, and is no reply at all, is nobody's; and where the
+    # server had read the whole window before its first answer nothing shows that they are shifted.
+    is_nobodys = count > 1 and ((stage == "END" and stray.startswith(b"25 ")) or pattern is Pattern.E)
+    assert isinstance(fact, Lost) or is_nobodys
+    judge(dialogue, server, count, pattern is Pattern.E)
+
+
+@pytest.mark.parametrize("stray", [b"250 ok\r\n", b"221 bye\r\n"])
+def test_b12_at_quit(stray: bytes) -> None:
+    """A stray taken for the answer to the dot is found out by the answer to QUIT."""
+    dialogue = Dialogue(Pattern.B, 1)
+    dialogue.say("250 x", "250 x", "354 go", is_quiet=False)
+    dialogue.say(stray, is_quiet=False)
+    dialogue.turn(dialogue.session.quit())
+    assert dialogue.take().endswith(b"QUIT\r\n")
+    dialogue.say("250 queued", is_quiet=False)
+    assert dialogue.of(0) == []
+    dialogue.say("221 bye", is_quiet=False)
+    (fact,) = dialogue.of(0)
+    assert isinstance(fact, Lost)
+    assert fact.ambiguous
+    assert dialogue.session.is_over
+
+
+@pytest.mark.parametrize("reply", ["250 bye", "500 what", "221 bye", "421 bye"])
+def test_nothing_at_quit_changes_an_outcome(reply: str) -> None:
+    """Whatever the answer to QUIT, the delivery before it stands: at once if it is one, else after the quiet."""
+    dialogue = Dialogue(Pattern.B, 1)
+    dialogue.say("250 x", "250 x", "354 go", is_quiet=False)
+    dialogue.say("250 queued", is_quiet=False)
+    dialogue.turn(dialogue.session.quit())
+    facts = dialogue.say(reply, is_quiet=False)
+    assert bool(facts) == (reply[:3] in ("221", "421"))
+    dialogue.pass_quiet()
+    assert isinstance(dialogue.of(0)[0], Accepted)
+    assert dialogue.session.is_over
+    assert dialogue.session.is_clean
