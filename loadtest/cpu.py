@@ -5,6 +5,7 @@ workers (forkserver and resource tracker among them). What ended and was waited 
 account and stays counted. The kernel counts in ticks of 10 ms: too coarse for less than a second of load.
 """
 
+import asyncio
 import os
 import statistics
 import time
@@ -17,6 +18,7 @@ from msgspec import Struct
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _ROUNDS, _SIGNATURES = 11, 40
+_SAMPLE_EVERY_S, _SAMPLED = 0.25, 10
 
 
 class Process(Struct, frozen=True, gc=False):
@@ -84,16 +86,28 @@ def usage(daemon: int, sink: int, alive: dict[int, Process]) -> Usage:
     return Usage(alive[daemon].own_s, workers + alive[daemon].reaped_s, nats, alive[sink].own_s)
 
 
-def rsa_sign_us(pem: bytes) -> tuple[float, int]:
-    """CPU time of one RSA-SHA256 signature with this key, the median of several rounds, and the key's
-    bits."""
-    key = serialization.load_pem_private_key(pem, None)
-    assert isinstance(key, RSAPrivateKey)
-    scheme, digest = padding.PKCS1v15(), hashes.SHA256()
-    rounds = []
-    for _ in range(_ROUNDS):
-        start = time.process_time_ns()
-        for _ in range(_SIGNATURES):
-            key.sign(b"x" * 1024, scheme, digest)
-        rounds.append((time.process_time_ns() - start) / _SIGNATURES / 1000)
-    return statistics.median(rounds), key.key_size
+class Signature:
+    """Times RSA-SHA256 signatures with one key, in CPU of the thread that asks."""
+
+    def __init__(self, pem: bytes) -> None:
+        key = serialization.load_pem_private_key(pem, None)
+        assert isinstance(key, RSAPrivateKey)
+        self._key = key
+        self.bits = key.key_size
+
+    def round_us(self, signatures: int) -> float:
+        """Microseconds of one, on the average over a few."""
+        scheme, digest = padding.PKCS1v15(), hashes.SHA256()
+        start = time.thread_time_ns()
+        for _ in range(signatures):
+            self._key.sign(b"x" * 1024, scheme, digest)
+        return (time.thread_time_ns() - start) / signatures / 1000
+
+    def idle_us(self) -> float:
+        return statistics.median(self.round_us(_SIGNATURES) for _ in range(_ROUNDS))
+
+    async def sample(self, rounds: list[float]) -> None:
+        """A few now and then, beside the load, until cancelled: about 1.5 % of one core."""
+        while True:
+            await asyncio.sleep(_SAMPLE_EVERY_S)
+            rounds.append(await asyncio.to_thread(self.round_us, _SAMPLED))

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from mta.delivery import attempt as attempts
 from mta.delivery.berths import Berths
@@ -281,9 +281,11 @@ class PathPool:
         now = self._loop.time()
         self._opening_took_s = now - started
         self._health.note(Sign.OPENED, now)
-        self._moved(now)
+        self._load.stalled_since = now
         if connection.is_usable:
             self._connections.note_idle(connection, now)
+        if self._is_draining:
+            connection.quit()
         self._refill(connection)
         self._soon()
 
@@ -319,7 +321,7 @@ class PathPool:
         if type(fact) is Accepted:
             ref = _of(fact)
             now = self._loop.time()
-            self._moved(now)
+            self._load.stalled_since = now
             self._settle(ref, attempts.delivered(self._tried(ref), connection, fact, now))
         elif type(fact) is not Vacant:
             self._on_rare_fact(connection, fact)
@@ -330,7 +332,7 @@ class PathPool:
         match fact:
             case Refused() | Lost() | Impossible():
                 ref = _of(fact)
-                self._moved(now)
+                self._load.stalled_since = now
                 settlement = attempts.not_delivered(
                     self._tried(ref), connection, fact, now, self.site.provider
                 )
@@ -370,7 +372,7 @@ class PathPool:
                 pass
             if connection.is_idle:
                 self._connections.note_idle(connection, self._loop.time())
-        if self._load.ready < _MOST_READY // 2 or not self._load.ready:
+        if self._load.ready < _MOST_READY // 2:
             self._soon()
 
     def _on_closed(self, connection: Connection) -> None:
@@ -388,9 +390,6 @@ class PathPool:
             ref.is_settled = True
             self._on_settled(ref, settlement)
         ref.envelope = None
-
-    def _moved(self, now: float) -> None:
-        self._load.stalled_since = now
 
     def _hold_s(self, lane: Lane) -> float:
         """A path that is slow to open is given the time it is known to need, or its mail would never leave."""
@@ -447,6 +446,4 @@ class PathPool:
 
 
 def _of(fact: Accepted | Refused | Lost | Impossible | Unsent) -> Ref:
-    tag = fact.transaction.tag
-    assert isinstance(tag, Reference)
-    return tag
+    return cast(Ref, fact.transaction.tag)

@@ -187,7 +187,8 @@ class Connection(asyncio.Protocol):
             if not chunks:
                 break
             self._transport.writelines(chunks)
-            if not session.has_more:
+            # A transport that has lost its peer takes everything and sends nothing: the rest stays unwritten.
+            if not session.has_more or self._transport.is_closing():
                 break
         if session.is_over:
             self._close()

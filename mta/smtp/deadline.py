@@ -8,8 +8,6 @@ from mta.smtp.transaction import Position
 from mta.smtp.verdict import Verdicts
 
 HOLD_S = 1.0
-QUIET_S = 0.05
-"""And at least two round trips: how long a stray reply may lag behind the one it doubles."""
 PARTING_S = 5.0
 
 OVERDUE = {"block": "the peer stopped reading", "parting": "closed after 421"}
@@ -25,7 +23,7 @@ class Deadlines:
         self._limits = (times.mail_s, times.mail_s, times.rcpt_s, times.data_s, times.dot_s, times.quit_s)
         self._block_s = times.block_s
         self._parting_s = PARTING_S + 2 * plan.rtt_s
-        self._quiet_s = min(HOLD_S, max(QUIET_S, 2 * plan.rtt_s))
+        self._quiet_s = min(HOLD_S, max(times.quiet_s, 2 * plan.rtt_s))
         self.least_s = min(HOLD_S, times.block_s, *self._limits)
         """While a reply is due, no deadline is nearer than this to the last change."""
 

@@ -35,3 +35,5 @@ class Timeouts(Struct, frozen=True, gc=False):
     block_s: float = 180.0
     dot_s: float = 600.0
     quit_s: float = 5.0
+    quiet_s: float = 0.05
+    """And at least two round trips: how long a stray reply may lag behind the one it doubles (B12)."""

@@ -6,7 +6,7 @@ verdicts can be believed: a 250 may belong to another message, a 550 to another 
 flight enough: the stray may be its last reply, and the true one still on its way (B12). So a verdict is
 *fresh* while its flight is under way, *aged* when that was answered in full, and stands when what came
 after it has shown the replies to be in step: a 354 at its place; with CB and E, which have none, the next
-flight or transaction answered in full, no sooner than it had arrived; or `QUIET_S` in which nothing came.
+flight or transaction answered in full, no sooner than it had arrived; or `Timeouts.quiet_s` in which nothing came.
 Where all that is slow, a verdict on content is let go after `HOLD_S`, so that a crash repeats little.
 """
 

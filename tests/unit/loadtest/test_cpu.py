@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from loadtest.cpu import Process, Usage, descendants, parse_stat, rsa_sign_us, usage
+from loadtest.cpu import Process, Signature, Usage, descendants, parse_stat, usage
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -48,6 +48,7 @@ def test_signature_time() -> None:
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    micros, bits = rsa_sign_us(pem)
+    signature = Signature(pem)
+    micros, bits = signature.idle_us(), signature.bits
     assert micros > 0
     assert bits == 2048
