@@ -13,7 +13,7 @@ class ComposeSettings(Struct, frozen=True):
     max_template_bytes: int = 256_000
     max_message_bytes: int = 25_000_000
     niceness: int = 0
-    chunk: int = 48
+    chunk: int = 64
 
 
 class DkimKey(Struct, frozen=True):

@@ -389,7 +389,6 @@ class PathPool:
         if not ref.is_settled:
             ref.is_settled = True
             self._on_settled(ref, settlement)
-        ref.envelope = None
 
     def _hold_s(self, lane: Lane) -> float:
         """A path that is slow to open is given the time it is known to need, or its mail would never leave."""

@@ -30,8 +30,8 @@ class Reference(Generic[Owner]):
 
     `attempt` counts the attempts made before this one, `source` names the source that must be used again (or is
     empty), `turn` is the key by which payloads take turns inside a lane, `provider` is that of the site it goes to,
-    once it is routed. `envelope` is set while the composed message exists, `is_on_wire` while a connection has it;
-    `unsent` counts connections that ended before they said anything about it.
+    once it is routed. `envelope` is set when the message is composed, and let go of by the owner; `is_on_wire` while
+    a connection has it; `unsent` counts connections that ended before they said anything about it.
     """
 
     __slots__ = (

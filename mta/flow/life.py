@@ -27,6 +27,7 @@ from mta.delivery.channel import Channel
 from mta.delivery.reference import Parked, Reference, Settlement
 from mta.events.publisher import EventPublisher
 from mta.flow.content import Contents
+from mta.flow.expiry import Expiry
 from mta.flow.index import Index
 from mta.flow.reception import Reception
 from mta.flow.retries import store
@@ -43,11 +44,11 @@ from mta.ledger.state import RecipientState
 from mta.model.lane import Lane
 from mta.model.outcome import BounceClass, Deferred, Delivered, Expired
 from mta.model.payload import LastTry
-from mta.queue.deferred import DeferredQueue, Due, Sleep
 from mta.queue.schedule import Expire, next_due
 
 _LEAST_ROOM = 2_000  # recipients to ask for while the rate is not known yet
 _RATE_EVERY_S = 1.0
+_TOLD_AT_ONCE, _TOLD_WITHIN_S = 32, 0.005
 _SLICE = 32  # recipients taken in hand before the loop may turn: a large payload must not hold up a small one
 
 log = structlog.get_logger()
@@ -72,9 +73,10 @@ class Flow:
         self._in_hand = dict.fromkeys(Lane, 0)
         self._payloads = dict.fromkeys(Lane, 0)
         self._by_consumer: dict[str, int] = {}
-        self._expiring: DeferredQueue[Work] = DeferredQueue()
-        self._expiry_timer: asyncio.TimerHandle | None = None
+        self._expiry = Expiry(self._on_expired)
         self._calm = {lane: asyncio.Lock() for lane in Lane}
+        self._untold: list[tuple[Ref, Settlement, float]] = []
+        self._telling: asyncio.TimerHandle | None = None
         self._settled = 0
         self._rate = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -187,8 +189,7 @@ class Flow:
                 self._submit(work, start, time.time())
                 await asyncio.sleep(0)
         if work.failure is None:
-            work.expiry = self._expiring.put(admitted.expires_at, work)
-            self._watch_expiry()
+            self._expiry.put(work)
         self._advance(work)
 
     def _submit(self, work: Work, start: int, now: float) -> None:
@@ -214,18 +215,19 @@ class Flow:
         work.open -= 1
         self._in_hand[ref.lane] -= 1
         self._settled += 1
-        if isinstance(settlement, Deferred):
+        if isinstance(settlement, Delivered):
+            work.record.move(ref.position, RecipientState.DOT)
+            work.record.move(ref.position, RecipientState.DELIVERED)
+            self._tell_soon(ref, settlement, now)
+        elif isinstance(settlement, Deferred):
             self._defer(ref, settlement, now)
         elif isinstance(settlement, Parked):
+            ref.envelope = None
             recipient = work.admitted.recipients[ref.position]
             work.wait(settlement.due_at, Waiting(ref, recipient.attempt, recipient.source, recipient.last))
         else:
-            if isinstance(settlement, Delivered):
-                work.record.move(ref.position, RecipientState.DOT)
-                work.record.move(ref.position, RecipientState.DELIVERED)
-            else:
-                work.record.move(ref.position, RecipientState.ENDED)
-            self._tell(work, ref.position, self._teller.settled(ref, settlement, now))
+            work.record.move(ref.position, RecipientState.ENDED)
+            self._tell_soon(ref, settlement, now)
         if not work.open:
             self._advance(work)
 
@@ -255,6 +257,7 @@ class Flow:
         due_at = due.at if is_last else work.due_together(due.at, attempt.number, verdict.bounce_class)
         told = self._teller.settled(ref, deferred, now, next_attempt_at=0.0 if is_last else due_at)
         self._tell(work, ref.position, told)
+        ref.envelope = None
         reply = attempt.reply
         last = LastTry(
             bounce_class=verdict.bounce_class,
@@ -280,30 +283,33 @@ class Flow:
             if token.work.may_ack:
                 self._advance(token.work)
 
+    def _tell_soon(self, ref: Ref, settlement: Settlement, now: float) -> None:
+        """Several at once: what makes events is cold each time if it runs between two replies, and costs twice."""
+        ref.owner.note_told(ref.position)
+        self._untold.append((ref, settlement, now))
+        if len(self._untold) >= _TOLD_AT_ONCE:
+            self._tell_all()
+        elif self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(_TOLD_WITHIN_S, self._tell_all)
+
+    def _tell_all(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        untold, self._untold = self._untold, []
+        told = [self._teller.settled(ref, settlement, at) for ref, settlement, at in untold]
+        for (ref, _, _), (subject, line) in zip(untold, told, strict=True):
+            ref.envelope = None
+            self._publisher.emit(subject, line, Owed(ref.owner, ref.position))
+
     def _tell(self, work: Work, position: int | None, told: Told) -> None:
         work.note_told(position)
         self._publisher.emit(*told, Owed(work, position))
 
-    # -- expiry -------------------------------------------------------------------------------------------------
-
-    def _watch_expiry(self) -> None:
-        """One timer for all: throttled or not, what expires does so on time."""
-        if self._expiry_timer is not None:
-            self._expiry_timer.cancel()
-            self._expiry_timer = None
-        now = time.time()
-        match self._expiring.pop(now):
-            case Due(items=works):
-                for work in works:
-                    work.expiry = None
-                    for ref in self._channel.withdraw(work.references):
-                        self.on_settled(ref, _expired(ref, now))
-                self._watch_expiry()
-            case Sleep(seconds=seconds):
-                loop = asyncio.get_running_loop()
-                self._expiry_timer = loop.call_later(min(seconds, 3600.0) + 0.001, self._watch_expiry)
-            case _:
-                pass
+    def _on_expired(self, work: Work, now: float) -> None:
+        """What is on the wire is left to its outcome."""
+        for ref in self._channel.withdraw(work.references):
+            self.on_settled(ref, _expired(ref, now))
 
     # -- the end of a payload -----------------------------------------------------------------------------------
 
@@ -336,8 +342,7 @@ class Flow:
             work.is_acking = False
             return
         work.is_done = True
-        if work.expiry is not None:
-            self._expiring.cancel(work.expiry)
+        self._expiry.remove(work)
         del self._works[work.key]
         self._let_go(work.pulled, work.admitted.lane)
 
@@ -381,8 +386,7 @@ class Flow:
         """Nothing is on the wire any more. What has begun is brought to its end, the rest of its recipients stored for
         now; what has not begun is handed back, at once."""
         self._is_stopping = True
-        if self._expiry_timer is not None:
-            self._expiry_timer.cancel()
+        self._expiry.stop()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._finish()
@@ -398,6 +402,7 @@ class Flow:
             for ref in self._channel.withdraw(work.references):
                 self.on_settled(ref, Parked(due_at=now, reason="stopped"))
         while True:
+            self._tell_all()
             await self._publisher.flush()
             if not self._tasks:
                 return
