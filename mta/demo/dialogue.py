@@ -26,7 +26,7 @@ CUT: Final = b"cut"
 _MAX_LINE: Final = 4096
 
 # Printable ASCII but <, > and the quote; or a quoted string. SMTPUTF8 is not offered, so nothing above 0x7e.
-_ADDRESS = rb'((?:[!#-;=?-~]++|"(?:[ !#-\[\]-~]|\\[ -~])*+")*+)'
+_ADDRESS = rb'((?:[!#-;=?-~]|"(?:[ !#-\[\]-~]|\\[ -~])*")*)'
 # The second group is the ordinary SIZE=, the third whatever else stands there.
 _MAIL = re.compile(
     rb"(?i:MAIL FROM:) ?<" + _ADDRESS + rb">(?: SIZE=(\d{1,15}))?(?: BODY=(?:8BITMIME|7BIT))?(?: ([!-~ ]*))?"

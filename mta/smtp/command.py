@@ -17,8 +17,8 @@ MAX_LOCAL = 64
 MAX_DOMAIN = 255
 MAX_PATH = 256
 
-_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}+(?<!-)"
-_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*+"
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 _LITERAL = r"\[(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|IPv6:[0-9A-Fa-f:]{2,39}(?:\.[0-9]{1,3}){0,3})\]"
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
 _QTEXT = r"(?:[ !#-\[\]-~%s]|\\[ -~])*"
@@ -27,8 +27,8 @@ _UTF8 = r"\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\U0010ffff"
 
 
 def _mailbox(extra: str) -> re.Pattern[str]:
-    atom = rf"{_ATEXT}{extra}]++"
-    return re.compile(rf'({atom}(?:\.{atom})*+|"{_QTEXT % extra}")@({_DOMAIN}|{_LITERAL})')
+    atom = rf"{_ATEXT}{extra}]+"
+    return re.compile(rf'({atom}(?:\.{atom})*|"{_QTEXT % extra}")@({_DOMAIN}|{_LITERAL})')
 
 
 _MAILBOX = _mailbox("")
