@@ -341,7 +341,7 @@ class Flow:
             log.warning("ack_unconfirmed", sequence=work.key[1], error=str(error))
             work.is_acking = False
             return
-        work.is_done = True
+        work.end()
         self._expiry.remove(work)
         del self._works[work.key]
         self._let_go(work.pulled, work.admitted.lane)

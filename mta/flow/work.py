@@ -127,6 +127,12 @@ class Work:
         if not self.owed[position] and self.record.is_final(position):
             self.record.keep(position)
 
+    def end(self) -> None:
+        """The source message is acknowledged. Lets go of the references, which hold their owner: the collector of
+        cycles comes round far too seldom for 500 of them a payload."""
+        self.is_done = True
+        self.references.clear()
+
     @property
     def has_begun(self) -> bool:
         """Something has become of a recipient: whoever gets the message again would do it again."""

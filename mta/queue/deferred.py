@@ -1,8 +1,8 @@
 """Things that become due: timers for expiry and hold.
 
-A heap by due time, first in first out for equal times. Cancelling is lazy: a cancelled entry stays until it
-comes up, or until such entries are the greater part and all are swept at once, so that memory is bounded by
-what is alive. Who waits, and on which clock, is the caller's business.
+A heap by due time, first in first out for equal times. Cancelling is lazy: a cancelled entry lets go of its
+item and stays until it comes up, or until such entries are the greater part and all are swept at once, so that
+memory is bounded by what is alive. Who waits, and on which clock, is the caller's business.
 """
 
 from heapq import heapify, heappop, heappush
@@ -64,6 +64,7 @@ class DeferredQueue(Generic[Item]):
         if not entry.is_waiting:
             return False
         entry.is_waiting = False
+        del entry.item
         self._waiting -= 1
         if len(self._heap) > _SWEEP_FROM and self._waiting * 2 < len(self._heap):
             self._heap = [row for row in self._heap if row[2].is_waiting]
@@ -81,6 +82,7 @@ class DeferredQueue(Generic[Item]):
             if entry.is_waiting:
                 entry.is_waiting = False
                 items.append(entry.item)
+                del entry.item
         self._waiting -= len(items)
         if items:
             return Due(items)

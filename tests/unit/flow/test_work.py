@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 from mta.flow.work import Waiting
 from mta.ledger.state import RecipientState
 from tests.unit.flow.works import reference, work
@@ -89,3 +92,22 @@ def test_those_of_one_pass_and_class_are_due_together() -> None:
     assert one.due_together(11.0, 1, "greylisted") == 10.0
     assert one.due_together(12.0, 2, "greylisted") == 12.0
     assert one.due_together(13.0, 1, "rate_limited") == 13.0
+
+
+class _Watched(list[Waiting]):
+    """A list that can be watched dying."""
+
+
+def test_what_is_over_is_freed_at_once() -> None:
+    """Without the collector of cycles, which runs seldom: references and their owner hold each other."""
+    one = work(2)
+    one.references += [reference(one, position) for position in range(2)]
+    one.waiting[0.0] = _Watched()
+    part = weakref.ref(one.waiting[0.0])
+    gc.disable()
+    try:
+        one.end()
+        del one
+        assert part() is None
+    finally:
+        gc.enable()

@@ -1,5 +1,7 @@
 """Timers on a fake clock."""
 
+import weakref
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,6 +46,22 @@ def test_what_came_due_cannot_be_cancelled() -> None:
     queue.pop(1.0)
     assert not queue.cancel(entry)
     assert len(queue) == 0
+
+
+class _Large:
+    """Something that is worth freeing."""
+
+
+def test_a_timer_that_is_over_holds_nothing() -> None:
+    """Whether it was cancelled or came due: its item lives on only where somebody else holds it."""
+    queue: DeferredQueue[_Large] = DeferredQueue()
+    cancelled, came = _Large(), _Large()
+    handles = [queue.put(5.0, cancelled), queue.put(1.0, came)]
+    gone = [weakref.ref(cancelled), weakref.ref(came)]
+    queue.cancel(handles[0])
+    queue.pop(1.0)
+    del cancelled, came
+    assert [ref() for ref in gone] == [None, None]
 
 
 def test_items_need_no_order() -> None:
