@@ -1,4 +1,4 @@
-"""CPU time of the processes under load, from `/proc`, and of one RSA signature.
+"""CPU time and memory of the processes under load, from `/proc`, and the CPU time of one RSA signature.
 
 The daemon's descendants are its embedded nats-server, known by its name, and all others, which count as
 workers (forkserver and resource tracker among them). What ended and was waited for is in its parent's
@@ -7,6 +7,7 @@ account and stays counted. The kernel counts in ticks of 10 ms: too coarse for l
 
 import asyncio
 import os
+import re
 import statistics
 import time
 from pathlib import Path
@@ -55,6 +56,16 @@ def parse_stat(line: str) -> Process:
     fields = tail.split()
     utime, stime, cutime, cstime = (int(field) / _TICKS for field in fields[11:15])
     return Process(int(pid), int(fields[1]), name, utime + stime, cutime + cstime)
+
+
+def resident_mb(pid: int, proc: Path = Path("/proc")) -> float:
+    """Resident memory of one process, in MB of 10^6 octets; 0.0 when it is gone."""
+    try:
+        status = (proc / str(pid) / "status").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
 def processes(proc: Path = Path("/proc")) -> dict[int, Process]:

@@ -28,6 +28,7 @@ _FITTING = 20
 _TOLERANCE = 0.05
 _START_S = 60.0
 _SAMPLES = 20
+_LOOK_EVERY_S = 0.25
 
 
 class CpuPerMessage(Struct, frozen=True):
@@ -35,6 +36,14 @@ class CpuPerMessage(Struct, frozen=True):
     workers: float
     nats: float
     sink: float
+
+
+class ResidentMb(Struct, frozen=True):
+    """Of the daemon, without its workers: a quarter into the load, at half of it, and at its end."""
+
+    quarter: float
+    half: float
+    end: float
 
 
 class Signing(NamedTuple):
@@ -59,6 +68,7 @@ class Throughput(Struct, frozen=True):
     rsa_sign_us: float
     rsa_sign_idle_us: float
     overhead_us: float
+    rss_mb: ResidentMb
     key_bits: int
     sync_interval: str
     dkim_verified: int
@@ -85,15 +95,31 @@ async def throughput(messages: int, size_bytes: int, setting: Setting, progress:
         before = rig.usage()
         load = letters.addresses("load", messages)
         beside: list[float] = []
+        resident: list[float] = []
         async with asyncio.TaskGroup() as group:
             sampling = group.create_task(signature.sample(beside), name="time signatures")
+            looking = group.create_task(_look_at_memory(rig, resident), name="look at memory")
             started = await _send(rig, mail, load, "load", progress, setting)
             sampling.cancel()
+            looking.cancel()
         used = rig.usage().since(before)
         wall_s = rig.last_event_at - started
         await rig.stop()
         sign_us = statistics.median(beside) if beside else idle_us
-        return _result(rig, load, used, wall_s, Signing(sign_us, idle_us, signature.bits))
+        signing = Signing(sign_us, idle_us, signature.bits)
+        return _result(rig, load, used, wall_s, signing, resident_mb(resident))
+
+
+async def _look_at_memory(rig: Rig, into: list[float]) -> None:
+    while True:
+        into.append(cpu.resident_mb(rig.daemon.pid))
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def resident_mb(samples: list[float]) -> ResidentMb:
+    """From samples at equal intervals, at least one."""
+    last = len(samples) - 1
+    return ResidentMb(*(round(samples[last * part // 4], 1) for part in (1, 2, 4)))
 
 
 async def _fitted(rig: Rig, size_bytes: int, progress: Progress) -> dict[str, str]:
@@ -158,7 +184,9 @@ def _warm_up(messages: int, setting: Setting) -> int:
     return min(20 if setting.rtt_ms else 1000, messages)
 
 
-def _result(rig: Rig, load: list[str], used: cpu.Usage, wall_s: float, signing: Signing) -> Throughput:
+def _result(
+    rig: Rig, load: list[str], used: cpu.Usage, wall_s: float, signing: Signing, rss_mb: ResidentMb
+) -> Throughput:
     acceptances = [one for one in rig.acceptances() if one.recipient.startswith("load-")]
     events = [event for event in rig.events() if event.recipient.startswith("load-")]
     ruling = judge(load, (one.recipient for one in acceptances), events)
@@ -186,6 +214,7 @@ def _result(rig: Rig, load: list[str], used: cpu.Usage, wall_s: float, signing: 
         rsa_sign_us=round(signing.beside_us, 1),
         rsa_sign_idle_us=round(signing.idle_us, 1),
         overhead_us=round(per_message.daemon + per_message.workers - signing.beside_us, 1),
+        rss_mb=rss_mb,
         key_bits=signing.key_bits,
         sync_interval=rig.sync_interval(),
         dkim_verified=sum(verified),

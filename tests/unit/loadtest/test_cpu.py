@@ -1,10 +1,11 @@
 import os
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from loadtest.cpu import Process, Signature, Usage, descendants, parse_stat, usage
+from loadtest.cpu import Process, Signature, Usage, descendants, parse_stat, resident_mb, usage
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -15,6 +16,14 @@ def test_parse_stat() -> None:
         f"42 (odd (name) x) S 7 42 42 0 -1 4194560 1 2 3 4 {TICKS} {2 * TICKS} {3 * TICKS} {TICKS} 20 0 1 0"
     )
     assert parse_stat(line) == Process(42, 7, "odd (name) x", 3.0, 4.0)
+
+
+def test_resident_memory(tmp_path: Path) -> None:
+    """kB of 1,024 octets are told in MB; a process that is gone has none."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "status").write_text("VmPeak:\t 9 kB\nVmRSS:\t    1000 kB\nRssAnon:\t 5 kB\n")
+    assert resident_mb(7, tmp_path) == 1.024
+    assert resident_mb(8, tmp_path) == 0.0
 
 
 def alive() -> dict[int, Process]:

@@ -1,7 +1,7 @@
 import pytest
 
 from loadtest.rig import Setting
-from loadtest.throughput import slowest_rate
+from loadtest.throughput import ResidentMb, resident_mb, slowest_rate
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,9 @@ from loadtest.throughput import slowest_rate
 def test_time_limit_follows_the_distance(setting: Setting, expected: float) -> None:
     """Lock step over a long wire on one connection is slow and no failure."""
     assert slowest_rate(setting) == expected
+
+
+def test_memory_is_told_of_three_moments() -> None:
+    """The last sample is the end; with a single one all three are it."""
+    assert resident_mb([float(n) for n in range(9)]) == ResidentMb(2.0, 4.0, 8.0)
+    assert resident_mb([7.0]) == ResidentMb(7.0, 7.0, 7.0)
