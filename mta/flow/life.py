@@ -48,6 +48,7 @@ from mta.queue.schedule import Expire, next_due
 
 _LEAST_ROOM = 2_000  # recipients to ask for while the rate is not known yet
 _RATE_EVERY_S = 1.0
+_STORE_AGAIN_S = 1.0
 _TOLD_AT_ONCE, _TOLD_WITHIN_S = 32, 0.005
 _SLICE = 32  # recipients taken in hand before the loop may turn: a large payload must not hold up a small one
 
@@ -322,15 +323,24 @@ class Flow:
             self._spawn(self._ack(work), f"ack {work.key[1]}")
 
     async def _store(self, work: Work) -> None:
+        """Until the stream has it: a pass is over, and whoever began it anew would mail those who had their mail."""
         waiting, work.waiting = work.waiting, {}
-        try:
-            for due_at, several in waiting.items():
-                await store(work, due_at, several, self._contents, self._pump)
-                for one in several:
-                    work.note_stored(one.ref.position)
-        finally:
-            work.is_storing = False
+        for due_at, several in waiting.items():
+            while not await self._is_stored(work, due_at, several):
+                await asyncio.sleep(_STORE_AGAIN_S)
+                await self._link.until_connected()
+            for one in several:
+                work.note_stored(one.ref.position)
+        work.is_storing = False
         self._advance(work)
+
+    async def _is_stored(self, work: Work, due_at: float, waiting: list[Waiting]) -> bool:
+        try:
+            await store(work, due_at, waiting, self._contents, self._pump)
+        except JetStreamError as error:
+            log.warning("store_delayed", sequence=work.key[1], error=str(error))
+            return False
+        return True
 
     async def _ack(self, work: Work) -> None:
         """Until it is confirmed: an ack whose answer was lost may not have been taken, and the message would be

@@ -1,8 +1,11 @@
 """The nats-server is killed in the middle of a mailing and comes back: nothing is lost."""
 
+import asyncio
+
 from mta.model.lane import Lane
 from tests.fakes.nats import NatsServer, eventually
 from tests.fakes.rig import Rig, check_copies, numbered
+from tests.fakes.smtp_server import Hold, On
 
 
 async def test_every_recipient_has_its_end(own_rig: Rig, nats_server: NatsServer) -> None:
@@ -36,3 +39,23 @@ async def test_what_is_published_after_an_outage_is_served(own_rig: Rig, nats_se
             assert (await own_rig.deliver(own_rig.payload(place.to(lane)), lane=lane)).counts() == {
                 "delivered": 1
             }
+
+
+async def test_what_is_deferred_meanwhile_is_stored_later(own_rig: Rig, nats_server: NatsServer) -> None:
+    """The refusals come while nothing can be stored: the daemon waits with them, and each is sent again once."""
+    await own_rig.start()
+    is_down = asyncio.Event()
+    greylisted = b"451 4.7.1 Greylisted\r\n"
+    async with own_rig.destination(On("rcpt", [Hold(is_down), greylisted], times=20)) as place:
+        payload = own_rig.payload(*numbered(place.domain, 20))
+        await own_rig.publish(payload)
+        await place.mx.until(lambda: any(line.startswith(b"RCPT") for _, line in place.mx.lines))
+        nats_server.kill()
+        is_down.set()
+        await place.mx.until(lambda: place.mx.rules[0].times == 0)
+        await own_rig.until_logged("store_delayed")
+        await nats_server.start()
+        told = await own_rig.finished(payload)
+        check_copies(place, told)
+        assert told.counts() == {"delivered": 20}
+        assert sum(event["type"] == "deferred" for event in told.events) == 20
