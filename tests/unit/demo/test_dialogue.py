@@ -168,6 +168,7 @@ def test_one_of_two_recipients_refused(feed: Feed) -> None:
         (b"MAIL FROM:<s@a.test\n>\r\n", 501),
         (b"MAIL FROM:<s\xe4@a.test>\r\n", 501),
         (b"RCPT TO:<>\r\n", 501),
+        (b'RCPT TO:<"a@b.test>\r\n', 501),
         (b"mail from:<s@a.test>\r\n", 250),
         (b"NOOP whatever\r\n", 250),
         (b"XXXX\r\n", 500),
