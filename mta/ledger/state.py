@@ -10,12 +10,22 @@ The flag KEPT says that the event of a final state is acknowledged; a parked rec
 kept in one step. Nothing else can be kept: a redelivery skips what is kept, so a kept OPEN would be lost. A message may
 be acknowledged when all its recipients are kept.
 
-The bytes are what a snapshot holds and what the arena will write last into each recipient's record: `move` and `keep`
-return the new byte for it. What else a record holds (event type, attempt, class, code, time, text) belongs to the
-arena: no decision here looks at it. Positions are places in the source message, not indexes of the original payload.
+The bytes are what a snapshot holds and what the arena writes last into each recipient's record: `move` and `keep`
+return the new byte for it. What else a record holds (event type, attempt, class, code, time, text) is a `Note`: no
+decision here looks at it. Positions are places in the source message, not indexes of the original payload.
 """
 
 from enum import IntEnum
+
+from msgspec import Struct
+
+
+class Source(Struct, frozen=True, array_like=True, gc=False):
+    """A source message. Its stream time tells it from one of the same number in a stream that was made anew."""
+
+    stream: str
+    sequence: int
+    at_ns: int
 
 
 class RecipientState(IntEnum):
@@ -44,6 +54,17 @@ _LEGAL = bytes(
 )
 _FINAL = frozenset(map(int, FINAL))
 _BYTES = frozenset({*map(int, RecipientState), *(state | KEPT for state in _FINAL)})
+
+
+_UNION = tuple(sorted(_BYTES, key=lambda byte: (byte >= KEPT, byte & ~KEPT in _FINAL, -(byte & ~KEPT))))
+"""What two copies of the books say of one recipient: the later in this order holds. Kept before not kept, final
+before DOT or OPEN; of two ends the better proof, of DOT and OPEN the one that makes no claim (it may be deferred)."""
+_RANK = bytes(_UNION.index(byte) if byte in _BYTES else 0 for byte in range(256))
+
+
+def united(one: int, other: int) -> int:
+    """The byte of a recipient in the union of two copies."""
+    return one if _RANK[one] >= _RANK[other] else other
 
 
 class IllegalTransition(RuntimeError):
