@@ -98,6 +98,11 @@ class Connection(asyncio.Protocol):
         if facts or not self._is_delivering:
             self._deliver(facts)
 
+    def resume(self) -> None:
+        """What was held back may be permitted now."""
+        if not self._is_delivering:
+            self._flush()
+
     def quit(self) -> None:
         """Finish what has begun, say QUIT, close."""
         self._deliver(self._session.quit())

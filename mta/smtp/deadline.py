@@ -9,8 +9,15 @@ from mta.smtp.verdict import Verdicts
 
 HOLD_S = 1.0
 PARTING_S = 5.0
+PERMIT_S = 20.0
+"""For how long octets may be held back in the middle of a transaction. Peers wait for 3 minutes (RFC 5321 section
+4.5.3.2.5); a connection that cannot be used should not be taken up so long."""
 
-OVERDUE = {"block": "the peer stopped reading", "parting": "closed after 421"}
+OVERDUE = {
+    "block": "the peer stopped reading",
+    "parting": "closed after 421",
+    "permit": "not permitted to send its octets",
+}
 """What has gone wrong, where it is not a reply that is missing."""
 
 
@@ -40,6 +47,9 @@ class Deadlines:
             if position is Position.MAIL and work is not None and work.is_ahead:
                 limit = min(limit, probe.limit_s)
             phase = position.name
+        elif pipeline.is_held:
+            limit = PERMIT_S
+            phase = "permit"
         elif pipeline.current is not None:
             limit = self._block_s
             phase = "block"

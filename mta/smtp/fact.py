@@ -5,6 +5,7 @@ reported, for each session at most one `Ended`. A verdict may come later than th
 comes first.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -14,11 +15,18 @@ from mta.model.outcome import Stage
 from mta.model.reply import Reply
 
 
+def granted() -> bool:
+    """The permit of an envelope that nobody may withhold."""
+    return True
+
+
 class Transaction(Struct, frozen=True):
-    """One envelope to be sent; `tag` is the owner's and comes back untouched."""
+    """One envelope to be sent; `tag` is the owner's and comes back untouched. `permit` is asked right before its
+    octets go out, and again in the course of a large message: where it says no they are held back."""
 
     envelope: Envelope
     tag: object = None
+    permit: Callable[[], bool] = granted
 
 
 class Obstacle(StrEnum):

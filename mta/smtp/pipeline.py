@@ -43,6 +43,7 @@ class Pipeline:
         "due",
         "goes_ahead",
         "is_cautious",
+        "is_held",
         "must_reset",
         "pattern",
         "queue",
@@ -66,6 +67,8 @@ class Pipeline:
         """When something was last written in a turn of ours, or heard."""
         self.is_cautious = False
         """DATA waits for the reply to RCPT."""
+        self.is_held = False
+        """The octets of a message could go out now, and are not permitted to."""
         self.must_reset = False
         """RSET goes in front of the next MAIL."""
         self._out: list[bytes] = []
@@ -82,11 +85,12 @@ class Pipeline:
 
     def write(self, now: float) -> list[bytes]:
         """Whatever may be written now."""
+        self.is_held = False
         if self.stream is not None:
             self._write_block(now)
         elif self.pattern is Pattern.E and self.current is None and self._fill(now):
             pass
-        elif not self.due:
+        elif not self.due and not self.is_held:
             self._take_turn(now)
         elif self.queue and self.goes_ahead and self.ahead is None:
             current = self.current
@@ -161,6 +165,7 @@ class Pipeline:
         self.due.clear()
         self.queue.clear()
         self.current = self.ahead = self.stream = None
+        self.is_held = False
 
     def _take_turn(self, now: float) -> None:
         work = self.current
@@ -177,7 +182,8 @@ class Pipeline:
             self._put(command.DATA, Position.DATA, work)
         elif state is State.DATA or state is State.BODY:
             self._write_body(work, now)
-        self.since = now
+        if not self.is_held:
+            self.since = now
 
     def _put(self, octets: bytes, position: Position, work: Work) -> None:
         self._out.append(octets)
@@ -209,6 +215,8 @@ class Pipeline:
         self._write_envelope(work, now)
 
     def _write_body(self, work: Work, now: float) -> None:
+        if not self._is_permitted(work):
+            return
         wire = work.wire
         out = self._out
         if self.uses_bdat:
@@ -226,6 +234,8 @@ class Pipeline:
     def _write_block(self, now: float) -> None:
         assert self.stream is not None
         assert self.current is not None
+        if not self._is_permitted(self.current):
+            return
         self.since = now
         block = next(self.stream, None)
         if block is not None:
@@ -235,6 +245,10 @@ class Pipeline:
         if not self.uses_bdat:
             self._out.append(body.END_OF_DATA)
         self._write_end(self.current, now)
+
+    def _is_permitted(self, work: Work) -> bool:
+        self.is_held = not work.transaction.permit()
+        return not self.is_held
 
     def _write_end(self, work: Work, now: float) -> None:
         work.state = State.END
@@ -251,6 +265,8 @@ class Pipeline:
             work = self.queue[0]
             weight = _weight(work)
             if work.size >= body.BLOCK or (self._flying and self._octets + weight > self._octets_max):
+                break
+            if not self._is_permitted(work):
                 break
             if not self.due:
                 self.since = now

@@ -10,6 +10,7 @@ kept here:
   The next transactions go on meanwhile (`Vacant`);
 - 421 anywhere: nothing more is written, what still comes is settled (S-06);
 - two refusals in a row: DATA only after a 250 to RCPT; five: QUIT;
+- octets are held back until their owner permits them, and given up if that takes too long;
 - what the peer closes before it answered MAIL has not been tried, if it had served us before (S-19).
 
 It leaves to `mta.smtp.transaction` what a reply does to one transaction, to `mta.smtp.pipeline` what is
@@ -193,10 +194,21 @@ class Session:
             # The message before has its verdict, no octet of this one was sent: it costs a reconnect.
             self._facts.append(Learned(False))
             self._break("no reply to an envelope behind a body", is_tainted=False, is_error=False)
+        elif phase == "permit":
+            self._withhold(OVERDUE[phase])
         else:
             detail = OVERDUE.get(phase) or f"no reply to {phase} in time"
             self._break(detail, is_tainted=False, by_peer=phase == "parting")
         return self._take_facts()
+
+    def _withhold(self, detail: str) -> None:
+        """Its envelope was accepted and its end was never written: not an attempt. The peer is left waiting for octets,
+        so the connection is of no more use."""
+        current = self._pipeline.current
+        if current is not None:
+            self._pipeline.current = None
+            self._settle(current, Unsent(current.transaction))
+        self._break(detail, is_tainted=False, is_error=False)
 
     def _hear(self, reply: Reply) -> None:
         pipeline = self._pipeline

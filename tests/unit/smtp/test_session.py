@@ -2,12 +2,13 @@
 
 import pytest
 
+from mta.model.message import Envelope
 from mta.model.outcome import Stage
 from mta.smtp.extensions import Extensions
 from mta.smtp.fact import Accepted, Ended, Fact, Impossible, Lost, Refused, Transaction, Unsent
 from mta.smtp.plan import Plan
 from mta.smtp.settings import Pattern, Timeouts
-from tests.unit.smtp.dialogue import BOTH, OFFERS, PATTERNS, PIPELINING, WIRE, Dialogue
+from tests.unit.smtp.dialogue import BOTH, OFFERS, PATTERNS, PIPELINING, WIRE, Dialogue, message
 
 A, B, C, CB, E = PATTERNS
 OK, GO, QUEUED = "250 ok", "354 go on", "250 queued"
@@ -698,6 +699,75 @@ class TestLargeBodies:
         assert isinstance(lost, Lost)
         assert lost.reply is not None
         assert (lost.stage, lost.ambiguous, lost.reply.code) == (Stage.DATA, False, 552)
+
+
+class TestPermits:
+    LARGE = TestLargeBodies.WIRE
+
+    def held(self, pattern: Pattern, count: int = 1, wire: bytes = WIRE) -> tuple[Dialogue, list[bool]]:
+        """All envelopes accepted where that comes first, and no octets permitted yet: `answers[0]` is what the
+        permit says."""
+        answers = [False]
+        dialogue = Dialogue(pattern, 0)
+        for number in range(count):
+            envelope = Envelope("s@a.test", f"r{number}@b.test", message(wire))
+            dialogue.waiting.append(Transaction(envelope, number, lambda: answers[0]))
+        dialogue.turn([])
+        while (due := dialogue.session.deadline()) and due[0] in ("MAIL", "RCPT", "DATA"):
+            dialogue.say(GO if due[0] == "DATA" else OK)
+        return dialogue, answers
+
+    @pytest.mark.parametrize("wire", [WIRE, LARGE], ids=["small", "large"])
+    @pytest.mark.parametrize("pattern", [A, B, C, CB])
+    def test_octets_wait_for_it(self, pattern: Pattern, wire: bytes) -> None:
+        """Nothing of the message is written before, all of it after."""
+        dialogue, answers = self.held(pattern, wire=wire)
+        dialogue.take()
+        dialogue.turn([])
+        assert dialogue.take() == b""
+        due = dialogue.session.deadline()
+        assert due is not None
+        assert due[0] == "permit"
+        answers[0] = True
+        dialogue.turn([])
+        while dialogue.session.has_more:
+            dialogue.turn([])
+        assert len(dialogue.take()) > len(wire)
+        assert kinds(dialogue.say(QUEUED)) == [Accepted]
+
+    def test_e_begins_nothing_without_it(self) -> None:
+        """Octets go out with their envelope there, so neither does."""
+        dialogue, answers = self.held(E)
+        assert dialogue.take() == b""
+        answers[0] = True
+        dialogue.turn([])
+        assert dialogue.take() == b"RSET\r\n" + mail(0) + BDAT
+        assert kinds(dialogue.say(OK, OK, OK, QUEUED)) == [Accepted]
+
+    @pytest.mark.parametrize("pattern", PATTERNS)
+    def test_without_it_in_time_nothing_was_tried(self, pattern: Pattern) -> None:
+        """No attempt, no dot, and the connection is given up."""
+        dialogue, _ = self.held(pattern, 2)
+        dialogue.take()
+        dialogue.pass_deadline()
+        assert kinds(dialogue.of(0)) == [Unsent]
+        assert kinds(dialogue.of(1)) == [Unsent] or len(dialogue.waiting) == 1
+        assert dialogue.session.is_over
+        assert dialogue.take() == b""
+
+    @pytest.mark.parametrize("pattern", [B, CB])
+    def test_withdrawn_in_mid_body(self, pattern: Pattern) -> None:
+        """A large message stops between two blocks: its end is not written, so it was not sent."""
+        dialogue, answers = self.held(pattern, wire=self.LARGE)
+        answers[0] = True
+        written = b"".join(dialogue.session.outgoing(dialogue.now))
+        assert written
+        answers[0] = False
+        assert dialogue.session.outgoing(dialogue.now) == []
+        assert dialogue.session.deadline() == ("permit", dialogue.now + 20)
+        dialogue.pass_deadline()
+        assert kinds(dialogue.of(0)) == [Unsent]
+        assert not written.endswith(self.LARGE[-64:])
 
 
 def large(wire: bytes):  # type: ignore[no-untyped-def]
