@@ -32,6 +32,7 @@ from mta.delivery.email import EmailChannel
 from mta.delivery.router import Router
 from mta.dns.resolver import Resolver
 from mta.events.publisher import EventPublisher
+from mta.flow.books import Books
 from mta.flow.content import Contents
 from mta.flow.life import Flow
 from mta.flow.settings import FlowSettings
@@ -160,7 +161,8 @@ class Daemon:
             public_url=config.http.public_url,
             max_attachment_bytes=config.compose.max_message_bytes,
         )
-        flow = Flow(flow_settings(config), work, pump, contents, rng=rng)
+        books = Books(config.node.state_dir / "ledger", work, pump, config.node.name, config.nats)
+        flow = Flow(flow_settings(config), work, pump, contents, books, rng=rng)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         channel = EmailChannel(
             composer,
@@ -171,18 +173,20 @@ class Daemon:
             config.hold,
             in_hand_s=config.intake.in_hand_s,
             rng=rng,
+            may_send=lambda: flow.gate.is_open,
             on_settled=flow.on_settled,
         )
         intake = Intake(
             work,
             config.intake,
             on_message=flow.on_message,
-            room=flow.room,
-            payload_room=flow.payload_room,
-            held=flow.held,
+            room=flow.hand.room,
+            payload_room=flow.hand.payload_room,
+            held=flow.hand.held,
             report=_report,
         )
         try:
+            await books.open()
             resolver.start()
             await asyncio.gather(composer.start(), express.start())
             async with asyncio.TaskGroup() as group:
@@ -209,6 +213,7 @@ class Daemon:
         finally:
             await asyncio.gather(composer.stop(), express.stop())
             await resolver.close()
+            books.close()
         log.info("node_stopped")
 
     # -- serve --------------------------------------------------------------------------------------------------
@@ -222,7 +227,7 @@ class Daemon:
             await asyncio.sleep(every_s)
             if loop.time() - due < _MOST_LAG_S:
                 self._notifier.watchdog()
-            self._notifier.status(f"{flow.works} payloads in work, {flow.rate:.0f} recipients/s")
+            self._notifier.status(f"{flow.works} payloads in work, {flow.hand.rate:.0f} recipients/s")
 
     # -- shut down ----------------------------------------------------------------------------------------------
 

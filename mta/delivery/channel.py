@@ -18,6 +18,10 @@ class Channel(Protocol):
         """Take back those that are not on the wire; they will not be settled by the channel."""
         ...
 
+    def resume(self) -> None:
+        """Go on: what its owners had withheld their permit from may be sent now."""
+        ...
+
     def sendable(self, lane: Lane) -> int:
         """How many of the references in hand can be sent about now."""
         ...

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 
 class EmailChannel:
-    """A `Channel`. `run` first, in the owner's task group."""
+    """A `Channel`. `run` first, in the owner's task group. While `may_send` says no, nothing new is begun."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class EmailChannel:
         *,
         in_hand_s: float,
         rng: Random,
+        may_send: Callable[[], bool],
         on_settled: Callable[[Ref, Settlement], None],
     ) -> None:
         self._composer = composer
@@ -59,6 +60,7 @@ class EmailChannel:
         self._hold = hold
         self._in_hand_s = in_hand_s
         self._rng = rng
+        self._may_send = may_send
         self._on_settled = on_settled
         self._hosts = HostMemory()
         self._paths: dict[EgressPath, PathPool] = {}
@@ -104,6 +106,11 @@ class EmailChannel:
         routed = sum(path.sendable(lane, self._in_hand_s) for path in self._paths.values())
         return routed + sum(len(refs) for refs in self._unrouted.values())
 
+    def resume(self) -> None:
+        """`may_send` says yes again, or a permit that was withheld may be given now."""
+        for pool in self._paths.values():
+            pool.resume()
+
     async def _resolve(self, domain: str) -> None:
         route = await self._router.resolve(domain)
         touched: dict[Wanting, None] = {}
@@ -146,6 +153,7 @@ class EmailChannel:
                 hosts=self._hosts,
                 rng=self._rng,
                 spawn=self._spawn,
+                may_send=self._may_send,
                 on_settled=self._on_settled,
                 on_hungry=self._note_hungry,
             )

@@ -70,6 +70,7 @@ class PathPool:
         hosts: HostMemory,
         rng: Random,
         spawn: Spawn,
+        may_send: Callable[[], bool],
         on_settled: Callable[[Ref, Settlement], None],
         on_hungry: Callable[["PathPool"], None],
     ) -> None:
@@ -81,6 +82,7 @@ class PathPool:
         self._hosts = hosts
         self._rng = rng
         self._spawn = spawn
+        self._may_send = may_send
         self._on_settled = on_settled
         self._on_hungry = on_hungry
         self._loop = asyncio.get_running_loop()
@@ -188,7 +190,7 @@ class PathPool:
             self._timer = None
         now = self._loop.time()
         sleep_s = self._connections.close_idle(now, self.settings.idle_timeout_s)
-        if not self._is_draining:
+        if not self._is_draining and self._may_send():
             self._connections.count_into(self._load)
             for decision in decide(self._load, self._limits(now), now):
                 match decision:
@@ -204,6 +206,13 @@ class PathPool:
             self._on_hungry(self)
         if sleep_s < float("inf"):
             self._timer = self._loop.call_later(sleep_s, self._soon)
+
+    def resume(self) -> None:
+        """Nothing could be sent for a while, which was not the path's fault."""
+        self._load.stalled_since = self._loop.time()
+        for connection in self._connections:
+            connection.resume()
+        self._soon()
 
     def _limits(self, now: float) -> PathLimits:
         return PathLimits(
@@ -230,14 +239,16 @@ class PathPool:
 
     def _send_one(self, connection: Connection) -> bool:
         now = self._loop.time()
-        if not self._load.ready or self._is_reserved(connection, now) or self._rate.take(now) > 0:
+        if not self._load.ready or not self._may_send():
+            return False
+        if self._is_reserved(connection, now) or self._rate.take(now) > 0:
             return False
         ref = self._next_ready()
         if ref is None or ref.envelope is None:
             return False
         self._connections.note_busy(connection)
         self._sent.note()
-        connection.submit(Transaction(envelope=ref.envelope, tag=ref))
+        connection.submit(Transaction(envelope=ref.envelope, tag=ref, permit=ref.permit))
         return True
 
     def _is_reserved(self, connection: Connection, now: float) -> bool:

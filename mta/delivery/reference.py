@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -11,7 +11,16 @@ from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.outcome import Outcome
 
-Owner = TypeVar("Owner")
+
+class Permits(Protocol):
+    """Whoever a reference belongs to."""
+
+    def permit(self, position: int) -> bool:
+        """Whether the octets of this recipient's message may go out now. If so they are taken for sent."""
+        ...
+
+
+Owner = TypeVar("Owner", bound=Permits)
 
 
 class Parked(Struct, frozen=True, gc=False):
@@ -90,3 +99,7 @@ class Reference(Generic[Owner]):
         self.is_on_wire = False
         self.is_settled = False
         self.unsent = 0
+
+    def permit(self) -> bool:
+        """Asked right before the octets of its message go out."""
+        return self.owner.permit(self.position)

@@ -38,23 +38,29 @@ class Publish(Protocol):
         msg_id: str,
         headers: dict[str, str] | None = None,
         on_done: Callable[[PubAck | PublishFailed], None],
-    ) -> object: ...
+    ) -> str: ...
+
+    def withdraw(self, token: str) -> bool: ...
 
 
 class _Batch:
     """Sealed: these bytes under this id, as often as it takes."""
 
-    __slots__ = ("body", "headers", "msg_id", "refusals", "size", "tokens")
+    __slots__ = ("body", "headers", "items", "msg_id", "pending", "refusals", "size", "tokens")
 
-    def __init__(self, subject: str, lines: list[bytes], tokens: list[object], size: int) -> None:
+    def __init__(self, subject: str, items: list[tuple[bytes, object | None]], size: int) -> None:
+        self.items = items
+        lines = [line for line, _ in items]
         self.body = b"\n".join(lines) + b"\n"
         digest = blake2b(subject.encode() + b"\n", digest_size=16)
         digest.update(self.body)
         self.msg_id = f"events-{digest.hexdigest()}"
         self.headers = {"Mta-Events": str(len(lines))}
-        self.tokens = tokens
+        self.tokens = [token for _, token in items if token is not None]
         self.size = size
         self.refusals = 0
+        self.pending = ""
+        """The pump's token while it is being published."""
 
 
 class _Topic:
@@ -79,8 +85,7 @@ class _Topic:
         items, self.items = self.items[:taken], self.items[taken:]
         self.size -= size
         self.due_at = now
-        tokens = [token for _, token in items if token is not None]
-        return _Batch(self.subject, [line for line, _ in items], tokens, size)
+        return _Batch(self.subject, items, size)
 
 
 class EventPublisher:
@@ -134,6 +139,30 @@ class EventPublisher:
         self._turn()
         await self._idle.wait()
 
+    def drop(self, is_dropped: Callable[[object], bool]) -> None:
+        """Forget the lines with such tokens, on their way or not. The others of a batch that was on its way go out
+        again, as another batch: they may come twice, under the ids they have."""
+        for topic in tuple(self._topics.values()):
+            batch = topic.batch
+            if batch is not None and any(map(is_dropped, batch.tokens)):
+                if batch.pending and self._pump.withdraw(batch.pending):
+                    self._in_flight -= 1
+                topic.batch = None
+                topic.items[:0] = batch.items
+                topic.size += batch.size
+                self._enter(topic, topic.due_at)
+            kept = [(line, token) for line, token in topic.items if token is None or not is_dropped(token)]
+            size = sum(len(line) for line, _ in kept)
+            self._unkept_bytes -= topic.size - size
+            topic.items, topic.size = kept, size
+            if not kept and topic.batch is None:
+                topic.stamp = 0
+                del self._topics[topic.subject]
+        if not self._unkept_bytes:
+            self._is_forced = False
+            self._idle.set()
+        self._turn()
+
     def close(self) -> None:
         """Nothing is published any more; what is unkept is left to the ledger."""
         if self._timer is not None:
@@ -182,7 +211,7 @@ class EventPublisher:
         topic.stamp = 0
         self._in_flight += 1
         try:
-            self._pump.publish(
+            batch.pending = self._pump.publish(
                 topic.subject,
                 batch.body,
                 msg_id=batch.msg_id,
@@ -195,6 +224,7 @@ class EventPublisher:
 
     def _done(self, topic: _Topic, batch: _Batch, result: PubAck | PublishFailed) -> None:
         self._in_flight -= 1
+        batch.pending = ""
         if isinstance(result, PublishFailed):
             self._refused(topic, batch)
         else:

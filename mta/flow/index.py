@@ -35,6 +35,11 @@ class IndexEntry(Struct, frozen=True, omit_defaults=True):
     lane: str = ""
     recipients: tuple[str, ...] = ()
 
+    def is_of(self, admitted: Admitted) -> bool:
+        """Whether it was written for this very source message."""
+        source = (self.source_stream, self.source_sequence)
+        return source == (admitted.source_stream, admitted.source_sequence)
+
 
 _decoder = msgspec.json.Decoder(IndexEntry)
 
@@ -46,7 +51,8 @@ class Index:
         self._settings = settings
 
     async def claim(self, admitted: Admitted) -> IndexEntry | None:
-        """None: the payload is ours, by this source message. Else the entry of the message that came before it."""
+        """None: the payload was not known, and is now. Else the entry of the message that came with its id before,
+        which may be the same one."""
         subject = index_subject(admitted.payload_key)
         body = msgspec.json.encode(self._entry(admitted))
         source = f"{admitted.source_stream}.{admitted.source_sequence}"
@@ -56,12 +62,7 @@ class Index:
             there = await self._link.last_message(INDEX, subject, leader=True)
             if there is None:  # it aged out in between
                 return await self.claim(admitted)
-            entry = _decoder.decode(there.data)
-            is_ours = (entry.source_stream, entry.source_sequence) == (
-                admitted.source_stream,
-                admitted.source_sequence,
-            )
-            return None if is_ours else entry
+            return _decoder.decode(there.data)
         return None
 
     def _entry(self, admitted: Admitted) -> IndexEntry:

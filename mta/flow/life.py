@@ -1,21 +1,24 @@
 """The life of one payload, from the pull to the ack. Read this second, after `mta.daemon`.
 
-    pulled -> decode -> admit -> content found and compiled -> MTA_INDEX written -> references to the channel
-    each reference comes back settled -> its event is published -> kept when the stream has acknowledged it
+    pulled -> decode -> admit -> content found and compiled -> MTA_INDEX written -> a page in the books
+    -> references to the channel; each comes back settled -> noted in the books -> its event is published
+    -> kept when the stream has acknowledged it
     what was deferred or parked is stored in MTA_RETRY when the pass is over -> stored when acknowledged
     everything settled, kept and stored -> the source message is acknowledged
 
 Invariants: a source message is acknowledged only after every event and every retry message of it was; each accepted
 recipient gets one terminal event; a payload that cannot be processed goes whole to MTA_DEAD with a `rejected` event,
-whatever is wrong with it, so that nothing a sender writes can stop the daemon or be lost in silence.
+whatever is wrong with it, so that nothing a sender writes can stop the daemon or be lost in silence. From the end of
+its lease on nothing is done for a message, not even an ack: somebody else is responsible.
 
-It leaves to the channel how mail travels, to `mta.flow.content` what it is made of, to `mta.flow.told` what events say.
+It leaves to the channel how mail travels, to `mta.flow.content` what it is made of, to `mta.flow.told` what events say,
+to `mta.flow.recovery` what was known of a message before.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -26,33 +29,49 @@ from mta.compose.workers import PoolUnusable
 from mta.delivery.channel import Channel
 from mta.delivery.reference import Parked, Reference, Settlement
 from mta.events.publisher import EventPublisher
+from mta.flow.books import Books
 from mta.flow.content import Contents
 from mta.flow.expiry import Expiry
+from mta.flow.gate import Gate
+from mta.flow.hand import Hand
 from mta.flow.index import Index
+from mta.flow.lease import Leases
+from mta.flow.noted import last_try, note_of, settlement_of
 from mta.flow.reception import Reception
-from mta.flow.retries import store
+from mta.flow.recovery import may_be_known, past_of, source_of
+from mta.flow.retries import next_try, store
 from mta.flow.settings import FlowSettings
-from mta.flow.told import Teller, Told
-from mta.flow.work import Owed, PayloadRefused, Ref, SourceKey, Waiting, Work
+from mta.flow.telling import Telling
+from mta.flow.told import Teller
+from mta.flow.work import Lease, Owed, PayloadRefused, Ref, SourceKey, Waiting, Work
 from mta.intake.admission import AdmittedRecipient
 from mta.intake.decode import RejectCode, Rejected
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError
 from mta.jetstream.pull import Pulled
 from mta.jetstream.pump import Pump
+from mta.ledger.arena import LedgerFull
 from mta.ledger.state import RecipientState
 from mta.model.lane import Lane
 from mta.model.outcome import BounceClass, Deferred, Delivered, Expired
-from mta.model.payload import LastTry
-from mta.queue.schedule import Expire, next_due
 
-_LEAST_ROOM = 2_000  # recipients to ask for while the rate is not known yet
-_RATE_EVERY_S = 1.0
 _STORE_AGAIN_S = 1.0
-_TOLD_AT_ONCE, _TOLD_WITHIN_S = 32, 0.005
+_AGAIN_S = 5.0
+_FORGET_EVERY_S = 10.0
+_FLUSH_S = 2.0
 _SLICE = 32  # recipients taken in hand before the loop may turn: a large payload must not hold up a small one
 
 log = structlog.get_logger()
+
+
+class _Arriving:
+    """A delivery on its way to becoming a work."""
+
+    def __init__(self, pulled: Pulled, lane: Lane, lease: Lease) -> None:
+        self.pulled = pulled
+        self.lane = lane
+        self.lease = lease
+        self.task: asyncio.Task[None] | None = None
 
 
 class Flow:
@@ -60,143 +79,178 @@ class Flow:
     `on_settled` what the channel calls, `on_kept` what the publisher calls."""
 
     def __init__(
-        self, settings: FlowSettings, link: Link, pump: Pump, contents: Contents, *, rng: Random
+        self,
+        settings: FlowSettings,
+        link: Link,
+        pump: Pump,
+        contents: Contents,
+        books: Books,
+        *,
+        rng: Random,
     ) -> None:
         self._settings = settings
         self._link = link
         self._pump = pump
         self._contents = contents
+        self._books = books
         self._rng = rng
         self._teller = Teller(settings)
+        self._telling = Telling(self._teller)
         self._reception = Reception(settings, contents, Index(link, pump, settings), pump, self._teller)
+        self._leases = Leases(link, settings.intake, self._on_lease_over)
+        self.gate = Gate(
+            is_late=lambda: books.progress.is_late,
+            unkept_bytes=lambda: self._telling.publisher.unkept_bytes,
+            most_unkept=settings.max_unkept_bytes,
+        )
+        self.hand = Hand(settings.intake, self.gate)
         self._works: dict[SourceKey, Work] = {}
-        self._arriving: dict[SourceKey, Pulled] = {}
-        self._in_hand = dict.fromkeys(Lane, 0)
-        self._payloads = dict.fromkeys(Lane, 0)
-        self._by_consumer: dict[str, int] = {}
+        self._arriving: dict[SourceKey, _Arriving] = {}
         self._expiry = Expiry(self._on_expired)
         self._calm = {lane: asyncio.Lock() for lane in Lane}
-        self._untold: list[tuple[Ref, Settlement, float]] = []
-        self._telling: asyncio.TimerHandle | None = None
-        self._settled = 0
-        self._rate = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_stopping = False
 
     def attach(self, channel: Channel, publisher: EventPublisher, group: asyncio.TaskGroup) -> None:
         self._channel = channel
-        self._publisher = publisher
+        self._telling.publisher = publisher
+        self.hand.sendable = channel.sendable
         self._group = group
 
     async def run(self) -> None:
-        """Renews what is in work and measures the rate, until cancelled."""
+        """All that goes on beside the payloads, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._renew_all(), name="renew what is in work")
-            group.create_task(self._measure(), name="measure the rate")
-
-    # -- what intake asks ---------------------------------------------------------------------------------------
+            group.create_task(self._leases.run(), name="leases")
+            group.create_task(self._books.progress.run(self._look_at_gate), name="snapshots")
+            group.create_task(self.hand.measure(self._look_at_acks), name="measure the rate")
+            group.create_task(self._forget(), name="forget what is gone")
 
     @property
     def works(self) -> int:
         return len(self._works) + len(self._arriving)
 
-    @property
-    def rate(self) -> float:
-        """Recipients settled in the last second or so."""
-        return self._rate
-
-    def room(self, lane: Lane) -> int:
-        """How many more recipients may be in hand: about three seconds' worth of what can be sent."""
-        if self._is_stopping or self._publisher.unkept_bytes >= self._settings.max_unkept_bytes:
-            return 0
-        if lane is Lane.TRANSACTIONAL:
-            return self._settings.intake.transactional_recipients - self._in_hand[lane]
-        wanted = max(_LEAST_ROOM, int(self._rate * self._settings.intake.in_hand_s))
-        return wanted - self._channel.sendable(lane)
-
-    def payload_room(self) -> int:
-        """How many more bulk payloads."""
-        return self._settings.intake.payloads_in_work - self._payloads[Lane.BULK]
-
-    def held(self, consumer: str) -> int:
-        return self._by_consumer.get(consumer, 0)
-
     def on_message(self, pulled: Pulled, lane: Lane, is_due: bool) -> None:
-        """One delivery. Of a message that is in work already only the reply subject is new."""
+        """One delivery. Of a message that is in work already only the lease is new."""
         key = (pulled.stream, pulled.stream_sequence)
-        work = self._works.get(key)
-        if work is not None:
-            work.pulled = pulled
-            self._advance(work)
+        lease = self._leases.take(key, pulled)
+        if key in self._works:
+            self._works[key].pulled = pulled
+            self._advance(self._works[key])
         elif key in self._arriving:
-            self._arriving[key] = pulled
+            self._arriving[key].pulled = pulled
         else:
-            self._arriving[key] = pulled
-            self._payloads[lane] += 1
-            self._by_consumer[pulled.consumer] = self.held(pulled.consumer) + 1
-            self._spawn(self._arrive(key, lane, is_due), f"payload {pulled.stream_sequence}")
+            arriving = self._arriving[key] = _Arriving(pulled, lane, lease)
+            self.hand.take(pulled, lane)
+            arriving.task = self._spawn(
+                self._arrive(key, arriving, is_due), f"payload {pulled.stream_sequence}"
+            )
 
     # -- arriving -----------------------------------------------------------------------------------------------
 
-    async def _arrive(self, key: SourceKey, lane: Lane, is_due: bool) -> None:
-        pulled = self._arriving[key]
+    async def _arrive(self, key: SourceKey, arriving: _Arriving, is_due: bool) -> None:
+        pulled, lane = arriving.pulled, arriving.lane
         try:
             async with self._calm[lane]:
                 admitted = self._reception.judge(pulled, lane, is_due)
                 await asyncio.sleep(0)
-            work = await self._reception.admit(pulled, admitted, is_due)
+            received = await self._reception.receive(admitted, is_due)
+            past = None
+            if may_be_known(pulled, received.is_claimed):
+                past = await past_of(self._books, self._link, pulled, admitted)
+            page = self._books.begin(source_of(pulled), admitted.payload_key, len(admitted.recipients), past)
         except PayloadRefused as refused:
-            await self._refuse(key, lane, refused.rejected)
-        except (JetStreamError, PoolUnusable) as error:
-            # Nothing was found out about the payload. Not acknowledged, it is delivered again after ack_wait.
-            self._leave(key, lane, error)
+            await self._refuse(key, arriving, refused.rejected)
+        except (JetStreamError, PoolUnusable, LedgerFull) as error:
+            await self._leave(key, arriving, error)
         except Exception as error:
             # A payload must neither end the daemon nor come back for ever.
             log.exception("payload_failed", stream=key[0], sequence=key[1])
             text = f"internal error: {type(error).__name__}"
-            await self._refuse(key, lane, Rejected(RejectCode.SCHEMA, text))
+            await self._refuse(key, arriving, Rejected(RejectCode.SCHEMA, text))
         else:
-            work.pulled = self._arriving.pop(key)
-            await self._begin(work, is_due)
+            del self._arriving[key]
+            common = self._teller.common(admitted)
+            work = Work(arriving.pulled, admitted, received, common, page, arriving.lease, self.gate)
+            await self._begin(work, is_due, is_known=past is not None)
 
-    async def _refuse(self, key: SourceKey, lane: Lane, rejected: Rejected) -> None:
+    async def _refuse(self, key: SourceKey, arriving: _Arriving, rejected: Rejected) -> None:
         """The whole message to MTA_DEAD, then its event, then the ack."""
         try:
-            told = await self._reception.bury(self._arriving[key], lane, rejected)
+            told = await self._reception.bury(arriving.pulled, arriving.lane, rejected)
             kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._publisher.emit(*told, kept)
+            self._telling.publisher.emit(*told, kept)
             await kept
-            await self._link.ack_sync(self._arriving[key].reply)
+            await self._link.ack_sync(arriving.lease.reply)
         except JetStreamError as error:
-            self._leave(key, lane, error)
+            await self._leave(key, arriving, error)
         else:
-            self._let_go(self._arriving.pop(key), lane)
+            self._drop(key)
 
-    def _leave(self, key: SourceKey, lane: Lane, error: Exception) -> None:
+    async def _leave(self, key: SourceKey, arriving: _Arriving, error: Exception) -> None:
+        """Nothing was found out about the payload: it is to be delivered again, and nothing more taken for a while."""
         log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
-        self._let_go(self._arriving.pop(key), lane)
+        self.hand.rest(_AGAIN_S)
+        self._drop(key)
+        with contextlib.suppress(JetStreamError):
+            await self._link.nak(arriving.lease.reply, delay_s=_AGAIN_S)
 
-    async def _begin(self, work: Work, is_due: bool) -> None:
+    def _drop(self, key: SourceKey) -> None:
+        arriving = self._arriving.pop(key)
+        self._leases.give_up(key)
+        self.hand.let_go(arriving.pulled, arriving.lane)
+
+    async def _begin(self, work: Work, is_due: bool, *, is_known: bool) -> None:
         """From here on every recipient is owed a settlement."""
         admitted = work.admitted
         self._works[work.key] = work
-        self._in_hand[admitted.lane] += work.open
+        self.hand.add(admitted.lane, work.open)
         if not is_due:
-            self._tell(work, None, self._teller.accepted(work))
+            self._telling.now(work, None, self._teller.accepted(work))
             for rejected in admitted.rejected:
-                self._tell(work, None, self._teller.rejected_recipient(work, rejected))
+                self._telling.now(work, None, self._teller.rejected_recipient(work, rejected))
+        positions = self._take_up(work) if is_known else range(len(admitted.recipients))
         async with self._calm[admitted.lane]:
-            for start in range(0, len(admitted.recipients), _SLICE):
-                self._submit(work, start, time.time())
+            for start in range(0, len(positions), _SLICE):
+                if work.is_lost:
+                    return
+                self._submit(work, positions[start : start + _SLICE], time.time())
                 await asyncio.sleep(0)
+        if work.is_lost:
+            return
         if work.failure is None:
             self._expiry.put(work)
         self._advance(work)
 
-    def _submit(self, work: Work, start: int, now: float) -> None:
+    def _take_up(self, work: Work) -> list[int]:
+        """What is known of its recipients: tells what may not have been told, and returns those that are to be sent."""
+        to_send: list[int] = []
+        record, now = work.page.record, time.time()
+        for position, recipient in enumerate(work.admitted.recipients):
+            note = work.page.notes.get(position)
+            settlement = settlement_of(note) if note is not None else None
+            if not record.is_final(position) and not isinstance(settlement, Deferred):
+                to_send.append(position)
+                continue
+            work.open -= 1
+            self.hand.note_settled(work.admitted.lane)
+            if note is None or settlement is None:
+                continue  # kept, or parked
+            ref = _reference(work, position, recipient)
+            ref.provider = note.provider
+            if not isinstance(settlement, Deferred) or record.is_final(position):
+                told = self._teller.settled(ref, settlement, note.at, is_recovered=True)
+                self._telling.now(work, position, told)
+                continue
+            next_ = next_try(self._settings.retry, self._rng, work, position, settlement, note.at)
+            at = max(next_.at, now)
+            told = self._teller.settled(ref, settlement, note.at, next_.shown_at, is_recovered=True)
+            self._telling.now(work, position, told)
+            work.wait(at, Waiting(ref, note.attempt, note.source, last_try(note)))
+        return to_send
+
+    def _submit(self, work: Work, positions: Sequence[int], now: float) -> None:
         """A slice of its recipients: to the channel, or to their end if that is known already."""
-        recipients = work.admitted.recipients[start : start + _SLICE]
-        refs = [_reference(work, start + offset, recipient) for offset, recipient in enumerate(recipients)]
+        recipients = work.admitted.recipients
+        refs = [_reference(work, position, recipients[position]) for position in positions]
         work.references += refs
         if work.failure is not None:
             for ref in refs:
@@ -210,67 +264,40 @@ class Flow:
     # -- settling -----------------------------------------------------------------------------------------------
 
     def on_settled(self, ref: Reference[Any], settlement: Settlement) -> None:
-        """Every reference comes here once."""
+        """Every reference comes here once. Of a payload that was lost only the books hear."""
         work: Work = ref.owner
         now = time.time()
-        work.open -= 1
-        self._in_hand[ref.lane] -= 1
-        self._settled += 1
-        if isinstance(settlement, Delivered):
-            work.record.move(ref.position, RecipientState.DOT)
-            work.record.move(ref.position, RecipientState.DELIVERED)
-            self._tell_soon(ref, settlement, now)
-        elif isinstance(settlement, Deferred):
-            self._defer(ref, settlement, now)
+        page, position = work.page, ref.position
+        if isinstance(settlement, Deferred):
+            next_ = next_try(self._settings.retry, self._rng, work, position, settlement, now)
+            note = note_of(settlement, ref.provider, ref.attempt, now, next_.source)
+            page.settle(position, RecipientState.OPEN, note)
+            if not work.is_lost:
+                told = self._teller.settled(ref, settlement, now, next_.shown_at)
+                self._telling.now(work, position, told)
+                mx_host = settlement.attempt.mx_host
+                work.wait(next_.at, Waiting(ref, note.attempt, note.source, last_try(note, mx_host)))
+            ref.envelope = None
         elif isinstance(settlement, Parked):
             ref.envelope = None
-            recipient = work.admitted.recipients[ref.position]
+            recipient = work.admitted.recipients[position]
             work.wait(settlement.due_at, Waiting(ref, recipient.attempt, recipient.source, recipient.last))
         else:
-            work.record.move(ref.position, RecipientState.ENDED)
-            self._tell_soon(ref, settlement, now)
+            is_delivered = isinstance(settlement, Delivered)
+            state = RecipientState.DELIVERED if is_delivered else RecipientState.ENDED
+            page.settle(position, state, note_of(settlement, ref.provider, ref.attempt, now))
+            if not work.is_lost:
+                self._telling.soon(ref, settlement, now)
+        if work.is_lost:
+            return
+        work.open -= 1
+        self.hand.note_settled(ref.lane)
         if not work.open:
             self._advance(work)
 
     def _settle_here(self, ref: Ref, settlement: Settlement) -> None:
         ref.is_settled = True
         self.on_settled(ref, settlement)
-
-    def _defer(self, ref: Ref, deferred: Deferred, now: float) -> None:
-        """Its event at once; itself into MTA_RETRY when the pass is over."""
-        work = ref.owner
-        admitted = work.admitted
-        recipient = admitted.recipients[ref.position]
-        attempt, verdict = deferred.attempt, deferred.verdict
-        retry = self._settings.retry
-        due = next_due(
-            retry.of(admitted.lane),
-            attempt=attempt.number,
-            queued_at=recipient.queued_at,
-            now=now,
-            jitter=retry.jitter,
-            rng=self._rng.random,
-            bounce_class=verdict.bounce_class,
-            greylist_s=retry.greylist_s,
-            expires_at=admitted.expires_at,
-        )
-        is_last = isinstance(due, Expire)
-        due_at = due.at if is_last else work.due_together(due.at, attempt.number, verdict.bounce_class)
-        told = self._teller.settled(ref, deferred, now, next_attempt_at=0.0 if is_last else due_at)
-        self._tell(work, ref.position, told)
-        ref.envelope = None
-        reply = attempt.reply
-        last = LastTry(
-            bounce_class=verdict.bounce_class,
-            stage=attempt.stage,
-            code=reply.code if reply is not None else 0,
-            enhanced=reply.enhanced if reply is not None else "",
-            text=reply.text[:200] if reply is not None else attempt.detail[:200],
-            mx_host=attempt.mx_host,
-        )
-        keeps_source = not isinstance(due, Expire) and due.keep_source
-        source = attempt.source if keeps_source else ""
-        work.wait(due_at, Waiting(ref, attempt.number, source, last))
 
     def on_kept(self, tokens: Iterable[object]) -> None:
         """Events of these works are in the stream."""
@@ -284,29 +311,6 @@ class Flow:
             if token.work.may_ack:
                 self._advance(token.work)
 
-    def _tell_soon(self, ref: Ref, settlement: Settlement, now: float) -> None:
-        """Several at once: what makes events is cold each time if it runs between two replies, and costs twice."""
-        ref.owner.note_told(ref.position)
-        self._untold.append((ref, settlement, now))
-        if len(self._untold) >= _TOLD_AT_ONCE:
-            self._tell_all()
-        elif self._telling is None:
-            self._telling = asyncio.get_running_loop().call_later(_TOLD_WITHIN_S, self._tell_all)
-
-    def _tell_all(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
-        untold, self._untold = self._untold, []
-        told = [self._teller.settled(ref, settlement, at) for ref, settlement, at in untold]
-        for (ref, _, _), (subject, line) in zip(untold, told, strict=True):
-            ref.envelope = None
-            self._publisher.emit(subject, line, Owed(ref.owner, ref.position))
-
-    def _tell(self, work: Work, position: int | None, told: Told) -> None:
-        work.note_told(position)
-        self._publisher.emit(*told, Owed(work, position))
-
     def _on_expired(self, work: Work, now: float) -> None:
         """What is on the wire is left to its outcome."""
         for ref in self._channel.withdraw(work.references):
@@ -317,10 +321,16 @@ class Flow:
     def _advance(self, work: Work) -> None:
         if work.may_store:
             work.is_storing = True
-            self._spawn(self._store(work), f"store retries of {work.key[1]}")
+            self._act(work, self._store(work), f"store retries of {work.key[1]}")
         elif work.may_ack:
             work.is_acking = True
-            self._spawn(self._ack(work), f"ack {work.key[1]}")
+            self._act(work, self._ack(work), f"ack {work.key[1]}")
+
+    def _act(self, work: Work, acting: Coroutine[Any, Any, None], name: str) -> None:
+        """A task that ends with the lease."""
+        task = self._spawn(acting, name)
+        work.tasks.add(task)
+        task.add_done_callback(work.tasks.discard)
 
     async def _store(self, work: Work) -> None:
         """Until the stream has it: a pass is over, and whoever began it anew would mail those who had their mail."""
@@ -330,7 +340,7 @@ class Flow:
                 await asyncio.sleep(_STORE_AGAIN_S)
                 await self._link.until_connected()
             for one in several:
-                work.note_stored(one.ref.position)
+                work.note_stored(one.ref.position, time.time())
         work.is_storing = False
         self._advance(work)
 
@@ -346,65 +356,79 @@ class Flow:
         """Until it is confirmed: an ack whose answer was lost may not have been taken, and the message would be
         delivered again to somebody who knows nothing of this work."""
         try:
-            await self._link.ack_sync(work.pulled.reply)
+            await self._link.ack_sync(work.lease.reply)
         except JetStreamError as error:
             log.warning("ack_unconfirmed", sequence=work.key[1], error=str(error))
             work.is_acking = False
             return
         work.end()
-        self._expiry.remove(work)
-        del self._works[work.key]
-        self._let_go(work.pulled, work.admitted.lane)
+        self._books.end(work.page)
+        self._release(work)
 
-    def _let_go(self, pulled: Pulled, lane: Lane) -> None:
-        self._payloads[lane] -= 1
-        left = self._by_consumer[pulled.consumer] - 1
-        if left:
-            self._by_consumer[pulled.consumer] = left
-        else:
-            del self._by_consumer[pulled.consumer]
+    def _release(self, work: Work) -> None:
+        self._expiry.remove(work)
+        self._leases.give_up(work.key)
+        del self._works[work.key]
+        self.hand.let_go(work.pulled, work.admitted.lane)
+
+    def _on_lease_over(self, key: SourceKey) -> None:
+        """Not ours any more. Nothing of it is sent, published or acknowledged from here on."""
+        arriving = self._arriving.get(key)
+        if arriving is not None:
+            if arriving.task is not None:
+                arriving.task.cancel()
+            self._drop(key)
+        work = self._works.get(key)
+        if work is not None:
+            self._channel.withdraw(work.references)
+            self.hand.add(work.admitted.lane, -work.open)
+            work.lose()
+            self._telling.drop(work)
+            self._books.lose(work.page)
+            self._release(work)
+        log.warning("lease_over", stream=key[0], sequence=key[1])
 
     # -- beside -------------------------------------------------------------------------------------------------
 
-    async def _renew_all(self) -> None:
+    def _look_at_gate(self) -> None:
+        if self.gate.look():
+            self._channel.resume()
+
+    def _look_at_acks(self) -> None:
+        for work in [work for work in self._works.values() if work.may_ack]:
+            self._advance(work)
+
+    async def _forget(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.intake.renew_s)
-            pulled = [*self._arriving.values(), *(work.pulled for work in self._works.values())]
-            await asyncio.gather(*(self._renew(one) for one in pulled))
+            await asyncio.sleep(_FORGET_EVERY_S)
+            await self._books.forget_gone()
 
-    async def _renew(self, pulled: Pulled) -> None:
-        try:
-            await self._link.progress(pulled.reply)
-        except JetStreamError as error:
-            log.debug("renewal_failed", sequence=pulled.stream_sequence, error=str(error))
-
-    async def _measure(self) -> None:
-        """The rate falls slowly and rises at once, so that a pause does not starve what follows."""
-        while True:
-            await asyncio.sleep(_RATE_EVERY_S)
-            settled, self._settled = self._settled, 0
-            self._rate = max(settled / _RATE_EVERY_S, self._rate * 0.8)
-            for work in [work for work in self._works.values() if work.may_ack]:
-                self._advance(work)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = self._group.create_task(work, name=name)
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = self._group.create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def stop(self, timeout_s: float) -> None:
         """Nothing is on the wire any more. What has begun is brought to its end, the rest of its recipients stored for
         now; what has not begun is handed back, at once."""
-        self._is_stopping = True
         self._expiry.stop()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._finish()
         except TimeoutError:
             log.warning("stop_cut_short", payloads=self.works)
-        for pulled in [*self._arriving.values(), *(work.pulled for work in self._works.values())]:
-            with contextlib.suppress(JetStreamError):
-                await self._link.nak(pulled.reply)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_S):
+                await self._books.progress.flush()
+        leases = [
+            *(one.lease for one in self._arriving.values()),
+            *(one.lease for one in self._works.values()),
+        ]
+        for lease in leases:
+            if lease.until > time.monotonic():
+                with contextlib.suppress(JetStreamError):
+                    await self._link.nak(lease.reply)
 
     async def _finish(self) -> None:
         for work in [work for work in self._works.values() if work.has_begun]:
@@ -412,8 +436,8 @@ class Flow:
             for ref in self._channel.withdraw(work.references):
                 self.on_settled(ref, Parked(due_at=now, reason="stopped"))
         while True:
-            self._tell_all()
-            await self._publisher.flush()
+            self._telling.flush()
+            await self._telling.publisher.flush()
             if not self._tasks:
                 return
             await asyncio.wait(self._tasks)

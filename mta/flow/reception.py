@@ -9,7 +9,7 @@ from mta.flow.content import Contents
 from mta.flow.index import Index
 from mta.flow.settings import FlowSettings
 from mta.flow.told import Teller, Told
-from mta.flow.work import PayloadRefused, Work
+from mta.flow.work import PayloadRefused, Received
 from mta.intake.admission import Admitted, Arrival, admit, admit_due
 from mta.intake.decode import RejectCode, Rejected, decode, decode_due
 from mta.jetstream.pull import Pulled
@@ -21,12 +21,13 @@ from mta.model.outcome import Failed
 from mta.model.payload import StoredContent
 
 _MOST_DETAIL = 500
+_NO_SPEC = SpecBlob(b"", b"")
 
 log = structlog.get_logger()
 
 
 class Reception:
-    """`judge`, then `admit`; either may raise `PayloadRefused`, for `bury`."""
+    """`judge`, then `receive`; either may raise `PayloadRefused`, for `bury`."""
 
     def __init__(
         self, settings: FlowSettings, contents: Contents, index: Index, pump: Pump, teller: Teller
@@ -60,32 +61,35 @@ class Reception:
             raise PayloadRefused(admitted)
         return admitted
 
-    async def admit(self, pulled: Pulled, admitted: Admitted, is_due: bool) -> Work:
+    async def receive(self, admitted: Admitted, is_due: bool) -> Received:
         """What has to be asked for: template, attachments, and whether its id is new."""
         if is_due:
-            return await self._admit_due(pulled, admitted)
+            return await self._receive_due(admitted)
         content = await self._contents.find(admitted)
         spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
         before = await self._index.claim(admitted)
-        if before is not None:
+        if before is not None and not before.is_of(admitted):
             text = f"accepted before, as message {before.source_sequence} of {before.source_stream}"
             raise PayloadRefused(Rejected(RejectCode.DUPLICATE, text, admitted.payload_id))
-        return Work(pulled, admitted, content, spec, self._teller.common(admitted))
+        return Received(content, spec, is_claimed=before is not None)
 
-    async def _admit_due(self, pulled: Pulled, admitted: Admitted) -> Work:
+    async def _receive_due(self, admitted: Admitted) -> Received:
         """It was accepted once: what cannot be had any more fails its recipients and refuses nothing."""
         content = await self._contents.recall(admitted.payload.content.sha256 or "")
-        spec = SpecBlob(b"", b"")
-        failure: Failed | None = None
         if content is None:
-            content = StoredContent(content=admitted.payload.content)
-            failure = Failed(time.time(), "content", "the content of this retry is no longer kept")
-        else:
-            try:
-                spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
-            except PayloadRefused as refused:
-                failure = Failed(time.time(), refused.rejected.code, refused.rejected.detail)
-        return Work(pulled, admitted, content, spec, self._teller.common(admitted), failure)
+            nothing = StoredContent(content=admitted.payload.content)
+            return Received(
+                nothing,
+                _NO_SPEC,
+                Failed(time.time(), "content", "the content of this retry is no longer kept"),
+            )
+        try:
+            spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
+        except PayloadRefused as refused:
+            return Received(
+                content, _NO_SPEC, Failed(time.time(), refused.rejected.code, refused.rejected.detail)
+            )
+        return Received(content, spec)
 
     async def bury(self, pulled: Pulled, lane: Lane, rejected: Rejected) -> Told:
         """The whole message into MTA_DEAD with the reason; returns the event that is to say so."""

@@ -1,10 +1,65 @@
-"""Storing recipients that wait: one message in MTA_RETRY for each set that is due together."""
+"""Storing recipients that wait, one message in MTA_RETRY for each set that is due together; and finding there those
+that an earlier owner of the same source message had stored before he could say so."""
+
+from random import Random
+
+from msgspec import Struct
 
 from mta.flow.content import Contents
 from mta.flow.work import Waiting, Work
+from mta.intake.admission import Admitted
+from mta.intake.decode import Rejected, decode_due
 from mta.intake.retry import encode_retry, waiting_recipient
+from mta.jetstream.connection import Link, Stored
+from mta.jetstream.consumers import held_subjects
+from mta.jetstream.layout import RETRY
+from mta.jetstream.pull import Pulled
 from mta.jetstream.pump import Pump
 from mta.jetstream.schedule import retry, retry_number
+from mta.jetstream.subjects import due_subject, retry_subject
+from mta.model.outcome import Deferred
+from mta.model.payload import RetryRecipient
+from mta.queue.schedule import RetryAt, next_due
+from mta.queue.settings import RetrySettings
+
+
+class NextTry(Struct, frozen=True, gc=False):
+    """When one who was deferred is sent again, or expires. `shown_at` is what his event says of it, 0.0 where there is
+    no further attempt; `source` is set where that must use the same one."""
+
+    at: float
+    shown_at: float
+    source: str
+
+
+def next_try(
+    settings: RetrySettings, rng: Random, work: Work, position: int, deferred: Deferred, now: float
+) -> NextTry:
+    """`now` is the time of the attempt."""
+    admitted = work.admitted
+    attempt, bounce_class = deferred.attempt, deferred.verdict.bounce_class
+    due = next_due(
+        settings.of(admitted.lane),
+        attempt=attempt.number,
+        queued_at=admitted.recipients[position].queued_at,
+        now=now,
+        jitter=settings.jitter,
+        rng=rng.random,
+        bounce_class=bounce_class,
+        greylist_s=settings.greylist_s,
+        expires_at=admitted.expires_at,
+    )
+    if not isinstance(due, RetryAt):
+        return NextTry(due.at, 0.0, "")
+    at = work.due_together(due.at, attempt.number, bounce_class)
+    return NextTry(at, at, attempt.source if due.keep_source else "")
+
+
+class StoredBefore(Struct, frozen=True, gc=False):
+    """A recipient as it lies in a retry message, and when that was stored (RFC 3339)."""
+
+    recipient: RetryRecipient
+    stored_at: str
 
 
 async def store(work: Work, due_at: float, waiting: list[Waiting], contents: Contents, pump: Pump) -> None:
@@ -27,3 +82,31 @@ async def store(work: Work, due_at: float, waiting: list[Waiting], contents: Con
         msg_id=message.msg_id,
         headers=message.headers,
     )
+
+
+async def stored_before(link: Link, admitted: Admitted, pulled: Pulled) -> dict[int, StoredBefore]:
+    """By index: the recipients of this payload that lie in other messages of MTA_RETRY, waiting or due. Of messages
+    that are due only those after `pulled` itself: what lay there before it is not of its making."""
+    found: dict[int, StoredBefore] = {}
+    waiting = retry_subject(admitted.tenant, admitted.campaign, admitted.payload_key, "*")
+    for subject in await held_subjects(link, RETRY, waiting):
+        _add(found, await link.last_message(RETRY, subject))
+    due = due_subject(admitted.lane, admitted.tenant, admitted.campaign, admitted.payload_key)
+    is_due = pulled.stream == RETRY
+    sequence = pulled.stream_sequence + 1 if is_due else 1
+    while (stored := await link.next_message(RETRY, due, sequence)) is not None:
+        _add(found, stored)
+        sequence = stored.sequence + 1
+    return found
+
+
+def _add(found: dict[int, StoredBefore], stored: Stored | None) -> None:
+    if stored is None:  # it fired meanwhile, and is found among those due
+        return
+    decoded = decode_due(stored.data)
+    if isinstance(decoded, Rejected):
+        return
+    for recipient in decoded.recipients:
+        known = found.get(recipient.index)
+        if known is None or recipient.attempt > known.recipient.attempt:
+            found[recipient.index] = StoredBefore(recipient, stored.time)

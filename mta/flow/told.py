@@ -87,7 +87,15 @@ class Teller:
         )
         return self._told(event)
 
-    def settled(self, ref: Ref, settlement: Settlement, at: float, next_attempt_at: float = 0.0) -> Told:
+    def settled(
+        self,
+        ref: Ref,
+        settlement: Settlement,
+        at: float,
+        next_attempt_at: float = 0.0,
+        *,
+        is_recovered: bool = False,
+    ) -> Told:
         """One recipient's event. `Parked` has none."""
         work = ref.owner
         person = self._person(ref)
@@ -106,6 +114,7 @@ class Teller:
                     attempt=attempt,
                     message=message,
                     sender=sender,
+                    is_recovered=is_recovered,
                 )
             case Deferred(attempt=attempt, verdict=verdict) | Bounced(attempt=attempt, verdict=verdict):
                 is_deferred = isinstance(settlement, Deferred)
@@ -120,6 +129,7 @@ class Teller:
                     message=message,
                     sender=sender,
                     next_attempt_at=next_attempt_at,
+                    is_recovered=is_recovered,
                 )
             case Expired(last_class=last_class):
                 event = recipient_event(
@@ -131,6 +141,7 @@ class Teller:
                     number=number,
                     verdict=classify_local("expired"),
                     last_class=last_class or "",
+                    is_recovered=is_recovered,
                 )
             case Failed(code=code, detail=detail):
                 event = recipient_event(
@@ -142,6 +153,7 @@ class Teller:
                     number=number,
                     verdict=classify_local("failed", code),
                     error=ErrorPart(code=code, text=detail),
+                    is_recovered=is_recovered,
                 )
             case Cancelled(detail=detail):
                 event = recipient_event(
@@ -152,6 +164,7 @@ class Teller:
                     provider=provider,
                     number=number,
                     verdict=classify_local("cancelled", detail),
+                    is_recovered=is_recovered,
                 )
             case _:
                 raise TypeError(f"no event tells of {settlement!r}")

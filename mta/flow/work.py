@@ -6,7 +6,7 @@ recipient that waits was stored in MTA_RETRY. Only then may the source message b
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from mta.compose.spec import SpecBlob
 from mta.delivery.reference import Reference
@@ -14,7 +14,8 @@ from mta.events.encode import CommonFields
 from mta.intake.admission import Admitted
 from mta.intake.decode import Rejected
 from mta.jetstream.pull import Pulled
-from mta.ledger.state import RecipientState, Record
+from mta.ledger.note import Note
+from mta.ledger.page import Page
 from mta.model.outcome import Failed
 from mta.model.payload import LastTry, StoredContent
 from mta.queue.deferred import Entry
@@ -31,24 +32,55 @@ class PayloadRefused(Exception):
         self.rejected = rejected
 
 
-class Waiting:
+class Lease:
+    """What makes a message in hand ours: `until` (monotonic seconds, 0.0: no more) and the subject that renews it.
+    `asked_at` is when it was last asked for."""
+
+    __slots__ = ("asked_at", "reply", "until")
+
+    def __init__(self, reply: str, asked_at: float, until: float) -> None:
+        self.reply = reply
+        self.asked_at = asked_at
+        self.until = until
+
+
+class Gate(Protocol):
+    """The part of `mta.flow.gate.Gate` that is needed here."""
+
+    def permits(self, until: float) -> bool: ...
+
+
+class Cancellable(Protocol):
+    def cancel(self) -> object: ...
+
+
+class Waiting(NamedTuple):
     """One recipient that is to be stored for later: after how many attempts, and what the last one met."""
 
-    __slots__ = ("attempt", "last", "ref", "source")
+    ref: Ref
+    attempt: int
+    source: str
+    last: LastTry | None
 
-    def __init__(self, ref: Ref, attempt: int, source: str, last: LastTry | None) -> None:
-        self.ref = ref
-        self.attempt = attempt
-        self.source = source
-        self.last = last
+
+class Received(NamedTuple):
+    """What a payload's messages are made of. `failure`, if set, is what becomes of all of them; `is_claimed`: it was
+    accepted before, and this is that very message again."""
+
+    content: StoredContent
+    spec: SpecBlob
+    failure: Failed | None = None
+    is_claimed: bool = False
 
 
 class Work:
     """`open` counts recipients not settled, `unkept` events not yet acknowledged by the stream; `owed` those of each
-    recipient. `waiting` groups what is to be stored by its due time. `failure`, if set, is what becomes of all."""
+    recipient. `waiting` groups what is to be stored by its due time. `failure`, if set, is what becomes of all.
+    `tasks` are those that act for it, to be ended when it is lost."""
 
     __slots__ = (
         "_due_at",
+        "_gate",
         "admitted",
         "common",
         "content",
@@ -56,14 +88,17 @@ class Work:
         "failure",
         "is_acking",
         "is_done",
+        "is_lost",
         "is_storing",
         "key",
+        "lease",
         "open",
         "owed",
+        "page",
         "pulled",
-        "record",
         "references",
         "spec",
+        "tasks",
         "unkept",
         "waiting",
     )
@@ -72,18 +107,22 @@ class Work:
         self,
         pulled: Pulled,
         admitted: Admitted,
-        content: StoredContent,
-        spec: SpecBlob,
+        received: Received,
         common: CommonFields,
-        failure: Failed | None = None,
+        page: Page,
+        lease: Lease,
+        gate: Gate,
     ) -> None:
         self.key: SourceKey = (pulled.stream, pulled.stream_sequence)
         self.pulled = pulled
         self.admitted = admitted
-        self.content = content
-        self.spec = spec
+        self.content = received.content
+        self.spec = received.spec
+        self.failure = received.failure
         self.common = common
-        self.record = Record(len(admitted.recipients))
+        self.page = page
+        self.lease = lease
+        self._gate = gate
         self.references: list[Ref] = []
         self.open = len(admitted.recipients)
         self.owed = bytearray(self.open)
@@ -91,10 +130,18 @@ class Work:
         self.waiting: dict[float, list[Waiting]] = {}
         self._due_at: dict[tuple[int, str], float] = {}
         self.expiry: Entry[Work] | None = None
-        self.failure = failure
+        self.tasks: set[Cancellable] = set()
         self.is_storing = False
         self.is_acking = False
         self.is_done = False
+        self.is_lost = False
+
+    def permit(self, position: int) -> bool:
+        """Whether the dot of a recipient may be written now: if so, the books have it."""
+        if not self._gate.permits(self.lease.until):
+            return False
+        self.page.dot(position)
+        return True
 
     # -- what waits ---------------------------------------------------------------------------------------------
 
@@ -118,14 +165,15 @@ class Work:
             self.owed[position] -= 1
             self._keep(position)
 
-    def note_stored(self, position: int) -> None:
-        self.record.move(position, RecipientState.STORED)
+    def note_stored(self, position: int, at: float) -> None:
+        attempts = self.admitted.recipients[position].attempt
+        self.page.store(position, Note(None, attempts, at))
         self._keep(position)
 
     def _keep(self, position: int) -> None:
         """A recipient is kept when its last state is final and every event of it is in the stream."""
-        if not self.owed[position] and self.record.is_final(position):
-            self.record.keep(position)
+        if not self.owed[position] and self.page.record.is_final(position):
+            self.page.keep(position)
 
     def end(self) -> None:
         """The source message is acknowledged. Lets go of the references, which hold their owner: the collector of
@@ -133,10 +181,18 @@ class Work:
         self.is_done = True
         self.references.clear()
 
+    def lose(self) -> None:
+        """The lease has ended: nothing is done for it any more. What is still on the wire goes into the books only."""
+        self.is_lost = True
+        self.references.clear()
+        self.waiting.clear()
+        for task in self.tasks:
+            task.cancel()
+
     @property
     def has_begun(self) -> bool:
         """Something has become of a recipient: whoever gets the message again would do it again."""
-        return self.open < len(self.record)
+        return self.open < len(self.page.record)
 
     @property
     def may_store(self) -> bool:
@@ -146,7 +202,7 @@ class Work:
     @property
     def may_ack(self) -> bool:
         is_busy = self.is_storing or self.is_acking or self.is_done
-        return not (self.open or self.unkept or self.waiting or is_busy) and self.record.is_finished
+        return not (self.open or self.unkept or self.waiting or is_busy) and self.page.record.is_finished
 
 
 class Owed(NamedTuple):

@@ -356,6 +356,10 @@ class Link:
             return await self._stored(stream, {"last_by_subj": subject})
         return await self.direct(stream, {"last_by_subj": subject})
 
+    async def next_message(self, stream: str, subject: str, sequence: int) -> Stored | None:
+        """The first message on `subject` from that sequence on, read from the leader."""
+        return await self._stored(stream, {"next_by_subj": subject, "seq": sequence})
+
     async def stored_message(self, stream: str, sequence: int) -> Stored | None:
         """The message of that sequence, read from the leader; None once it is gone."""
         return await self._stored(stream, {"seq": sequence})

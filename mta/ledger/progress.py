@@ -54,10 +54,13 @@ class Progress:
         self._read_at = float("-inf")
         self._found: list[Snapshot] = []
         self._reading = asyncio.Lock()
+        self._calm = asyncio.Event()
+        self._calm.set()
 
     def note_change(self) -> None:
         if self._changed_at is None:
             self._changed_at = time.monotonic()
+            self._calm.clear()
 
     @property
     def is_late(self) -> bool:
@@ -73,6 +76,10 @@ class Progress:
             if is_due and time.monotonic() >= self._not_before:
                 self._publish()
             after()
+
+    async def flush(self) -> None:
+        """Returns when the stream has everything."""
+        await self._calm.wait()
 
     def _publish(self) -> None:
         body = encode(self._node, time.time(), self._entries())
@@ -94,6 +101,8 @@ class Progress:
             self._changed_at = self._sent_at
             self._not_before = time.monotonic() + _REST_S
         self._sent_at = None
+        if self._changed_at is None:
+            self._calm.set()
 
     # -- reading ------------------------------------------------------------------------------------------------
 

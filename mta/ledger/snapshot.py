@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from mta.ledger.note import Note
-from mta.ledger.state import KEPT, Source, united
+from mta.ledger.state import KEPT, Source, are_states, united
 
 _VERSION = 1
 _LEVEL = 1
@@ -74,6 +74,9 @@ def decode(body: bytes) -> Snapshot:
         raise Unreadable(str(error)) from error
     if snapshot.version != _VERSION:
         raise Unreadable(f"a snapshot of version {snapshot.version}")
+    for entry in snapshot.entries:
+        if not are_states(entry.states) or any(not 0 <= at < len(entry.states) for at in entry.notes):
+            raise Unreadable(f"message {entry.source.sequence} has states that are none")
     return snapshot
 
 

@@ -1,7 +1,8 @@
 """What is known of the recipients of one source message: one byte each, and the rules by which it changes.
 
     OPEN       nothing on the wire that counts        -> DOT, ENDED, STORED
-    DOT        end of data written, no reply yet      -> DELIVERED (2xx), ENDED (5yz), OPEN (4yz or unknown: deferred)
+    DOT        end of data written, no reply yet      -> DELIVERED (2xx), ENDED (5yz), OPEN (4yz or unknown: deferred),
+               or about to be                            STORED (a large message withheld in its middle, then parked)
     DELIVERED  a 2xx to that very end of data         final
     ENDED      any other end: bounced, expired, …     final
     STORED     in MTA_RETRY, its publish acknowledged final
@@ -41,7 +42,9 @@ KEPT = 0x80
 
 TRANSITIONS: dict[RecipientState, frozenset[RecipientState]] = {
     RecipientState.OPEN: frozenset({RecipientState.DOT, RecipientState.ENDED, RecipientState.STORED}),
-    RecipientState.DOT: frozenset({RecipientState.DELIVERED, RecipientState.ENDED, RecipientState.OPEN}),
+    RecipientState.DOT: frozenset(
+        {RecipientState.DELIVERED, RecipientState.ENDED, RecipientState.OPEN, RecipientState.STORED}
+    ),
     RecipientState.DELIVERED: frozenset(),
     RecipientState.ENDED: frozenset(),
     RecipientState.STORED: frozenset(),
@@ -60,6 +63,11 @@ _UNION = tuple(sorted(_BYTES, key=lambda byte: (byte >= KEPT, byte & ~KEPT in _F
 """What two copies of the books say of one recipient: the later in this order holds. Kept before not kept, final
 before DOT or OPEN; of two ends the better proof, of DOT and OPEN the one that makes no claim (it may be deferred)."""
 _RANK = bytes(_UNION.index(byte) if byte in _BYTES else 0 for byte in range(256))
+
+
+def are_states(saved: bytes) -> bool:
+    """Whether a record can have these bytes."""
+    return _BYTES.issuperset(saved)
 
 
 def united(one: int, other: int) -> int:
@@ -84,7 +92,7 @@ class Record:
     @classmethod
     def restored(cls, saved: bytes) -> "Record":
         """From `saved()` of an earlier life. ValueError for bytes that no record has."""
-        if not _BYTES.issuperset(saved):
+        if not are_states(saved):
             raise ValueError("these are no recipient states")
         record = cls(len(saved))
         record._bytes[:] = saved
@@ -114,11 +122,6 @@ class Record:
         self._bytes[position] = byte | KEPT
         self._kept += 1
         return byte | KEPT
-
-    def park(self, position: int) -> int:
-        """Stored without an attempt, hence without an event: nothing is left to be kept."""
-        self.move(position, RecipientState.STORED)
-        return self.keep(position)
 
     def is_final(self, position: int) -> bool:
         return self._bytes[position] & ~KEPT in _FINAL

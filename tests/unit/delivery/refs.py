@@ -21,7 +21,17 @@ QUICK = PathSettings(timeouts=Timeouts(*[5.0] * 9, 1.0))
 WIRE = b"Subject: x\r\n\r\nx\r\n"
 
 
-def ref(local: str = "r", **changes: Any) -> Reference[str]:
+class Sender:
+    """Whose references they are; permits everything unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.may_send = True
+
+    def permit(self, position: int) -> bool:
+        return self.may_send
+
+
+def ref(local: str = "r", **changes: Any) -> Reference[Sender]:
     fields: dict[str, Any] = {
         "spec": SpecBlob(b"k", b"b"),
         "addressee": Addressee(0, "n0", f"{local}@d.test"),
@@ -32,10 +42,10 @@ def ref(local: str = "r", **changes: Any) -> Reference[str]:
         "tls": "opportunistic",
         "expires_at": 2e9,
     }
-    return Reference("owner", 0, **(fields | changes))
+    return Reference(changes.pop("owner", Sender()), 0, **(fields | changes))
 
 
-def envelope(one: Reference[str]) -> Envelope:
+def envelope(one: Reference[Sender]) -> Envelope:
     return Envelope("b@acme.test", one.addressee.email, Message(WIRE, "m", "<m@acme.test>"))
 
 
@@ -49,6 +59,7 @@ class Owner:
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.hosts = HostMemory()
+        self.may_send = True
         self.pool = PathPool(
             EgressPath("one", "site"),
             site,
@@ -58,11 +69,12 @@ class Owner:
             hosts=self.hosts,
             rng=Random(1),
             spawn=self._spawn,
+            may_send=lambda: self.may_send,
             on_settled=self._on_settled,
             on_hungry=self._on_hungry,
         )
 
-    def put(self, *refs: Reference[str]) -> None:
+    def put(self, *refs: Reference[Sender]) -> None:
         for one in refs:
             self.pool.put(one)
         self.pool.turn()

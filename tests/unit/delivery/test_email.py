@@ -75,6 +75,7 @@ def channel(bulk: Takes, express: Takes) -> EmailChannel:
         HoldSettings(),
         in_hand_s=3.0,
         rng=Random(1),
+        may_send=lambda: True,
         on_settled=lambda ref, settlement: None,
     )
 

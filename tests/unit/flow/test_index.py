@@ -41,13 +41,17 @@ def entry(stream: Stream) -> IndexEntry:
 
 
 async def test_the_first_claim_wins_and_its_redelivery_too() -> None:
-    """The same source message may claim again; another one is shown who came before."""
+    """The same source message is known again; another one is shown who came before."""
     stream = Stream()
     one = admitted()
     assert await index(stream).claim(one) is None
-    assert await index(stream).claim(one) is None
-    before = await index(stream).claim(msgspec.structs.replace(one, source_sequence=8))
+    again = await index(stream).claim(one)
+    assert again is not None
+    assert again.is_of(one)
+    other = msgspec.structs.replace(one, source_sequence=8)
+    before = await index(stream).claim(other)
     assert before is not None
+    assert not before.is_of(other)
     assert (before.source_stream, before.source_sequence) == ("MTA_PAYLOADS", 7)
 
 

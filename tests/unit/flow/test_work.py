@@ -2,14 +2,18 @@ import gc
 import weakref
 
 from mta.flow.work import Waiting
+from mta.ledger.note import Note
 from mta.ledger.state import RecipientState
-from tests.unit.flow.works import reference, work
+from mta.model.event import EventType
+from tests.unit.flow.works import Always, reference, work
+
+NOTE = Note(EventType.BOUNCED, 1, 5.0)
 
 
 def ended(one: object, position: int) -> None:
     """Settled with an event on its way."""
     one.open -= 1  # type: ignore[attr-defined]
-    one.record.move(position, RecipientState.ENDED)  # type: ignore[attr-defined]
+    one.page.settle(position, RecipientState.ENDED, NOTE)  # type: ignore[attr-defined]
     one.note_told(position)  # type: ignore[attr-defined]
 
 
@@ -46,7 +50,7 @@ def test_deferred_is_kept_when_told_and_stored_in_either_order() -> None:
         assert one.may_store
         assert not one.may_ack
         one.waiting.clear()
-        steps = [lambda one=one: one.note_stored(0), lambda one=one: one.note_kept(0)]
+        steps = [lambda one=one: one.note_stored(0, 5.0), lambda one=one: one.note_kept(0)]
         for step in steps if is_stored_first else reversed(steps):
             assert not one.may_ack
             step()
@@ -57,7 +61,7 @@ def test_parked_needs_no_event() -> None:
     """Stored is enough."""
     one = work(1)
     one.open = 0
-    one.note_stored(0)
+    one.note_stored(0, 5.0)
     assert one.may_ack
 
 
@@ -92,6 +96,38 @@ def test_those_of_one_pass_and_class_are_due_together() -> None:
     assert one.due_together(11.0, 1, "greylisted") == 10.0
     assert one.due_together(12.0, 2, "greylisted") == 12.0
     assert one.due_together(13.0, 1, "rate_limited") == 13.0
+
+
+def test_a_dot_needs_the_lease_and_the_gate() -> None:
+    """Permitted, it stands in the books; refused, it does not."""
+    gate = Always()
+    one = work(2, gate=gate)
+    assert one.permit(0)
+    assert one.page.record.state(0) is RecipientState.DOT
+    gate.is_open = False
+    assert not one.permit(1)
+    gate.is_open, one.lease.until = True, 0.0
+    assert not one.permit(1)
+    assert one.page.record.state(1) is RecipientState.OPEN
+
+
+def test_what_is_lost_ends_its_tasks() -> None:
+    """And lets go of everything that would act for it."""
+    one = work(2)
+    ended_tasks: list[str] = []
+
+    class Task:
+        def cancel(self) -> None:
+            ended_tasks.append("cancelled")
+
+    one.tasks.add(Task())
+    one.references.append(reference(one, 0))
+    one.wait(5.0, Waiting(reference(one, 1), 1, "", None))
+    one.lose()
+    assert one.is_lost
+    assert ended_tasks == ["cancelled"]
+    assert not one.references
+    assert not one.waiting
 
 
 class _Watched(list[Waiting]):

@@ -7,10 +7,13 @@ from mta.delivery.reference import Reference
 from mta.events.settings import RecipientForm
 from mta.flow.settings import FlowSettings
 from mta.flow.told import Teller
-from mta.flow.work import Ref, Work
+from mta.flow.work import Lease, Received, Ref, Work
 from mta.intake.admission import Admitted
 from mta.intake.settings import IntakeSettings
 from mta.jetstream.pull import Pulled
+from mta.ledger.page import NoSlot, Page
+from mta.ledger.snapshot import Entry
+from mta.ledger.state import Source
 from mta.model.payload import StoredContent
 from mta.queue.settings import RetrySettings
 from tests.unit.intake.payloads import RULES, judged, people
@@ -33,13 +36,25 @@ def admitted(count: int = 3, **changes: Any) -> Admitted:
     return result
 
 
-def work(count: int = 3, **changes: Any) -> Work:
+class Always:
+    """A gate that is open, unless it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+
+    def permits(self, until: float) -> bool:
+        return self.is_open and until > 0
+
+
+def work(count: int = 3, *, past: Entry | None = None, gate: Always | None = None, **changes: Any) -> Work:
     one = admitted(count, **changes)
     pulled = Pulled(
         "mta.payload.bulk.acme.spring-sale", b"", {}, "reply", "MTA_PAYLOADS", "c", 7, 1, 0, 0, 0.0
     )
-    content = StoredContent(content=one.payload.content)
-    return Work(pulled, one, content, SpecBlob(b"", b""), Teller(settings()).common(one))
+    received = Received(StoredContent(content=one.payload.content), SpecBlob(b"", b""))
+    page = Page(Source("MTA_PAYLOADS", 7, 0), past, len(one.recipients), NoSlot(), lambda: None)
+    common = Teller(settings()).common(one)
+    return Work(pulled, one, received, common, page, Lease("reply", 0.0, 1.0), gate or Always())
 
 
 def reference(owner: Work, position: int) -> Ref:

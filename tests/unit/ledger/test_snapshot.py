@@ -45,6 +45,14 @@ def test_garbage_is_told_as_such(body: bytes) -> None:
         decode(body)
 
 
+@pytest.mark.parametrize("states", [b"\x05", b"\x80", b"\x00\xff"])
+def test_states_that_are_none_are_not_believed(states: bytes) -> None:
+    """Nor notes of recipients that are not there."""
+    for entries in ([Entry(SOURCE, states, {})], [Entry(SOURCE, b"\x00", {1: DELIVERED})]):
+        with pytest.raises(Unreadable):
+            decode(encode("n1", 1.0, entries))
+
+
 def test_a_hundred_thousand_recipients_are_small() -> None:
     """Most of them alike, as they are in a mailing."""
     states = bytes([S.DELIVERED | KEPT] * 300 + [S.DOT] * 20 + [S.OPEN] * 180)

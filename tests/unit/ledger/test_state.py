@@ -52,11 +52,12 @@ def test_only_final_states_are_kept(state: RecipientState) -> None:
 
 
 def test_finished_when_all_are_kept() -> None:
-    """A stored recipient still owes its `deferred` event; a parked one owes nothing."""
+    """A stored recipient still owes its `deferred` event."""
     record = Record(3)
     record.move(0, S.ENDED)
     record.move(1, S.STORED)
-    record.park(2)
+    record.move(2, S.STORED)
+    record.keep(2)
     record.keep(0)
     assert not record.is_finished
     assert record.unkept == 1
@@ -77,7 +78,7 @@ def test_foreign_bytes_are_refused() -> None:
             Record.restored(foreign)
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([*S, "keep", "park"])), max_size=60))
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([*S, "keep"])), max_size=60))
 def test_counts_are_those_of_the_bytes(steps: list[tuple[int, RecipientState | str]]) -> None:
     """Whatever happens, legal or refused, the counters agree with the states, and a restored record is equal."""
     record = Record(5)
@@ -85,8 +86,6 @@ def test_counts_are_those_of_the_bytes(steps: list[tuple[int, RecipientState | s
         try:
             if step == "keep":
                 record.keep(position)
-            elif step == "park":
-                record.park(position)
             else:
                 record.move(position, RecipientState(step))
         except IllegalTransition:
