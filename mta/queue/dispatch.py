@@ -79,7 +79,7 @@ def decide(load: PathLoad, limits: PathLimits, now: float) -> list[Decision]:
     if _must_park(load, limits, now):
         return [*decisions, Park(max(limits.blocked_until, now))]
     wanted = _connections_wanted(load, limits)
-    if wanted and limits.blocked_until > now:
+    if limits.blocked_until > now:  # no connection is permitted until then, so none is wanted either
         wake = min(wake, limits.blocked_until - now)
     elif wanted and limits.connection_wait_s > 0:
         wake = min(wake, limits.connection_wait_s)

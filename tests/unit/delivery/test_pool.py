@@ -1,5 +1,6 @@
 """Against a scripted server: what goes to which connection, and what becomes of it."""
 
+import socket
 import time
 
 import pytest
@@ -50,6 +51,20 @@ async def test_messages_of_a_connection_stay_within_the_limit() -> None:
         await owner.close()
         assert [sum(each.connection == n for each in mx.received) for n in range(mx.connections)] == [5, 5, 2]
         assert all(b"QUIT\r\n" in mx.commands(number) for number in range(3))
+
+
+async def test_a_host_that_was_away_for_a_moment_is_tried_again_at_once() -> None:
+    """One attempt is lost; the rest goes out when the back-off of about a second is over, none of it parked."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        owner = Owner(held.getsockname()[1])
+        owner.put(*(ref(f"r{number}") for number in range(10)))
+        await owner.until_settled(1)
+        async with FakeMX(offers=CHUNKING).serving(held) as mx:
+            settled = await owner.until_settled(10)
+            await owner.close()
+            assert len(mx.accepted) == sum(isinstance(one, Delivered) for one in settled) >= 1
+    assert not any(isinstance(one, Parked) for one in settled)
 
 
 async def test_a_dead_host_takes_one_attempt_and_parks_the_rest() -> None:

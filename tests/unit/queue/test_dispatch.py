@@ -77,10 +77,12 @@ def test_the_connection_rate_makes_it_wait() -> None:
 
 
 def test_a_blocked_path_waits_for_its_probe() -> None:
-    """Backed off for less than `hold`: nothing but a timer."""
+    """Backed off for less than `hold`: no connection is permitted, and the timer is that of the probe."""
     load = PathLoad(waiting=9, stalled_since=NOW)
-    assert acts(load, limits(blocked_until=NOW + 30)) == []
-    assert sleeps(load, limits(blocked_until=NOW + 30)) == 30
+    for connections in (0, 10):
+        bounds = limits(connections=connections, blocked_until=NOW + 30)
+        assert acts(load, bounds) == []
+        assert sleeps(load, bounds) == 30
 
 
 def test_a_path_blocked_beyond_hold_is_parked() -> None:
