@@ -13,12 +13,12 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from loadtest import lanes, throughput
+from loadtest import crash, lanes, throughput
 from loadtest.rig import RunFailed, Setting
 
 _PATTERN_HELP = "auto, A, B, C, CB, or E<transactions in flight>"
@@ -53,7 +53,17 @@ def parser() -> argparse.ArgumentParser:
     other = scenarios.add_parser("lanes", help="how long a transactional message takes beside bulk")
     other.add_argument("--probes", type=_positive, default=250)
     other.add_argument("--probes-per-s", type=float, default=25.0)
-    for scenario in (one, other):
+    death = scenarios.add_parser("crash", help="what a kill -9 under full load costs, round by round")
+    death.add_argument("--kill", choices=crash.KILLS, required=True)
+    death.add_argument("--rounds", type=_positive, default=20)
+    death.add_argument("--messages", type=_positive, default=10_000, help="of each round")
+    death.add_argument("--down-s", type=float, default=0.0, metavar="S", help="how long it stays dead")
+    death.add_argument(
+        "--daemons", type=_positive, default=1, help="of more than one, the killed one stays dead"
+    )
+    death.add_argument("--ack-wait-s", type=_positive, default=30, metavar="S", help="of a message in work")
+    death.add_argument("--seed", type=int, default=0, help="of the moments; 0 is another one each time")
+    for scenario in (one, other, death):
         scenario.add_argument("--json", action="store_true", help="one JSON object as the last line")
         scenario.add_argument("--tls", action="store_true", help="the sink offers STARTTLS")
         scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
@@ -66,6 +76,16 @@ def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Cor
     setting = Setting(
         connections=options.connections, pattern=options.pattern, rtt_ms=options.rtt_ms, is_tls=options.tls
     )
+    if options.scenario == "crash":
+        setting = structs.replace(
+            setting,
+            own_nats=True,
+            daemons=options.daemons,
+            ack_wait_s=options.ack_wait_s,
+            schedule=("1s",),
+        )
+        blow = crash.Blow(options.kill, options.down_s, options.seed)
+        return crash.crash(blow, options.rounds, options.messages, setting, progress)
     if options.scenario == "lanes":
         return lanes.lanes(options.probes, options.probes_per_s, setting, progress)
     return throughput.throughput(options.messages, options.size, setting, progress)
@@ -93,11 +113,17 @@ def _bar(console: Console) -> Iterator[throughput.Progress]:
 
 def _table(scenario: str, result: Struct) -> Table:
     table = Table(title=scenario, title_justify="left", show_header=False)
-    for name, value in msgspec.to_builtins(result).items():
+    for name, value in _numbered(msgspec.to_builtins(result)).items():
         for key, part in value.items() if isinstance(value, dict) else (("", value),):
             shown = ", ".join(part) or "none" if isinstance(part, list | tuple) else str(part)
             table.add_row(f"{name} {key}".strip(), shown)
     return table
+
+
+def _numbered(result: dict[str, Any]) -> dict[str, Any]:
+    """Rounds as rows of their own."""
+    rounds = result.pop("rounds", [])
+    return result | {f"round {number}": one for number, one in enumerate(rounds, 1)}
 
 
 def _positive(text: str) -> int:

@@ -90,6 +90,12 @@ def descendants(of: int, alive: dict[int, Process]) -> list[Process]:
     return found
 
 
+def workers(daemon: int, alive: dict[int, Process]) -> list[int]:
+    """Those that render and sign: the children of the daemon's children, which start them."""
+    children = {process.pid for process in alive.values() if process.parent == daemon}
+    return sorted(process.pid for process in alive.values() if process.parent in children)
+
+
 def usage(daemon: int, sink: int, alive: dict[int, Process]) -> Usage:
     children = descendants(daemon, alive)
     nats = sum(child.own_s for child in children if child.name == "nats-server")

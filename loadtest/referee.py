@@ -21,6 +21,7 @@ class Event(Struct, frozen=True, gc=False):
     type: str
     recipient: str = ""
     attempt: int = 0
+    ambiguous: bool = False
 
 
 class Ruling(Struct, frozen=True):

@@ -6,31 +6,26 @@ force after that. What the events say is collected as it comes and counted, but 
 
 import asyncio
 import contextlib
-import datetime
-import os
 import re
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from loadtest import cpu, letters, referee, sinklog
-from mta.demo.configuration import Plan, Route, write
+from loadtest.processes import ChildProcess, NatsProcess, NotStarted, SinkProcess
+from mta.demo.configuration import Plan, Route, write, write_config
 from mta.demo.follow import follow
 from mta.demo.process import DaemonFailed, DaemonProcess
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import read_address
 from mta.jetstream.errors import JetStreamError
+from mta.jetstream.layout import PAYLOADS, RETRY, Capacity
 from mta.jetstream.pump import Pump
 from mta.jetstream.settings import NatsSettings
+from mta.jetstream.setup import setup
 from mta.model.lane import Lane
 
 _SHAPING = """\
@@ -43,9 +38,11 @@ idle_timeout = "60s"
 pattern = "{pattern}"
 window = {window}
 """
+_LOOK_S = 0.05
 _LANES = {campaign: lane for lane, campaign in letters.CAMPAIGNS.items()}
-_SINK_START_S = 20.0
-_PROJECT = Path(__file__).resolve().parents[1]
+
+
+Watched = DaemonProcess | ChildProcess
 
 
 class RunFailed(RuntimeError):
@@ -57,13 +54,18 @@ class RunFailed(RuntimeError):
 
 
 class Setting(Struct, frozen=True):
-    """`pattern` as on the command line: auto, A, B, C, CB or E<window>."""
+    """`pattern` as on the command line: auto, A, B, C, CB or E<window>. With `own_nats` the nats-server is a process
+    beside the daemons, of which there are `daemons`, and messages in work are leased for `ack_wait_s`."""
 
     connections: int = 20
     pattern: str = "auto"
     rtt_ms: float = 0.0
     is_tls: bool = False
     sample_every: int = 1000
+    own_nats: bool = False
+    daemons: int = 1
+    ack_wait_s: int = 30
+    schedule: tuple[str, ...] = ("5m", "30m")
 
     @property
     def shaping(self) -> str:
@@ -73,44 +75,56 @@ class Setting(Struct, frozen=True):
 
 
 class Rig:
-    """Made by `open_rig`. `ended` counts terminal events by lane, repeats included."""
+    """Made by `open_rig`. `ended` counts terminal events by lane: each once with `own_nats`, where they may come
+    again, else every line."""
 
     def __init__(self, directory: Path, setting: Setting) -> None:
         self.directory = directory
         self.setting = setting
-        self.daemon = DaemonProcess(directory, directory / "mta.toml")
+        self.daemons = [DaemonProcess(directory, directory / "mta.toml")]
+        for number in range(2, setting.daemons + 1):
+            beside = directory / f"node-{number}"
+            beside.mkdir()
+            self.daemons.append(DaemonProcess(beside, directory / f"mta-{number}.toml"))
+        options = ["--sample-every", str(setting.sample_every), "--rtt-ms", str(setting.rtt_ms)]
+        self.sink = SinkProcess(directory, *options, is_tls=setting.is_tls)
+        self.nats = NatsProcess(directory) if setting.own_nats else None
         self.ended = dict.fromkeys(Lane, 0)
         self.last_event_at = 0.0
-        self._sink: asyncio.subprocess.Process | None = None
         self._pump: Pump | None = None
         self._batches: list[bytes] = []
+        self._ends: set[str] = set()
+        self._client: Link
         self._changed = asyncio.Event()
         self._beside: asyncio.Task[None] | None = None
+        self._watching: asyncio.TaskGroup
+        self._watched: dict[Watched, asyncio.Task[None]] = {}
 
     @property
-    def sink_log(self) -> Path:
-        return self.directory / "sink.log"
+    def daemon(self) -> DaemonProcess:
+        """The first, and mostly the only one."""
+        return self.daemons[0]
 
     @property
     def samples(self) -> list[Path]:
         """Messages the sink kept whole, in the order of arrival."""
-        return sorted((self.directory / "samples").glob("*.eml"), key=lambda path: int(path.stem))
+        return self.sink.samples
 
     def usage(self) -> cpu.Usage:
-        assert self._sink is not None
         alive = cpu.processes()
-        if self.daemon.pid not in alive or self._sink.pid not in alive:
+        if self.daemon.pid not in alive or self.sink.pid not in alive:
             raise self.failed("daemon or sink ended before its time")
-        return cpu.usage(self.daemon.pid, self._sink.pid, alive)
+        return cpu.usage(self.daemon.pid, self.sink.pid, alive)
 
     def sync_interval(self) -> str:
         """As the running server was told; "2m" is its own default."""
-        text = (self.daemon.state_dir / "nats" / "server.conf").read_text()
+        embedded = self.daemon.state_dir / "nats" / "server.conf"
+        text = (embedded if self.nats is None else self.nats.config).read_text()
         found = re.search(r'sync_interval\s*[:=]\s*"?(\w+)', text)
         return found[1] if found else "2m"
 
     def acceptances(self) -> list[sinklog.Acceptance]:
-        return list(sinklog.parse(self.sink_log.read_bytes()))
+        return list(sinklog.parse(self.sink.log.read_bytes()))
 
     def events(self) -> list[referee.Event]:
         return referee.parse_events(self._batches)
@@ -143,46 +157,98 @@ class Rig:
                 raise self.failed(text)
 
     def failed(self, text: str) -> RunFailed:
-        sink_errors = self.directory / "sink.err"
-        sink = sink_errors.read_text()[-2000:] if sink_errors.exists() else ""
-        return RunFailed(text, f"--- daemon\n{self.daemon.log_tail()}\n--- sink\n{sink}")
+        logs = "".join(f"--- daemon\n{daemon.log_tail()}\n" for daemon in self.daemons)
+        return RunFailed(text, f"{logs}--- sink\n{self.sink.errors}")
 
     def _on_events(self, subject: str, batch: bytes) -> None:
         self._batches.append(batch)
         _, _, _, kind, _, campaign = subject.split(".")
         if kind in referee.TERMINAL and campaign in _LANES:
-            self.ended[_LANES[campaign]] += len(batch.splitlines())
+            self.ended[_LANES[campaign]] += self._new_ends(batch)
             self.last_event_at = time.monotonic()
             self._changed.set()
 
+    def _new_ends(self, batch: bytes) -> int:
+        if self.nats is None:
+            return len(batch.splitlines())
+        before = len(self._ends)
+        self._ends.update(event.id for event in referee.parse_events([batch]))
+        return len(self._ends) - before
+
+    async def until_connected(self) -> None:
+        await self._client.until_connected()
+
+    async def until_empty(self, limit_s: float = 60.0) -> None:
+        """Nothing waits in the work queues: whatever was published has been acknowledged to its end."""
+        for _ in range(int(limit_s / _LOOK_S)):
+            left = {stream: await self._messages(stream) for stream in (PAYLOADS, RETRY)}
+            if not any(left.values()):
+                return
+            await asyncio.sleep(_LOOK_S)
+        raise self.failed(f"after {limit_s:g} s the work queues hold {left}")
+
+    async def _messages(self, stream: str) -> int:
+        with contextlib.suppress(JetStreamError):
+            return int((await self._client.api(f"STREAM.INFO.{stream}"))["state"]["messages"])
+        return -1
+
     async def start(self, stack: contextlib.AsyncExitStack) -> Link:
-        stack.push_async_callback(self._stop_sink)
-        port = await self._start_sink()
+        stack.push_async_callback(self._stop_all)
+        await self.sink.start()
         plan = Plan(
             node="load",
             tenant=letters.TENANT,
             domain=letters.DOMAIN,
-            routes=(Route("*.test", port),),
+            routes=(Route("*.test", self.sink.port),),
             shaping=self.setting.shaping,
+            schedule=self.setting.schedule,
         )
-        write(self.directory, plan)
-        stack.push_async_callback(self.daemon.stop)
-        await self.daemon.start()
-        address = read_address(self.daemon.state_dir)
-        if address is None:
-            raise self.failed("the daemon is ready and wrote no nats.json")
-        link = await open_link(NatsSettings(servers=(address.url,)), name="loadtest", report=_ignore)
-        stack.push_async_callback(link.close)
+        if self.nats is None:
+            write(self.directory, plan)
+            await self.daemon.start()
+            address = read_address(self.daemon.state_dir)
+            if address is None:
+                raise self.failed("the daemon is ready and wrote no nats.json")
+            link = await self._link(stack, address.url)
+        else:
+            await self.nats.start()
+            link = await self._link(stack, self.nats.url)
+            await setup(link, Capacity(), ack_wait_s=self.setting.ack_wait_s)
+            self._configure(structs.replace(plan, nats=self._nats_lines(self.nats)))
+            for daemon in self.daemons:
+                await daemon.start()
+        self._client = link
         self._pump = Pump(link)
         await follow(link, f"mta.event.{letters.TENANT}.>", self._on_events)
         return link
 
+    async def _link(self, stack: contextlib.AsyncExitStack, url: str) -> Link:
+        link = await open_link(NatsSettings(servers=(url,)), name="loadtest", report=_ignore)
+        stack.push_async_callback(link.close)
+        return link
+
+    def _nats_lines(self, nats: NatsProcess) -> str:
+        wait_s = self.setting.ack_wait_s
+        clocks = f'ack_wait = "{wait_s}s"\nrenew = "{wait_s / 6:g}s"\nmargin = "{wait_s / 6:g}s"'
+        return f'embedded = false\nservers = ["{nats.url}"]\n{clocks}'
+
+    def _configure(self, plan: Plan) -> None:
+        write(self.directory, plan)
+        for number, daemon in enumerate(self.daemons[1:], 2):
+            further = structs.replace(plan, node=f"load-{number}")
+            write_config(self.directory / f"mta-{number}.toml", further, daemon.state_dir)
+
     async def stop(self) -> None:
-        """Daemon and sink, in order: from then on nothing more can be accepted, and the logs are whole."""
+        """Daemons and sink, in order: from then on nothing more can be accepted, and the logs are whole."""
         if self._beside is not None:
             self._beside.cancel()
-        await self.daemon.stop()
-        await self._stop_sink()
+        await self._stop_all()
+
+    async def _stop_all(self) -> None:
+        await asyncio.gather(*(daemon.stop() for daemon in self.daemons))
+        await self.sink.stop()
+        if self.nats is not None:
+            await self.nats.stop()
 
     def guard(self, group: asyncio.TaskGroup, link: Link) -> None:
         self._beside = group.create_task(self._watch(link), name="rig")
@@ -193,51 +259,26 @@ class Rig:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pump.run(), name="rig: publish")
             group.create_task(link.watch(), name="rig: watch the link")
-            group.create_task(self.daemon.watch(), name="rig: watch the daemon")
-            group.create_task(self._watch_sink(), name="rig: watch the sink")
+            self._watching = group
+            for daemon in self.daemons:
+                self.watch(daemon)
+            self.watch(self.sink)
+            await asyncio.Event().wait()
 
-    async def _watch_sink(self) -> None:
-        assert self._sink is not None
-        code = await self._sink.wait()
-        raise self.failed(f"the sink ended with exit code {code}")
+    def watch(self, one: Watched) -> None:
+        """Its end before its time ends the run."""
+        self._watched[one] = self._watching.create_task(self._watch_one(one), name="rig: watch a process")
 
-    async def _start_sink(self) -> int:
-        (self.directory / "samples").mkdir()
-        arguments = ["--log", str(self.sink_log), "--samples", str(self.directory / "samples")]
-        arguments += ["--sample-every", str(self.setting.sample_every), "--rtt-ms", str(self.setting.rtt_ms)]
-        if self.setting.is_tls:
-            certificate = self.directory / "sink.pem"
-            certificate.write_bytes(self_signed("sink.test"))
-            arguments += ["--certificate", str(certificate)]
-        with (self.directory / "sink.err").open("wb") as errors:
-            self._sink = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "loadtest.sink", *arguments),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                cwd=_PROJECT,
-                start_new_session=True,
-            )
-        assert self._sink.stdout is not None
-        line = b""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SINK_START_S):
-                line = await self._sink.stdout.readline()
-        if not line.strip().isdigit():
-            raise self.failed("the sink did not start")
-        return int(line)
+    def unwatch(self, one: Watched) -> None:
+        """It is about to be killed on purpose."""
+        self._watched.pop(one).cancel()
 
-    async def _stop_sink(self) -> None:
-        if self._sink is None:
-            return
-        if self._sink.returncode is None:
-            self._sink.send_signal(signal.SIGTERM)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(5):
-                    await self._sink.wait()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._sink.pid, signal.SIGKILL)
-        await self._sink.wait()
+    async def _watch_one(self, one: Watched) -> None:
+        if isinstance(one, DaemonProcess):
+            await one.watch()
+        else:
+            code = await one.wait()
+            raise self.failed(f"{type(one).__name__} ended with exit code {code}")
 
 
 def _ignore(text: str) -> None:
@@ -259,7 +300,7 @@ async def open_rig(setting: Setting) -> AsyncIterator[Rig]:
                     rig.guard(group, link)
                     yield rig
                     await rig.stop()
-        except (DaemonFailed, JetStreamError) as error:
+        except (DaemonFailed, JetStreamError, NotStarted) as error:
             failed = rig.failed(str(error))
         except BaseExceptionGroup as several:
             failed = _first(several, rig)
@@ -274,28 +315,6 @@ def _first(several: BaseExceptionGroup[BaseException], rig: Rig) -> RunFailed:
         error = error.exceptions[0]
     if isinstance(error, RunFailed):
         return error
-    if isinstance(error, DaemonFailed | JetStreamError):
+    if isinstance(error, DaemonFailed | JetStreamError | NotStarted):
         return rig.failed(str(error))
     raise error
-
-
-def self_signed(name: str) -> bytes:
-    """Key and certificate in one PEM: enough for opportunistic TLS, which verifies nothing."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private + certificate.public_bytes(serialization.Encoding.PEM)

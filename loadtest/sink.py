@@ -123,7 +123,7 @@ async def serve(policy: Policy, arguments: argparse.Namespace) -> None:
     if arguments.rtt_ms:
         receiver = functools.partial(DelayedReceiver, delay_s=arguments.rtt_ms / 2000)
     features = Features(hostname="sink.test", tls=tls is not None)
-    listener = await listen(policy, features, tls=tls, receiver=receiver)
+    listener = await listen(policy, features, port=arguments.port, tls=tls, receiver=receiver)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     sys.stdout.write(f"{listener.port}\n")
@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, required=True, help="directory for the messages kept whole")
     parser.add_argument("--sample-every", type=int, default=1000)
     parser.add_argument("--rtt-ms", type=float, default=0.0)
+    parser.add_argument("--port", type=int, default=0, help="any free one unless given")
     parser.add_argument("--certificate", type=Path, help="PEM with key and certificate; offers STARTTLS")
     arguments = parser.parse_args()
     # It stands for a machine elsewhere: it may use our cores, but not interrupt whom it receives from.

@@ -17,12 +17,12 @@ SELECTOR = "demo"
 _CONFIG = """\
 [node]
 name = "{node}"
-state_dir = "{directory}/state"
+state_dir = "{state_dir}"
 workers = {workers}
 drain_timeout = "10s"
 
 [nats]
-embedded = true
+{nats}
 
 [http]
 listen = ""
@@ -30,8 +30,8 @@ listen = ""
 [retry]
 jitter = 0.1
 greylist = "{greylist}"
-bulk = {{ schedule = {schedule}, max_age = "10m" }}
-transactional = {{ schedule = {schedule}, max_age = "10m" }}
+bulk = {{ schedule = {schedule}, max_age = "{max_age}" }}
+transactional = {{ schedule = {schedule}, max_age = "{max_age}" }}
 
 [tokens]
 keys = {{ k1 = "token-k1" }}
@@ -59,8 +59,8 @@ class Route(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What the configuration is to say. `shaping` is the text of shaping.toml; durations are as in the
-    file."""
+    """What the configuration is to say. `shaping` is the text of shaping.toml, `nats` the lines of that table;
+    durations are as in the file."""
 
     node: str
     tenant: str
@@ -69,16 +69,28 @@ class Plan(Struct, frozen=True):
     shaping: str
     greylist: str = "10m"
     schedule: tuple[str, ...] = ("5m", "30m")
+    max_age: str = "10m"
     workers: int = 0
+    nats: str = "embedded = true"
 
 
 def write(directory: Path, plan: Plan) -> Path:
     """Writes configuration, rules, DKIM key and token key; returns the path of the first."""
-    config = directory / "mta.toml"
+    (directory / "shaping.toml").write_text(plan.shaping)
+    (directory / "bounces.toml").write_text("")
+    _secret(directory / f"{plan.domain}.pem", _new_key())
+    _secret(directory / "token-k1", secrets.token_hex(32).encode())
+    return write_config(directory / "mta.toml", plan, directory / "state")
+
+
+def write_config(config: Path, plan: Plan, state_dir: Path) -> Path:
+    """The configuration alone, for a further node with the same keys beside it."""
     config.write_text(
         _CONFIG.format(
             node=plan.node,
-            directory=directory,
+            state_dir=state_dir,
+            nats=plan.nats,
+            max_age=plan.max_age,
             workers=plan.workers,
             greylist=plan.greylist,
             schedule="[" + ", ".join(f'"{wait}"' for wait in plan.schedule) + "]",
@@ -91,10 +103,6 @@ def write(directory: Path, plan: Plan) -> Path:
             selector=SELECTOR,
         )
     )
-    (directory / "shaping.toml").write_text(plan.shaping)
-    (directory / "bounces.toml").write_text("")
-    _secret(directory / f"{plan.domain}.pem", _new_key())
-    _secret(directory / "token-k1", secrets.token_hex(32).encode())
     return config
 
 

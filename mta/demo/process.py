@@ -50,10 +50,11 @@ class DaemonProcess:
         return self._process.pid
 
     async def start(self, timeout_s: float = 60.0) -> None:
-        """Returns when the daemon is ready; DaemonFailed says why it is not."""
+        """Returns when the daemon is ready; DaemonFailed says why it is not. After its end it may be started again."""
+        self._notify.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notify:
             notify.bind(str(self._notify))
-            with self._log.open("wb") as log:
+            with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._command,
                     stdin=asyncio.subprocess.DEVNULL,
@@ -69,6 +70,12 @@ class DaemonProcess:
         assert self._process is not None
         code = await self._process.wait()
         raise self._failed(f"The daemon ended with exit code {code}")
+
+    async def kill(self) -> None:
+        """kill -9, of this process alone."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
 
     async def stop(self, timeout_s: float = 20.0) -> None:
         """In order by SIGTERM; what is left after `timeout_s` is killed, children included."""

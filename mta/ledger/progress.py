@@ -21,6 +21,8 @@ from mta.ledger.snapshot import Entry, Snapshot, Unreadable, decode, encode
 _SERVES_S = 1.0
 _LEAST_TICK_S = 0.01
 _REST_S = 1.0
+_EARLY = 0.9
+"""Of the interval: a tick that comes a little too soon counts."""
 
 log = structlog.get_logger()
 
@@ -72,16 +74,20 @@ class Progress:
         """Until cancelled; `after` is called at each tick."""
         while True:
             await asyncio.sleep(self._snapshot_s)
-            is_due = self._changed_at is not None and self._sent_at is None
-            if is_due and time.monotonic() >= self._not_before:
-                self._publish()
+            self._publish_if_due()
             after()
 
     async def flush(self) -> None:
         """Returns when the stream has everything."""
         await self._calm.wait()
 
+    def _publish_if_due(self) -> None:
+        is_due = self._changed_at is not None and self._sent_at is None
+        if is_due and time.monotonic() >= self._not_before:
+            self._publish()
+
     def _publish(self) -> None:
+        now = time.monotonic()
         body = encode(self._node, time.time(), self._entries())
         try:
             self._pump.publish(
@@ -94,6 +100,7 @@ class Progress:
             return  # there is no room before other publishes are confirmed: at the next tick
         self._number += 1
         self._sent_at, self._changed_at = self._changed_at, None
+        self._not_before = now + self._snapshot_s * _EARLY
 
     def _done(self, result: PubAck | PublishFailed) -> None:
         if isinstance(result, PublishFailed):
@@ -103,6 +110,8 @@ class Progress:
         self._sent_at = None
         if self._changed_at is None:
             self._calm.set()
+        else:  # it was late: the next does not wait for another tick
+            self._publish_if_due()
 
     # -- reading ------------------------------------------------------------------------------------------------
 

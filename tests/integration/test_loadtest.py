@@ -132,3 +132,22 @@ def test_message_too_small_to_make(tmp_path: Path) -> None:
     assert done.returncode == 70
     assert "at least" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kill", "knobs"),
+    [("daemon", ()), ("daemon", ("--daemons", "2")), ("worker", ()), ("nats", ()), ("sink", ())],
+)
+def test_crash(tmp_path: Path, kill: str, knobs: tuple[str, ...]) -> None:
+    """A1, A2, A9, A13, N1, each in its short form: nothing lost, and sent twice at most what was on the wire."""
+    rounds = ("--rounds", "1", "--messages", "3000", "--ack-wait-s", "6", "--json")
+    done = loadtest(tmp_path, "crash", "--kill", kill, *rounds, *knobs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    (only,) = result["rounds"]
+    assert (result["lost"], result["faults"], only["lost"]) == (0, [], 0)
+    assert only["duplicates"] <= only["open_dots"]
+    assert 0 < only["sent_before"] < 3000
+    if kill in ("worker", "nats"):
+        assert only["duplicates"] == 0
+    assert not list(tmp_path.glob("mta-*"))
