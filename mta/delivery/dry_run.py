@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from mta.delivery.reference import Reference, Settlement
+from mta.delivery.reference import Reference, Settlement, is_wanted
 from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.outcome import Cancelled
@@ -20,7 +20,7 @@ class Rehearsal:
         on_settled: Callable[[Reference[Any], Settlement], None],
         on_hungry: Callable[["Rehearsal"], None],
     ) -> None:
-        self.queue: ReadyQueue[Reference[Any]] = ReadyQueue()
+        self.queue: ReadyQueue[Reference[Any]] = ReadyQueue(is_wanted)
         self._wall = wall
         self._on_settled = on_settled
         self._on_hungry = on_hungry
@@ -36,7 +36,7 @@ class Rehearsal:
         return self.queue.count(lane)
 
     def take_to_compose(self, most: int, lane: Lane) -> list[Reference[Any]]:
-        return [ref for ref in self.queue.take(most, lane) if not ref.is_settled]
+        return self.queue.take(most, lane)
 
     def composed(self, ref: Reference[Any], envelope: Envelope | None) -> None:
         if envelope is not None and not ref.is_settled:

@@ -15,7 +15,7 @@ from mta.delivery import attempt as attempts
 from mta.delivery.berths import Berths
 from mta.delivery.hosts import HostMemory
 from mta.delivery.opening import Opener
-from mta.delivery.reference import Parked, Reference, Settlement
+from mta.delivery.reference import Parked, Reference, Settlement, is_wanted
 from mta.delivery.settings import PathSettings
 from mta.delivery.stock import Stock
 from mta.model.lane import Lane
@@ -86,7 +86,7 @@ class PathPool:
         self._on_settled = on_settled
         self._on_hungry = on_hungry
         self._loop = asyncio.get_running_loop()
-        self.queue: ReadyQueue[Ref] = ReadyQueue()
+        self.queue: ReadyQueue[Ref] = ReadyQueue(is_wanted)
         self._stock = Stock()
         self._load = PathLoad()
         self._connections = Berths()
@@ -137,9 +137,8 @@ class PathPool:
     def take_to_compose(self, most: int, lane: Lane) -> list[Ref]:
         taken = self.queue.take(most, lane)
         self._load.waiting = len(self.queue)
-        live = [ref for ref in taken if not ref.is_settled]
-        self._load.composing += len(live)
-        return live
+        self._load.composing += len(taken)
+        return taken
 
     def composed(self, ref: Ref, envelope: Envelope | None) -> None:
         """A reference taken by `take_to_compose` comes back: with its message, or settled by somebody else. `turn` is
@@ -324,7 +323,7 @@ class PathPool:
             head.append(ref)
         if not head:
             lane = Lane.TRANSACTIONAL if self.queue.count(Lane.TRANSACTIONAL) else Lane.BULK
-            head = [ref for ref in self.queue.take(1, lane) if not ref.is_settled]
+            head = self.queue.take(1, lane)
             self._load.waiting = len(self.queue)
         return head
 

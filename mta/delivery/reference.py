@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -103,3 +103,8 @@ class Reference(Generic[Owner]):
     def permit(self) -> bool:
         """Asked right before the octets of its message go out."""
         return self.owner.permit(self.position)
+
+
+def is_wanted(ref: Reference[Any]) -> bool:
+    """Nobody has settled it yet: it did not expire, and its payload is still ours."""
+    return not ref.is_settled

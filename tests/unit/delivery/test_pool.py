@@ -67,6 +67,22 @@ async def test_a_host_that_was_away_for_a_moment_is_tried_again_at_once() -> Non
     assert not any(isinstance(one, Parked) for one in settled)
 
 
+async def test_what_was_withdrawn_stands_in_nobodys_way() -> None:
+    """A thousand references that somebody else settled, then ten that are wanted: those go out at once."""
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        owner = Owner(mx.port)
+        owner.may_send = False
+        gone = [ref(f"gone{number}") for number in range(1000)]
+        owner.put(*gone, *(ref(f"r{number}") for number in range(10)))
+        for one in gone:
+            one.is_settled = True
+        owner.may_send = True
+        owner.pool.resume()
+        await owner.until_settled(10)
+        await owner.close()
+        assert {one.recipient for one in mx.accepted} == {f"r{number}@d.test" for number in range(10)}
+
+
 async def test_a_dead_host_takes_one_attempt_and_parks_the_rest() -> None:
     """The head is deferred; who would wait longer than `hold` is parked, due not before the path may be tried."""
     hold = HoldSettings(bulk_s=0.2, bulk_parked_s=300.0)
