@@ -8,6 +8,10 @@ the end of its lease on: somebody else may be working on it.
 import time
 from collections.abc import Callable
 
+import structlog
+
+log = structlog.get_logger()
+
 
 class Gate:
     """`look` regularly: `is_open` is what the last look found."""
@@ -24,8 +28,12 @@ class Gate:
 
     def look(self) -> bool:
         """True when it has just opened."""
-        was_open = self.is_open
-        self.is_open = not self._is_late() and self._unkept_bytes() < self._most_unkept
+        is_late, unkept_bytes = self._is_late(), self._unkept_bytes()
+        was_open, self.is_open = self.is_open, not is_late and unkept_bytes < self._most_unkept
+        if was_open and not self.is_open:
+            log.warning("sending_held_back", is_snapshot_late=is_late, unkept_bytes=unkept_bytes)
+        elif self.is_open and not was_open:
+            log.warning("sending_goes_on")
         return self.is_open and not was_open
 
     def permits(self, until: float) -> bool:

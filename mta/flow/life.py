@@ -24,7 +24,6 @@ from typing import Any
 
 import structlog
 
-from mta.compose.spec import Addressee
 from mta.compose.workers import PoolUnusable
 from mta.delivery.channel import Channel
 from mta.delivery.reference import Parked, Reference, Settlement
@@ -39,12 +38,12 @@ from mta.flow.lease import Leases
 from mta.flow.noted import last_try, note_of, settlement_of
 from mta.flow.reception import Reception
 from mta.flow.recovery import may_be_known, past_of, source_of
+from mta.flow.references import expired, reference
 from mta.flow.retries import next_try, store
 from mta.flow.settings import FlowSettings
 from mta.flow.telling import Telling
 from mta.flow.told import Teller
 from mta.flow.work import Lease, Owed, PayloadRefused, Ref, SourceKey, Waiting, Work
-from mta.intake.admission import AdmittedRecipient
 from mta.intake.decode import RejectCode, Rejected
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError
@@ -53,7 +52,7 @@ from mta.jetstream.pump import Pump
 from mta.ledger.arena import LedgerFull
 from mta.ledger.state import RecipientState
 from mta.model.lane import Lane
-from mta.model.outcome import BounceClass, Deferred, Delivered, Expired
+from mta.model.outcome import Deferred, Delivered
 
 _STORE_AGAIN_S = 1.0
 _AGAIN_S = 5.0
@@ -234,7 +233,7 @@ class Flow:
             self.hand.note_settled(work.admitted.lane)
             if note is None or settlement is None:
                 continue  # kept, or parked
-            ref = _reference(work, position, recipient)
+            ref = reference(work, position, recipient)
             ref.provider = note.provider
             if not isinstance(settlement, Deferred) or record.is_final(position):
                 told = self._teller.settled(ref, settlement, note.at, is_recovered=True)
@@ -250,14 +249,14 @@ class Flow:
     def _submit(self, work: Work, positions: Sequence[int], now: float) -> None:
         """A slice of its recipients: to the channel, or to their end if that is known already."""
         recipients = work.admitted.recipients
-        refs = [_reference(work, position, recipients[position]) for position in positions]
+        refs = [reference(work, position, recipients[position]) for position in positions]
         work.references += refs
         if work.failure is not None:
             for ref in refs:
                 self._settle_here(ref, work.failure)
         elif work.admitted.expires_at <= now:
             for ref in refs:
-                self._settle_here(ref, _expired(ref, now))
+                self._settle_here(ref, expired(ref, now))
         else:
             self._channel.submit(refs)
 
@@ -314,7 +313,7 @@ class Flow:
     def _on_expired(self, work: Work, now: float) -> None:
         """What is on the wire is left to its outcome."""
         for ref in self._channel.withdraw(work.references):
-            self.on_settled(ref, _expired(ref, now))
+            self.on_settled(ref, expired(ref, now))
 
     # -- the end of a payload -----------------------------------------------------------------------------------
 
@@ -441,37 +440,3 @@ class Flow:
             if not self._tasks:
                 return
             await asyncio.wait(self._tasks)
-
-
-def _reference(work: Work, position: int, recipient: AdmittedRecipient) -> Ref:
-    admitted = work.admitted
-    person = recipient.recipient
-    addressee = Addressee(
-        index=recipient.index,
-        key=recipient.key,
-        email=recipient.mailbox.text,
-        name=person.name,
-        recipient_id=person.id,
-        data=bytes(person.data),
-    )
-    return Reference(
-        work,
-        position,
-        spec=work.spec,
-        addressee=addressee,
-        domain=recipient.mailbox.domain,
-        lane=admitted.lane,
-        turn=f"{admitted.tenant}/{admitted.campaign}",
-        pool=admitted.pool,
-        tls=admitted.payload.tls,
-        expires_at=admitted.expires_at,
-        attempt=recipient.attempt,
-        source=recipient.source,
-        is_dry_run=admitted.payload.dry_run,
-    )
-
-
-def _expired(ref: Ref, now: float) -> Expired:
-    last = ref.owner.admitted.recipients[ref.position].last
-    known = last is not None and last.bounce_class in BounceClass.__members__.values()
-    return Expired(now, BounceClass(last.bounce_class) if known and last is not None else None)

@@ -182,7 +182,7 @@ class Rig:
     """`start`, then `publish` and look; `close` at the end. `server` is the URL of a nats-server that has its streams;
     without one the daemon brings its own. `events` holds each id once; `repeated` those that came again."""
 
-    def __init__(self, directory: Path, *, server: str = "", slots: int = 4, **settings: str) -> None:
+    def __init__(self, directory: Path, *, server: str = "", slots: int = 4, **settings: Any) -> None:
         self.directory = directory
         self.config = directory / "mta.toml"
         self.daemon = DaemonProcess(directory, self.config)
@@ -213,6 +213,7 @@ class Rig:
         *,
         dns: str = "127.0.0.1:9",
         retry: str = "1s",
+        ack_wait_s: float = 30.0,
         hold: str = "60s",
         timeout: str = "10s",
         tenants: str = TENANTS,
@@ -221,6 +222,8 @@ class Rig:
         nats = "embedded = true"
         if self._server:
             nats = f'embedded = false\nservers = ["{self._server}"]\nconnect_timeout = "2s"'
+        sixth = f"{ack_wait_s * 1000 / 6:.0f}ms"
+        nats += f'\nack_wait = "{ack_wait_s:g}s"\nrenew = "{sixth}"\nmargin = "{sixth}"'
         routes = "[routes]\n" + "".join(slot.route.removeprefix("[routes]\n") for slot in self._held)
         self.config.write_text(
             _CONFIG.format(
@@ -248,10 +251,10 @@ class Rig:
         self._tasks = [asyncio.create_task(self.pump.run(), name="rig: publish")]
         await follow(self.link, "mta.event.>", self._on_batch)
 
-    async def restart(self, **settings: str) -> None:
+    async def restart(self, **settings: Any) -> None:
         """The daemon again, after it has ended; sender and reader go on."""
-        self.configure(**settings)
-        (self.directory / "notify").unlink()
+        if settings:
+            self.configure(**settings)
         await self.daemon.start()
 
     async def close(self) -> None:

@@ -1,0 +1,158 @@
+"""kill -9 of the daemon: whoever gets the payload again knows what became of each recipient."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from mta.jetstream.connection import open_link
+from mta.jetstream.layout import Capacity
+from mta.jetstream.setup import setup
+from mta.model.lane import Lane
+from tests.fakes.nats import NatsServer, eventually
+from tests.fakes.rig import Place, Rig, numbered
+from tests.fakes.smtp_server import Hold, On
+
+ACK_WAIT_S = 4.0
+TAKEN = b"250 2.0.0 taken\r\n"
+GREYLISTED = b"451 4.7.1 Greylisted\r\n"
+
+
+@pytest.fixture
+async def quick_rig(tmp_path: Path, nats_server: NatsServer):  # type: ignore[no-untyped-def]
+    """A daemon of the story's own whose leases are short."""
+    link = await open_link(nats_server.settings(), name="setup", report=lambda _: None)
+    await setup(link, Capacity(events_max_bytes=1 << 27), ack_wait_s=ACK_WAIT_S)
+    await link.close()
+    rig = Rig(tmp_path, server=nats_server.url, ack_wait_s=ACK_WAIT_S)
+    yield rig
+    await rig.close()
+    assert "Traceback" not in rig.log
+    assert "never retrieved" not in rig.log
+
+
+def dots(place: Place, recipients: list[str]) -> int:
+    """How many of these have had their end of data read."""
+    return sum(one.recipient in recipients for one in place.mx.received)
+
+
+async def test_a2_only_dots_without_a_reply_go_out_again(quick_rig: Rig) -> None:
+    """Forty of sixty delivered, the dots of the others read and not answered: the forty get nothing more."""
+    never = asyncio.Event()
+    await quick_rig.start()
+    async with quick_rig.destination() as place:
+        held = list(numbered(place.domain, 20, "held-"))
+        place.mx.rules = [On("dot", [Hold(never), TAKEN], recipient=one, times=1) for one in held]
+        quick = list(numbered(place.domain, 40, "quick-"))
+        payload = quick_rig.payload(*quick, *held)
+        await quick_rig.publish(payload, lane=Lane.BULK, campaign="c")
+        await quick_rig.saw(payload, "delivered", 40)
+        await quick_rig.daemon.kill()
+        reached = dots(place, held)
+        await quick_rig.restart()
+        never.set()
+        told = await quick_rig.finished(payload)
+        assert told.counts() == {"delivered": 60}
+        assert all(place.copies[one] == 1 for one in quick)
+        assert sum(place.copies[one] for one in held) <= len(held) + max(reached, 10)
+        assert all(place.copies[one] in (1, 2) for one in held)
+
+
+async def test_what_was_delivered_and_not_told_is_told_and_not_sent(
+    quick_rig: Rig, nats_server: NatsServer
+) -> None:
+    """The 250 came while NATS was down, then the daemon died: the ledger knows, and says so as `recovered`."""
+    go_on = asyncio.Event()
+    await quick_rig.start()
+    async with quick_rig.destination(On("dot", [Hold(go_on), TAKEN], times=1)) as place:
+        payload = quick_rig.payload(place.to("ada"))
+        await quick_rig.publish(payload)
+        await eventually(lambda: any(line.startswith(b"BDAT") for _, line in place.mx.lines))
+        nats_server.kill()
+        go_on.set()
+        await eventually(lambda: len(place.mx.accepted) == 1)
+        await eventually(lambda: delivered_in(quick_rig.daemon.state_dir / "ledger"))
+        await quick_rig.daemon.kill()
+        await nats_server.start()
+        await quick_rig.restart()
+        told = await quick_rig.finished(payload)
+        (event,) = told.of(place.to("ada"))
+        assert (event["type"], event["recovered"], event["attempt"]) == ("delivered", True, 1)
+        assert event["smtp"]["code"] == 250
+        assert place.copies == {place.to("ada"): 1}
+
+
+def delivered_in(ledger: Path) -> bool:
+    """By the format of the files: the state of the only recipient of the only slot."""
+    for path in ledger.glob("1-*.arena"):
+        octets = path.read_bytes()
+        start = octets.find(b"MTALEDG1")
+        return start >= 0 and octets[start + 64] & 0x7F == 2
+    return False
+
+
+async def test_a11_who_was_deferred_goes_on_where_he_was(quick_rig: Rig) -> None:
+    """Deferred and not yet stored, because another of the payload was still on the wire: the next attempt is the
+    second, under the same message, and the first is told once."""
+    never = asyncio.Event()
+    await quick_rig.start()
+    async with quick_rig.destination() as place:
+        waiting = list(numbered(place.domain, 30))
+        place.mx.rules = [
+            On("dot", [Hold(never), TAKEN], recipient=place.to("slow"), times=1),
+            *(On("rcpt", [GREYLISTED], recipient=one, times=1) for one in waiting),
+        ]
+        payload = quick_rig.payload(place.to("slow"), *waiting)
+        await quick_rig.publish(payload, lane=Lane.BULK, campaign="c")
+        await quick_rig.saw(payload, "deferred", 30)
+        await quick_rig.daemon.kill()
+        await quick_rig.restart()
+        never.set()
+        told = await quick_rig.finished(payload)
+        assert all(place.copies[one] == 1 for one in waiting)
+        for one in waiting:
+            assert [(event["type"], event["attempt"]) for event in told.of(one)] == [
+                ("deferred", 1),
+                ("delivered", 2),
+            ]
+
+
+async def test_a_frozen_server_ends_the_lease_and_nothing_is_sent_twice(
+    quick_rig: Rig, nats_server: NatsServer
+) -> None:
+    """N2 in short: NATS answers nothing for longer than `ack_wait`. Dots wait, and the payload goes on when it is given
+    out again."""
+    await quick_rig.start()
+    async with quick_rig.destination() as place:
+        payload = quick_rig.payload(*numbered(place.domain, 500))
+        gate = asyncio.Event()
+        place.mx.rules = [On("banner", [Hold(gate), b"220 mx.test ESMTP\r\n"])]
+        await quick_rig.publish(payload, lane=Lane.BULK, campaign="c")
+        await place.mx.until(lambda: place.mx.connections > 0)
+        nats_server.freeze()
+        try:
+            await quick_rig.until_logged("lease_over")
+            gate.set()
+        finally:
+            nats_server.thaw()
+        told = await quick_rig.finished(payload)
+        assert told.counts() == {"delivered": 500}
+        assert set(place.copies.values()) == {1}
+
+
+async def test_a10_killed_again_and_again_it_still_gets_done(quick_rig: Rig) -> None:
+    """Four lives, each with a part of the work; nobody is lost, and nobody who was told of is mailed again."""
+    await quick_rig.start()
+    async with quick_rig.destination() as place:
+        payloads = [quick_rig.payload(*numbered(place.domain, 300, f"p{part}-")) for part in range(6)]
+        for payload in payloads:
+            await quick_rig.publish(payload, lane=Lane.BULK, campaign="c")
+        for life in range(1, 4):
+            await quick_rig.until(
+                lambda life=life: sum(len(quick_rig.told(one).ended) for one in payloads) >= 250 * life
+            )
+            await quick_rig.daemon.kill()
+            await quick_rig.restart()
+        for payload in payloads:
+            assert (await quick_rig.finished(payload)).counts() == {"delivered": 300}
+        assert sum(place.copies.values()) - 1800 <= 3 * 2 * 10
