@@ -19,6 +19,7 @@ from mta.jetstream.errors import JetStreamError
 from mta.jetstream.pull import Pulled
 
 _LOOK_EVERY_S = 0.25
+_AGAIN_S = 0.5
 
 log = structlog.get_logger()
 
@@ -66,6 +67,7 @@ class Leases:
             sent_at = await self._link.progress(lease.reply)
         except JetStreamError as error:
             log.debug("renewal_failed", error=str(error))
+            lease.asked_at = time.monotonic() - self._renew_s + _AGAIN_S
             return
         if lease.until:
             lease.until = max(lease.until, sent_at + self._lasts_s)

@@ -15,6 +15,7 @@ class Published(Struct, eq=False):
     msg_id: str
     headers: dict[str, str]
     on_done: OnDone
+    token: str
 
 
 class FakePump:
@@ -41,7 +42,7 @@ class FakePump:
         if self.is_full:
             raise BufferError("full")
         self.published += 1
-        self.waiting.append(Published(subject, body, msg_id, headers or {}, on_done))
+        self.waiting.append(Published(subject, body, msg_id, headers or {}, on_done, str(self.published)))
         if self.is_prompt:
             self.ack()
         return str(self.published)
@@ -53,6 +54,12 @@ class FakePump:
         if not is_duplicate:
             self.stored.append(message)
         message.on_done(PubAck("MTA_EVENTS", len(self.stored), is_duplicate))
+
+    def withdraw(self, token: str) -> bool:
+        """Nobody is told of it any more."""
+        before = len(self.waiting)
+        self.waiting = [message for message in self.waiting if message.token != token]
+        return len(self.waiting) < before
 
     def refuse(
         self, number: int = 0, failure: Failure = Failure.DEADLINE, *, is_stored: bool = False

@@ -284,3 +284,39 @@ def test_every_line_is_kept_once_and_in_order(steps: list[tuple[str, int]]) -> N
             assert mine == [line for line in emitted if line.startswith(subject.encode() + b":")]
 
     run(story, msgspec.structs.replace(SETTINGS, max_in_flight=2))
+
+
+def test_what_is_dropped_is_published_no_more() -> None:
+    """Waiting or on its way: the others of its batch go out, perhaps again, and their tokens are kept."""
+
+    async def story(bench: Bench) -> None:
+        for token in ("mine", "lost", "mine too"):
+            bench.publisher.emit("a", token.encode(), token)
+        bench.publisher.emit("b", b"only", "lost")
+        await bench.advance(0.06)
+        assert len(bench.pump.waiting) == 2
+        bench.publisher.emit("a", b"later", "lost")
+        bench.publisher.drop(lambda token: token == "lost")
+        await bench.advance(0.06)
+        (message,) = bench.pump.waiting
+        assert message.body == b"mine\nmine too\n"
+        assert bench.publisher.unkept_bytes == len(b"minemine too")
+        bench.pump.ack()
+        assert bench.kept == ["mine", "mine too"]
+        assert bench.publisher.unkept_bytes == 0
+        await bench.publisher.flush()
+
+    run(story)
+
+
+def test_dropping_what_is_not_there_changes_nothing() -> None:
+    """A batch under way stays the one it is."""
+
+    async def story(bench: Bench) -> None:
+        bench.publisher.emit("a", b"line", "mine")
+        await bench.advance(0.06)
+        (before,) = bench.pump.waiting
+        bench.publisher.drop(lambda token: token == "lost")
+        assert bench.pump.waiting == [before]
+
+    run(story)
