@@ -15,7 +15,8 @@ from mta.delivery import attempt as attempts
 from mta.delivery.berths import Berths
 from mta.delivery.hosts import HostMemory
 from mta.delivery.opening import Opener
-from mta.delivery.reference import Parked, Reference, Settlement, is_wanted
+from mta.delivery.parking import Parking
+from mta.delivery.reference import Reference, Settlement, is_wanted
 from mta.delivery.settings import PathSettings
 from mta.delivery.stock import Stock
 from mta.model.lane import Lane
@@ -78,9 +79,8 @@ class PathPool:
         self.site = site
         self.source = source
         self.settings = settings
-        self._hold = hold
+        self._parking = Parking(hold, settings.message_rate, rng)
         self._hosts = hosts
-        self._rng = rng
         self._spawn = spawn
         self._may_send = may_send
         self._on_settled = on_settled
@@ -95,7 +95,6 @@ class PathPool:
         self._rate = Rate(settings.message_rate)
         self._connection_rate = Rate(settings.connection_rate, burst=settings.connections)
         self._opener = Opener(site, source, settings, path.tls, hosts, rng)
-        self._opening_took_s = 0.0
         self._failure: ConnectFailed | None = None
         """Of the last try to connect, where what it was made for is still being composed."""
         self._timer: asyncio.TimerHandle | None = None
@@ -109,7 +108,7 @@ class PathPool:
     def put(self, ref: Ref) -> None:
         """Take a reference in hand; it is parked at once where the path cannot serve it within `hold`. `turn` is to
         follow, once for all that are put."""
-        if self._load.waiting >= self._most_waiting(ref.lane):
+        if self._load.waiting >= self._parking.most_waiting(ref.lane):
             self._park_one(ref, self._loop.time())
             return
         self.queue.put(ref, ref.lane, ref.turn)
@@ -219,7 +218,7 @@ class PathPool:
             message_wait_s=self._rate.peek(now),
             connection_wait_s=self._connection_rate.peek(now),
             blocked_until=self._health.next_attempt_at(now),
-            hold_s=self._hold_s(self._most_impatient_lane()),
+            hold_s=self._parking.hold_s(self._most_impatient_lane()),
         )
 
     def _send(self, count: int) -> None:
@@ -289,7 +288,7 @@ class PathPool:
             self._load.opening -= 1
             self._connections.note_change()
         now = self._loop.time()
-        self._opening_took_s = now - started
+        self._parking.opening_took_s = now - started
         self._health.note(Sign.OPENED, now)
         self._load.stalled_since = now
         if connection.is_usable:
@@ -400,25 +399,15 @@ class PathPool:
             ref.is_settled = True
             self._on_settled(ref, settlement)
 
-    def _hold_s(self, lane: Lane) -> float:
-        """A path that is slow to open is given the time it is known to need, or its mail would never leave."""
-        hold_s = self._hold.bulk_s if lane is Lane.BULK else self._hold.transactional_s
-        return max(hold_s, 2 * self._opening_took_s)
-
     def _most_impatient_lane(self) -> Lane:
         is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self._stock.count(Lane.TRANSACTIONAL)
         return Lane.TRANSACTIONAL if is_waiting else Lane.BULK
-
-    def _most_waiting(self, lane: Lane) -> float:
-        """References ahead ÷ rate may not exceed `hold`."""
-        limit = self.settings.message_rate
-        return limit.count / limit.period_s * self._hold_s(lane)
 
     def _park(self, until: float, now: float) -> None:
         """Park the lanes whose hold is over."""
         waited = max(until - now, now - self._load.stalled_since)
         for lane in Lane:
-            if waited < self._hold_s(lane):
+            if waited < self._parking.hold_s(lane):
                 continue
             refs = [*self._stock.drain(lane), *self.queue.drain(lane)]
             self._load.ready, self._load.waiting = len(self._stock), len(self.queue)
@@ -426,10 +415,7 @@ class PathPool:
                 self._park_one(ref, until)
 
     def _park_one(self, ref: Ref, until: float) -> None:
-        parked_s = self._hold.bulk_parked_s if ref.lane is Lane.BULK else self._hold.transactional_parked_s
-        wait_s = max(until - self._loop.time(), parked_s) * self._rng.uniform(1.0, 1.2)
-        due_at = min(time.time() + wait_s, ref.expires_at)
-        self._settle(ref, Parked(due_at=due_at, reason=self._health.state(self._loop.time())))
+        self._settle(ref, self._parking.parked(ref, until, self._health.state(self._loop.time())))
 
     # -- the end ------------------------------------------------------------------------------------------------
 
