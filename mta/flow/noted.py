@@ -25,6 +25,7 @@ from mta.model.reply import Reply
 
 _DRY_RUN = "dry_run"
 _RULE = "recovered"
+_MOST_TEXT = 200
 
 
 def note_of(settlement: Settlement, provider: str, attempts: int, at: float, source: str = "") -> Note:
@@ -57,20 +58,14 @@ def _tried(
     source: str = "",
 ) -> Note:
     reply = attempt.reply
-    return Note(
-        kind,
-        attempt.number,
-        at,
-        provider,
-        "" if verdict is None else verdict.bounce_class,
-        attempt.stage,
-        0 if reply is None else reply.code,
-        "" if reply is None else reply.enhanced,
-        attempt.detail[:200] if reply is None else reply.text[:200],
-        source,
-        "",
-        attempt.ambiguous,
-    )
+    if reply is None:
+        code, enhanced, text = 0, "", attempt.detail
+    else:
+        code, enhanced = reply.code, reply.enhanced
+        text = reply.lines[0] if len(reply.lines) == 1 else reply.text
+    bounce_class = "" if verdict is None else verdict.bounce_class
+    rest = (bounce_class, attempt.stage, code, enhanced, text[:_MOST_TEXT], source, "", attempt.ambiguous)
+    return Note(kind, attempt.number, at, provider, *rest)
 
 
 def settlement_of(note: Note) -> Settlement | None:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from mta.ledger.note import RECORD, Note, Torn, pack, unpack
+from mta.ledger.note import RECORD_BYTES, Note, Torn, pack, unpack
 from mta.ledger.state import Source
 
 ARENA_BYTES = 8 << 20
@@ -58,16 +58,16 @@ class Slot:
         self._seed = seed
 
     def write(self, position: int, state: int, note: Note | None) -> None:
-        """The whole record, its state last: until then it is an open one."""
-        start = self._base + position * RECORD.size
+        """The whole record, its state last: until then its check does not hold."""
+        start = self._base + position * RECORD_BYTES
         map_ = self._arena.map
         if note is not None:
-            map_[start : start + RECORD.size] = b"\0" + pack(state, note, self._seed)[1:]
+            map_[start + 1 : start + RECORD_BYTES] = pack(state, note, self._seed)
         map_[start] = state
 
     def mark(self, position: int, state: int) -> None:
         """The state only: one that needs no note, or KEPT for the one it has."""
-        self._arena.map[self._base + position * RECORD.size] = state
+        self._arena.map[self._base + position * RECORD_BYTES] = state
 
     def release(self) -> None:
         self._arena.release(self._number)
@@ -87,7 +87,7 @@ class _Arena:
     def __init__(self, path: Path, capacity: int) -> None:
         self._path = path
         self.capacity = capacity
-        self.slot_bytes = _HEADER.size + capacity * RECORD.size
+        self.slot_bytes = _HEADER.size + capacity * RECORD_BYTES
         self._slots = ARENA_BYTES // self.slot_bytes
         self.free = list(range(self._slots - 1, -1, -1))
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -101,7 +101,7 @@ class _Arena:
         number = self.free.pop()
         start = number * self.slot_bytes
         records = start + _HEADER.size
-        self.map[records : records + count * RECORD.size] = bytes(count * RECORD.size)
+        self.map[records : records + count * RECORD_BYTES] = bytes(count * RECORD_BYTES)
         fields = (count, source.sequence, source.at_ns, payload_key, source.stream.encode())
         seed = zlib.crc32(_HEADER.pack(_MAGIC, 0, *fields))
         self.map[start:records] = _HEADER.pack(_MAGIC, seed, *fields)
@@ -137,12 +137,12 @@ class _Arena:
         states = bytearray(count)
         notes: dict[int, Note] = {}
         for position in range(count):
-            start = number * self.slot_bytes + _HEADER.size + position * RECORD.size
+            start = number * self.slot_bytes + _HEADER.size + position * RECORD_BYTES
             try:
-                states[position], note = unpack(self.map[start : start + RECORD.size], seed)
+                states[position], note = unpack(self.map[start : start + RECORD_BYTES], seed)
             except Torn as error:
                 report(f"{self._path}, slot {number}, recipient {position}: {error}; it counts as open")
-                self.map[start : start + RECORD.size] = bytes(RECORD.size)
+                self.map[start : start + RECORD_BYTES] = bytes(RECORD_BYTES)
                 continue
             if note is not None:
                 notes[position] = note

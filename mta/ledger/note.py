@@ -2,11 +2,11 @@
 
 A record is 128 octets, little endian:
 
-      0  state, with the flag KEPT         10  bounce class      16  time, seconds since the epoch
-      1  kind of event, 0: no note         11  stage             24  provider, source, error, enhanced code and text,
-      2  attempt                           12  flags                 NUL between them, cut at the end of the record
-      4  check: CRC-32 of all other octets, with the state but without KEPT, seeded by that of the slot
-      8  code of the reply                 13  zeros
+      0  state, with the flag KEPT        6  bounce class      9  time, seconds since the epoch
+      1  kind of event, 0: no note        7  stage            17  provider, source, error, enhanced code and text, with
+      2  attempt                          8  flags                NUL between them, cut where the check begins
+      4  code of the reply                                   124  check: CRC-32 of 1 to 123, seeded by that of the slot
+                                                                  plus the state without KEPT
 
 Without a note all but the state is zero, and only OPEN and DOT may have none. So what another message left behind, or
 what was written in part only, is never taken for a recipient of this one that needs no mail.
@@ -21,7 +21,9 @@ from mta.ledger.state import KEPT, RecipientState
 from mta.model.event import EventType
 from mta.model.outcome import BounceClass, Stage
 
-RECORD = struct.Struct("<BBHIHBBB3xd104s")
+RECORD_BYTES = 128
+_BODY = struct.Struct("<BHHBBBd107s")
+_CHECK_AT = RECORD_BYTES - 4
 # Numbers on disk are places here: only ever append.
 _KINDS = (
     EventType.DELIVERED,
@@ -41,7 +43,8 @@ _STAGES: tuple[str, ...] = ("", *Stage)
 _STAGE_CODES = {name: number for number, name in enumerate(_STAGES)}
 _AMBIGUOUS = 1
 _MOST_ATTEMPTS = 0xFFFF
-_TEXT_BYTES = 104
+_TEXT_BYTES = 107
+_32_BITS = 0xFFFF_FFFF
 _STATES = frozenset(map(int, RecipientState))
 
 
@@ -69,9 +72,10 @@ class Torn(ValueError):
 
 
 def pack(state: int, note: Note, seed: int) -> bytes:
-    """The record, its state byte included."""
-    words = (note.provider, note.source, note.error, note.enhanced, note.text.replace("\0", " "))
-    fields = (
+    """The record without its first octet, which is the state."""
+    text = note.text.replace("\0", " ") if "\0" in note.text else note.text
+    words = f"{note.provider}\0{note.source}\0{note.error}\0{note.enhanced}\0{text}"
+    body = _BODY.pack(
         _KIND_CODES[note.kind],
         min(note.attempt, _MOST_ATTEMPTS),
         note.code,
@@ -79,26 +83,27 @@ def pack(state: int, note: Note, seed: int) -> bytes:
         _STAGE_CODES.get(note.stage, 0),
         _AMBIGUOUS if note.is_ambiguous else 0,
         note.at,
-        "\0".join(words).encode("utf-8", "replace")[:_TEXT_BYTES],
+        words.encode("utf-8", "replace")[:_TEXT_BYTES],
     )
-    kind, attempt, *rest = fields
-    record = RECORD.pack(state & ~KEPT, kind, attempt, 0, *rest)
-    check = zlib.crc32(record, seed)
-    return b"%c%b%b%b" % (state, record[1:4], check.to_bytes(4, "little"), record[8:])
+    return body + _check(state, body, seed).to_bytes(4, "little")
+
+
+def _check(state: int, body: bytes, seed: int) -> int:
+    return zlib.crc32(body, (seed + (state & ~KEPT)) & _32_BITS)
 
 
 def unpack(record: bytes, seed: int) -> tuple[int, Note | None]:
     """The state byte, and the note if there is one; `Torn` if it cannot be believed."""
-    state = record[0]
+    state, body = record[0], record[1:_CHECK_AT]
     if state & ~KEPT not in _STATES:
         raise Torn(f"no such state: {state:#x}")
-    kind, attempt, check, code, bounce_class, stage, flags, at, blob = RECORD.unpack(record)[1:]
-    if not kind:
+    if not body[0]:
         if state > RecipientState.DOT or any(record[1:]):
             raise Torn("a record without a note that says more than it may")
         return state, None
-    if zlib.crc32(b"%c%b\0\0\0\0%b" % (state & ~KEPT, record[1:4], record[8:]), seed) != check:
+    if _check(state, body, seed) != int.from_bytes(record[_CHECK_AT:], "little"):
         raise Torn("the check of a record does not hold")
+    kind, attempt, code, bounce_class, stage, flags, at, blob = _BODY.unpack(body)
     words = blob.rstrip(b"\0").decode("utf-8", "ignore").split("\0", 4)
     provider, source, error, enhanced, text = words + [""] * (5 - len(words))
     note = Note(

@@ -63,18 +63,20 @@ class Page:
 
     def dot(self, position: int) -> None:
         """Its end of data is about to be written."""
-        if self.record.state(position) is RecipientState.OPEN:
+        if self.record.byte(position) == RecipientState.OPEN:
             self._put(position, self.record.move(position, RecipientState.DOT))
 
     def settle(self, position: int, state: RecipientState, note: Note) -> None:
         """DELIVERED, ENDED, or OPEN again: deferred."""
         record = self.record
-        before = record.state(position)
-        if state is RecipientState.DELIVERED and before is RecipientState.OPEN:
+        before = record.byte(position)
+        if state is RecipientState.DELIVERED and before == RecipientState.OPEN:
             record.move(position, RecipientState.DOT)
-        byte = record.move(position, state) if state is not record.state(position) else state
+        if before != state:
+            record.move(position, state)
         self.notes[position] = note
-        self._put(position, byte)
+        self._slot.write(position, state, note)
+        self._note_change()
 
     def store(self, position: int, parked: Note) -> None:
         """It is in MTA_RETRY. `parked` is its note if it has none, that is, if no attempt was made."""

@@ -123,6 +123,10 @@ class Record:
         self._kept += 1
         return byte | KEPT
 
+    def byte(self, position: int) -> int:
+        """As in `saved`."""
+        return self._bytes[position]
+
     def is_final(self, position: int) -> bool:
         return self._bytes[position] & ~KEPT in _FINAL
 

@@ -36,7 +36,7 @@ SETTLEMENTS: list[Settlement] = [
 def test_what_is_noted_is_told_again(settlement: Settlement) -> None:
     """Kind, number, class, reply and time survive the ledger."""
     note = note_of(settlement, "google", 1, 5.0, "a1" if isinstance(settlement, Deferred) else "")
-    _, kept = unpack(pack(2, note, 9), 9)
+    _, kept = unpack(b"\2" + pack(2, note, 9), 9)
     assert kept == note
     assert kept is not None
     again = settlement_of(kept)

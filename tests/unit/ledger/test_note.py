@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.ledger.note import RECORD, Note, Torn, pack, unpack
+from mta.ledger.note import RECORD_BYTES, Note, Torn, unpack
+from mta.ledger.note import pack as pack_rest
 from mta.ledger.state import KEPT, RecipientState
 from mta.model.event import EventType
 from mta.model.outcome import BounceClass, Stage
@@ -30,6 +31,12 @@ NOTES = st.builds(
     error=st.sampled_from(["", "template"]),
     is_ambiguous=st.booleans(),
 )
+
+
+def pack(state: int, note: Note, seed: int) -> bytes:
+    return bytes([state]) + pack_rest(state, note, seed)
+
+
 DELIVERED = Note(EventType.DELIVERED, 1, 1e9, "other")
 
 
@@ -41,7 +48,7 @@ DELIVERED = Note(EventType.DELIVERED, 1, 1e9, "other")
 def test_what_is_packed_is_read_again(note: Note, state: int, seed: int) -> None:
     """Every field, whatever stands in the text."""
     record = pack(state, note, seed)
-    assert len(record) == RECORD.size == 128
+    assert len(record) == RECORD_BYTES == 128
     read, again = unpack(record, seed)
     assert read == state
     assert again is not None
@@ -63,7 +70,7 @@ def test_kept_is_a_flag_beside_the_check() -> None:
     assert unpack(bytes(record), 7) == (S.DELIVERED | KEPT, DELIVERED)
 
 
-@given(st.integers(1, RECORD.size * 8 - 1))
+@given(st.integers(1, RECORD_BYTES * 8 - 1))
 def test_no_bit_may_change(bit: int) -> None:
     """But KEPT, which says less than it seems: without its event nothing was ever lost."""
     record = bytearray(pack(S.DELIVERED, DELIVERED, 7))
@@ -83,7 +90,7 @@ def test_a_record_of_another_slot_is_foreign() -> None:
 @pytest.mark.parametrize("state", range(256))
 def test_without_a_note_only_open_and_dot_are_believed(state: int) -> None:
     """A state byte alone proves nothing."""
-    record = bytes([state]) + bytes(RECORD.size - 1)
+    record = bytes([state]) + bytes(RECORD_BYTES - 1)
     if state in (S.OPEN, S.DOT):
         assert unpack(record, 7) == (state, None)
     else:
