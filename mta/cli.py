@@ -34,6 +34,9 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 TenantOption = Annotated[str, typer.Option(help="Not needed where only one is configured.")]
+CampaignArgument = Annotated[str, typer.Argument(metavar="[CAMPAIGN]", help="_: payloads without one.")]
+LaneOption = Annotated[str, typer.Option("--lane", help="Everything in it: bulk or transactional.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; told to whoever asks.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Without version: the latest.")]
 
 app = typer.Typer(
@@ -46,6 +49,8 @@ app = typer.Typer(
 )
 templates = typer.Typer(help="Templates that payloads name instead of carrying them.", no_args_is_help=True)
 app.add_typer(templates, name="template")
+campaigns = typer.Typer(help="What waits; and hold it back, or let it go.", no_args_is_help=True)
+app.add_typer(campaigns, name="campaign")
 
 
 @app.command()
@@ -263,6 +268,72 @@ def template_render(
     _run(render(loaded, os.environ, Output(json), tenant_of(loaded, tenant), name, data))
 
 
+@campaigns.command("ls")
+def campaign_ls(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List campaigns of which something waits, and what is held back."""
+    from mta.admin.access import configuration
+    from mta.admin.campaign import ls
+    from mta.admin.output import Output
+
+    _run(ls(configuration(config, os.environ), os.environ, Output(json)))
+
+
+@campaigns.command("pause")
+def campaign_pause(
+    campaign: CampaignArgument = "",
+    tenant: TenantOption = "",
+    lane: LaneOption = "",
+    reason: ReasonOption = "",
+    lasts: Annotated[str, typer.Option("--for", help="As 2h; 0: until resumed.")] = "24h",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Send nothing more of a campaign, a tenant or a lane for a while. What is on the wire goes on."""
+    _order("pause", campaign, tenant, lane, reason, lasts, config, json)
+
+
+@campaigns.command("cancel")
+def campaign_cancel(
+    campaign: CampaignArgument = "",
+    tenant: TenantOption = "",
+    reason: ReasonOption = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Withdraw a campaign or a whole tenant: whoever had no end yet gets a `cancelled` event."""
+    _order("cancel", campaign, tenant, "", reason, "0", config, json)
+
+
+@campaigns.command("resume")
+def campaign_resume(
+    campaign: CampaignArgument = "",
+    tenant: TenantOption = "",
+    lane: LaneOption = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take back a pause, or a cancellation of what is still to come."""
+    _order("resume", campaign, tenant, lane, "", "0", config, json)
+
+
+def _order(
+    verb: str, campaign: str, tenant: str, lane: str, reason: str, lasts: str, config: Path | None, json: bool
+) -> NoReturn:
+    from mta.admin.access import configuration
+    from mta.admin.campaign import give, resume, target_of
+    from mta.admin.output import Output
+    from mta.admin.send import lane_of, tenant_of
+    from mta.intake.orders import OrderVerb
+
+    loaded = configuration(config, os.environ)
+    named = tenant_of(loaded, tenant) if campaign else tenant
+    target = target_of(named, campaign, lane_of(lane) if lane else None)
+    output = Output(json)
+    if verb == "resume":
+        _run(resume(loaded, os.environ, output, target))
+    _run(give(loaded, os.environ, output, OrderVerb(verb), target, reason, lasts))
+
+
 def main() -> NoReturn:
     """Runs the program; ends it with the exit code of what happened."""
     try:
@@ -292,6 +363,7 @@ def _meaning(error: Exception) -> tuple[int, str]:
     from mta.admin.errors import MissingInput, WrongInput, WrongUsage
     from mta.config.problems import ConfigError
     from mta.jetstream import errors as nats
+    from mta.ledger.arena import LedgerInUse
 
     match error:
         case ConfigError():
@@ -313,7 +385,7 @@ def _meaning(error: Exception) -> tuple[int, str]:
             return EXIT_RIGHT, "Look at nats.credentials and at this user's permissions on the server"
         case nats.JetStreamUnavailable():
             return EXIT_UNAVAILABLE, "Is the NATS server running, and is this its configuration?"
-        case nats.ServerTooOld() | nats.EmbeddedServerFailed() | nats.StateDirectoryInUse():
+        case nats.ServerTooOld() | nats.EmbeddedServerFailed() | nats.StateDirectoryInUse() | LedgerInUse():
             return EXIT_UNAVAILABLE, ""
         case nats.NotFound():
             return EXIT_UNAVAILABLE, "Create the streams with: mta setup"

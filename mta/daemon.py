@@ -38,11 +38,12 @@ from mta.flow.life import Flow
 from mta.flow.settings import FlowSettings
 from mta.intake.admission import Rules
 from mta.intake.consumer import Intake
+from mta.intake.orders import Orders
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import EmbeddedServer
 from mta.jetstream.errors import NotFound
-from mta.jetstream.kv import Bucket
-from mta.jetstream.layout import CONTENT, OBJECTS, TEMPLATES, Capacity
+from mta.jetstream.kv import Bucket, Change
+from mta.jetstream.layout import CONTENT, CONTROL, OBJECTS, TEMPLATES, Capacity
 from mta.jetstream.objects import ObjectStore
 from mta.jetstream.pump import Pump
 from mta.jetstream.settings import NatsSettings
@@ -88,6 +89,7 @@ class Daemon:
         self._notifier = Notifier.from_environ(os.environ)
         self._stop_asked = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
+        self._orders_known = asyncio.Event()
 
     async def serve(self) -> int:
         loop = asyncio.get_running_loop()
@@ -162,7 +164,8 @@ class Daemon:
             max_attachment_bytes=config.compose.max_message_bytes,
         )
         books = Books(config.node.state_dir / "ledger", work, pump, config.node.name, config.nats)
-        flow = Flow(flow_settings(config), work, pump, contents, books, rng=rng)
+        orders = Orders()
+        flow = Flow(flow_settings(config), work, pump, contents, books, orders, rng=rng)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         channel = EmailChannel(
             composer,
@@ -179,6 +182,7 @@ class Daemon:
         intake = Intake(
             work,
             config.intake,
+            orders,
             on_message=flow.on_message,
             room=flow.hand.room,
             payload_room=flow.hand.payload_room,
@@ -197,8 +201,10 @@ class Daemon:
                     group.create_task(side.watch(), name="watch the side link"),
                     group.create_task(flow.run(), name="flow"),
                     group.create_task(channel.run(), name="channel"),
+                    group.create_task(self._follow_orders(work, orders, flow), name="follow orders"),
                     group.create_task(self._beat(flow), name="watchdog and status"),
                 ]
+                await self._orders_known.wait()
                 group.create_task(intake.run(), name="intake")
                 gc.collect()
                 gc.freeze()
@@ -215,6 +221,16 @@ class Daemon:
             await resolver.close()
             books.close()
         log.info("node_stopped")
+
+    async def _follow_orders(self, link: Link, orders: Orders, flow: Flow) -> None:
+        """What operators pause and cancel, from any node. Nothing is pulled before the first answer."""
+
+        def on_change(change: Change) -> None:
+            given = orders.apply(change.key, change.value)
+            if given is not None:
+                flow.on_order(*given)
+
+        await Bucket(link, CONTROL).watch(on_change, on_loaded=self._orders_known.set)
 
     # -- serve --------------------------------------------------------------------------------------------------
 

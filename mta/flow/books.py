@@ -5,6 +5,7 @@ earlier life, or by a lease that ran out, is carried on until the message is ack
 anew: it stays in the arena, and in every snapshot, so that whoever gets the message next finds it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from mta.ledger.snapshot import Entry, Unreadable, unkept
 from mta.ledger.state import Source
 
 _ASK_EVERY_S = 60.0
+_LOOK_EVERY_S = 10.0
 
 log = structlog.get_logger()
 
@@ -146,6 +148,12 @@ class Books:
             log.error("ledger_foreign", sequence=source.sequence, recipients=count, found=len(found.states))
             return None
         return found
+
+    async def run(self) -> None:
+        """Forgets what is gone, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            await self.forget_gone()
 
     async def forget_gone(self) -> None:
         """Ask the streams' leaders for what is carried, each message once a minute after its lease must have ended;

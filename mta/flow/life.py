@@ -30,6 +30,7 @@ from mta.delivery.reference import Parked, Reference, Settlement
 from mta.events.publisher import EventPublisher
 from mta.flow.books import Books
 from mta.flow.content import Contents
+from mta.flow.ending import PAUSED, ending_of
 from mta.flow.expiry import Expiry
 from mta.flow.gate import Gate
 from mta.flow.hand import Hand
@@ -39,12 +40,14 @@ from mta.flow.noted import last_try, note_of, settlement_of
 from mta.flow.reception import Reception
 from mta.flow.recovery import may_be_known, past_of, source_of
 from mta.flow.references import expired, reference
+from mta.flow.release import release_waiting
 from mta.flow.retries import next_try, store
 from mta.flow.settings import FlowSettings
 from mta.flow.telling import Telling
 from mta.flow.told import Teller
-from mta.flow.work import Lease, Owed, PayloadRefused, Ref, SourceKey, Waiting, Work
+from mta.flow.work import Lease, Owed, PayloadRefused, SourceKey, Waiting, Work
 from mta.intake.decode import RejectCode, Rejected
+from mta.intake.orders import Orders, OrderVerb, Target
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError
 from mta.jetstream.pull import Pulled
@@ -56,7 +59,6 @@ from mta.model.outcome import Deferred, Delivered
 
 _STORE_AGAIN_S = 1.0
 _AGAIN_S = 5.0
-_FORGET_EVERY_S = 10.0
 _FLUSH_S = 2.0
 _SLICE = 32  # recipients taken in hand before the loop may turn: a large payload must not hold up a small one
 
@@ -84,6 +86,7 @@ class Flow:
         pump: Pump,
         contents: Contents,
         books: Books,
+        orders: Orders,
         *,
         rng: Random,
     ) -> None:
@@ -92,6 +95,7 @@ class Flow:
         self._pump = pump
         self._contents = contents
         self._books = books
+        self._orders = orders
         self._rng = rng
         self._teller = Teller(settings)
         self._telling = Telling(self._teller)
@@ -121,7 +125,7 @@ class Flow:
             group.create_task(self._leases.run(), name="leases")
             group.create_task(self._books.progress.run(self._look_at_gate), name="snapshots")
             group.create_task(self.hand.measure(self._look_at_acks), name="measure the rate")
-            group.create_task(self._forget(), name="forget what is gone")
+            group.create_task(self._books.run(), name="forget what is gone")
 
     @property
     def works(self) -> int:
@@ -251,14 +255,13 @@ class Flow:
         recipients = work.admitted.recipients
         refs = [reference(work, position, recipients[position]) for position in positions]
         work.references += refs
-        if work.failure is not None:
-            for ref in refs:
-                self._settle_here(ref, work.failure)
-        elif work.admitted.expires_at <= now:
-            for ref in refs:
-                self._settle_here(ref, expired(ref, now))
-        else:
+        ending = ending_of(work, self._orders, now, self._rng.random())
+        if ending is None:
             self._channel.submit(refs)
+            return
+        for ref in refs:
+            ref.is_settled = True
+            self.on_settled(ref, ending(ref))
 
     # -- settling -----------------------------------------------------------------------------------------------
 
@@ -280,7 +283,9 @@ class Flow:
         elif isinstance(settlement, Parked):
             ref.envelope = None
             recipient = work.admitted.recipients[position]
-            work.wait(settlement.due_at, Waiting(ref, recipient.attempt, recipient.source, recipient.last))
+            is_paused = settlement.reason == PAUSED
+            waiting = Waiting(ref, recipient.attempt, recipient.source, recipient.last, is_paused)
+            work.wait(settlement.due_at, waiting)
         else:
             is_delivered = isinstance(settlement, Delivered)
             state = RecipientState.DELIVERED if is_delivered else RecipientState.ENDED
@@ -293,10 +298,6 @@ class Flow:
         self.hand.note_settled(ref.lane)
         if not work.open:
             self._advance(work)
-
-    def _settle_here(self, ref: Ref, settlement: Settlement) -> None:
-        ref.is_settled = True
-        self.on_settled(ref, settlement)
 
     def on_kept(self, tokens: Iterable[object]) -> None:
         """Events of these works are in the stream."""
@@ -314,6 +315,18 @@ class Flow:
         """What is on the wire is left to its outcome."""
         for ref in self._channel.withdraw(work.references):
             self.on_settled(ref, expired(ref, now))
+
+    def on_order(self, verb: OrderVerb, target: Target) -> None:
+        """An order was given or taken back. What is on the wire is left to its outcome."""
+        now = time.time()
+        for work in tuple(self._works.values()):
+            ending = ending_of(work, self._orders, now, self._rng.random())
+            if ending is not None:
+                for ref in self._channel.withdraw(work.references):
+                    self.on_settled(ref, ending(ref))
+        if self._orders.is_given(verb, target) is (verb is OrderVerb.CANCEL):
+            only_paused = verb is OrderVerb.PAUSE
+            self._spawn(release_waiting(self._link, target, only_paused=only_paused), f"release {target}")
 
     # -- the end of a payload -----------------------------------------------------------------------------------
 
@@ -396,11 +409,6 @@ class Flow:
     def _look_at_acks(self) -> None:
         for work in [work for work in self._works.values() if work.may_ack]:
             self._advance(work)
-
-    async def _forget(self) -> None:
-        while True:
-            await asyncio.sleep(_FORGET_EVERY_S)
-            await self._books.forget_gone()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = self._group.create_task(coroutine, name=name)

@@ -75,7 +75,15 @@ async def store(work: Work, due_at: float, waiting: list[Waiting], contents: Con
     number = retry_number(
         work.pulled.stream, work.pulled.stream_sequence, [(r.index, r.attempt) for r in recipients]
     )
-    message = retry(admitted.lane, admitted.tenant, admitted.campaign, admitted.payload_key, number, due_at)
+    message = retry(
+        admitted.lane,
+        admitted.tenant,
+        admitted.campaign,
+        admitted.payload_key,
+        number,
+        due_at,
+        is_paused=all(one.is_paused for one in waiting),
+    )
     await pump.publish_acked(
         message.subject,
         encode_retry(admitted, sha256, recipients),

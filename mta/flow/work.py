@@ -61,6 +61,7 @@ class Waiting(NamedTuple):
     attempt: int
     source: str
     last: LastTry | None
+    is_paused: bool = False
 
 
 class Received(NamedTuple):

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from math import ceil
 
+from mta.intake.orders import Orders
 from mta.intake.settings import IntakeSettings
 from mta.jetstream.connection import Link
 from mta.jetstream.consumers import (
@@ -33,7 +34,14 @@ from mta.jetstream.consumers import (
 from mta.jetstream.errors import JetStreamError, JetStreamUnavailable
 from mta.jetstream.layout import PAYLOADS, Consumer, campaign, fixed_consumers
 from mta.jetstream.pull import End, Pulled, Puller
-from mta.jetstream.subjects import PAYLOADS_OF_LANE, campaign_consumer, is_campaign_consumer, window
+from mta.jetstream.subjects import (
+    PAYLOADS_OF_LANE,
+    campaign_consumer,
+    is_campaign_consumer,
+    parse_payload,
+    unescape,
+    window,
+)
 from mta.model.lane import Lane
 
 OnMessage = Callable[[Pulled, Lane, bool], Awaitable[None] | None]
@@ -87,6 +95,7 @@ class Intake:
         self,
         link: Link,
         settings: IntakeSettings,
+        orders: Orders,
         *,
         on_message: OnMessage,
         room: Callable[[Lane], int],
@@ -96,6 +105,7 @@ class Intake:
     ) -> None:
         self._link = link
         self._settings = settings
+        self._orders = orders
         self._on_message = on_message
         self._room = room
         self._payload_room = payload_room
@@ -144,6 +154,8 @@ class Intake:
         complained = False
         while not self._stop.is_set():
             batch = min(self._affordable(lane, is_due), _STAND_BATCH[lane])
+            if not is_due and self._orders.is_lane_paused(lane, time.time()):
+                batch = 0
             if batch <= 0:
                 await self._hunger()
                 continue
@@ -244,6 +256,7 @@ class Intake:
         while not self._stop.is_set():
             try:
                 held = await held_subjects(self._link, PAYLOADS, PAYLOADS_OF_LANE[Lane.BULK])
+                held = {subject: count for subject, count in held.items() if not self._is_paused(subject)}
                 now = time.monotonic()
                 if now >= orphans_at:
                     await self._adopt_orphans()
@@ -259,6 +272,14 @@ class Intake:
         for known in (*self._campaigns.values(), *self._leaving.values()):
             if known.puller is not None:
                 await self._close(known.puller)
+
+    def _is_paused(self, subject: str) -> bool:
+        """Its consumer is let go of, as that of a campaign without messages."""
+        parsed = parse_payload(subject)
+        if parsed is None:
+            return False
+        tenant, campaign = (unescape(token) or "" for token in (parsed.tenant, parsed.campaign))
+        return self._orders.paused_until(Lane.BULK, tenant, campaign, time.time()) > 0.0
 
     async def _admit(self, held: dict[str, int], now: float) -> None:
         """Makes the consumers of the window, and calls those that may have something new to their turn."""

@@ -19,6 +19,8 @@ from mta.model.lane import Lane
 
 SCHEDULE = "Nats-Schedule"
 TARGET = "Nats-Schedule-Target"
+PAUSED = "Mta-Paused"
+"""Parked for a pause: due again as soon as that is over."""
 
 
 class Retry(Struct, frozen=True):
@@ -37,6 +39,18 @@ def at(due_at: float) -> str:
     return f"@at {datetime.fromtimestamp(ceil(due_at), UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def released(subject: str, sequence: int) -> dict[str, str]:
+    """Headers that make a schedule due at once, in one step: published to its target with its body, this removes the
+    schedule, unless it is no longer the one of that sequence (error 10071)."""
+    return {
+        "Nats-Msg-Id": f"{subject}.released",
+        "Nats-Scheduler": subject,
+        "Nats-Schedule-Next": "purge",
+        "Nats-Expected-Last-Subject-Sequence": str(sequence),
+        "Nats-Expected-Last-Subject-Sequence-Subject": subject,
+    }
+
+
 def retry_number(stream: str, sequence: int, recipients: Iterable[tuple[int, int]]) -> str:
     """`<p or r><source sequence>-<16 hex>` for the (index, attempt) pairs of the recipients deferred from the
     source message `sequence` of `stream`, in whatever order."""
@@ -45,7 +59,16 @@ def retry_number(stream: str, sequence: int, recipients: Iterable[tuple[int, int
     return f"{'r' if stream == RETRY else 'p'}{sequence}-{digest}"
 
 
-def retry(lane: Lane, tenant: str, campaign: str, payload_key: bytes, number: str, due_at: float) -> Retry:
+def retry(
+    lane: Lane,
+    tenant: str,
+    campaign: str,
+    payload_key: bytes,
+    number: str,
+    due_at: float,
+    *,
+    is_paused: bool = False,
+) -> Retry:
     target = due_subject(lane, tenant, campaign, payload_key)
-    headers = {SCHEDULE: at(due_at), TARGET: target}
+    headers = {SCHEDULE: at(due_at), TARGET: target} | ({PAUSED: "1"} if is_paused else {})
     return Retry(retry_subject(tenant, campaign, payload_key, number), headers)

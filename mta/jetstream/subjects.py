@@ -96,6 +96,12 @@ def retry_subject(tenant: str, campaign: str, payload_key: bytes, number: str) -
     return f"mta.retry.{escape(tenant)}.{escape(campaign)}.{base32(payload_key)}.{number}"
 
 
+def retry_filter(tenant: str | None, campaign: str | None) -> str:
+    """All schedules of a campaign, of a tenant (`campaign` None), or of everybody."""
+    tokens = ("*" if name is None else escape(name) for name in (tenant, campaign))
+    return f"mta.retry.{'.'.join(tokens)}.*.*"
+
+
 def event_subject(tenant: str, kind: str, provider: str, campaign: str) -> str:
     return f"mta.event.{escape(tenant)}.{escape(kind)}.{escape(provider)}.{escape(campaign)}"
 

@@ -383,6 +383,15 @@ class Rig:
     def _is_rejected(self, payload: Payload) -> bool:
         return any(event["type"] == "rejected" for event in self.told(payload).whole)
 
+    async def emptied_of_fresh(self, payload: Payload) -> None:
+        """Its messages are acknowledged; recipients of it may wait."""
+
+        async def is_gone() -> bool:
+            found = [await self.link.stored_message(PAYLOADS, one) for one in self._sequences[payload["id"]]]
+            return not any(found)
+
+        await eventually(is_gone, LIMIT_S)
+
     async def emptied(self, payload: Payload) -> None:
         """Nothing of it waits and nothing is unacknowledged: a work queue forgets at the ack."""
         key = base32(payload_key(payload["tenant"], payload["id"]))

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from mta.intake.consumer import Intake
+from mta.intake.orders import Order, Orders, OrderVerb, Target, encode_order, order_key
 from mta.intake.settings import IntakeSettings
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.consumers import consumer_state, create_consumer, list_consumers
@@ -45,9 +46,11 @@ class Desk:
         self.recipients: Counter[Lane] = Counter()
         self.reports: list[str] = []
         self.link = link
+        self.orders = Orders()
         self.intake = Intake(
             link,
             settings,
+            self.orders,
             on_message=self.take,
             room=lambda lane: self.rooms[lane] - self.recipients[lane],
             payload_room=lambda: self.payloads - sum(n for name, n in self.in_hand.items() if "bulk" in name),
@@ -323,3 +326,40 @@ async def test_stop_while_disconnected(link: Link, nats_server: NatsServer) -> N
         await eventually(lambda: not link.is_connected)
         await asyncio.wait_for(desk.intake.stop(), 5)
     await nats_server.start()
+
+
+async def test_a_paused_campaign_is_not_pulled_from(link: Link) -> None:
+    """Its messages stay in the stream, its neighbour goes on, and resumed it is taken up again."""
+    desk = Desk(link)
+    paused = Target("acme", "slow")
+    desk.orders.apply(order_key(OrderVerb.PAUSE, paused), encode_order(Order()))
+    pump = Pump(link)
+    async with running(pump.run()), desk.working():
+        for campaign_name in ("slow", "quick"):
+            subject = payload_subject(Lane.BULK, "acme", campaign_name)
+            await pump.publish_acked(subject, b'{"email": 1, "email": 2}', msg_id=campaign_name)
+        await eventually(lambda: desk.subjects()[payload_subject(Lane.BULK, "acme", "quick")] == 1)
+        assert not desk.subjects()[payload_subject(Lane.BULK, "acme", "slow")]
+        desk.orders.apply(order_key(OrderVerb.PAUSE, paused), None)
+        await eventually(lambda: desk.subjects()[payload_subject(Lane.BULK, "acme", "slow")] == 1)
+        for pulled, _, _ in desk.got:
+            await desk.acknowledge(pulled)
+
+
+async def test_a_paused_lane_rests(link: Link) -> None:
+    """Fresh transactional payloads wait in the stream until it is taken back."""
+    desk = Desk(link)
+    lane = Target(lane=Lane.TRANSACTIONAL)
+    desk.orders.apply(order_key(OrderVerb.PAUSE, lane), encode_order(Order()))
+    pump = Pump(link)
+    subject = payload_subject(Lane.TRANSACTIONAL, "acme", "")
+    bulk = payload_subject(Lane.BULK, "acme", "c")
+    async with running(pump.run()), desk.working():
+        await pump.publish_acked(subject, b"{}", msg_id="one")
+        await pump.publish_acked(bulk, b"{}", msg_id="two")
+        await eventually(lambda: desk.subjects()[bulk] == 1)
+        assert not desk.subjects()[subject]
+        desk.orders.apply(order_key(OrderVerb.PAUSE, lane), None)
+        await eventually(lambda: desk.subjects()[subject] == 1)
+        for pulled, _, _ in desk.got:
+            await desk.acknowledge(pulled)

@@ -1,0 +1,34 @@
+"""What becomes of a payload's recipients without an attempt: it failed, expired, is withdrawn or paused. Pure."""
+
+from collections.abc import Callable
+
+from mta.delivery.reference import Parked, Settlement
+from mta.flow.references import expired
+from mta.flow.work import Ref, Work
+from mta.intake.orders import Orders
+from mta.model.outcome import Cancelled
+
+_PAUSED_S = 600.0
+"""Parked for so long at a time, whatever the pause's own end: when it is taken back early, nobody should wait for an
+hour."""
+PAUSED = "paused"
+
+
+def ending_of(work: Work, orders: Orders, now: float, jitter: float) -> Callable[[Ref], Settlement] | None:
+    """For each reference of it; None: it is to be sent. `jitter` in [0, 1) spreads those who are parked."""
+    admitted = work.admitted
+    failure = work.failure
+    if failure is not None:
+        return lambda ref: failure
+    if admitted.expires_at <= now:
+        return lambda ref: expired(ref, now)
+    order = orders.cancelled(admitted.tenant, admitted.campaign)
+    if order is not None:
+        withdrawn = Cancelled(now, order.reason)
+        return lambda ref: withdrawn
+    until = orders.paused_until(admitted.lane, admitted.tenant, admitted.campaign, now)
+    if until:
+        longest = now + _PAUSED_S * (1.0 + 0.2 * jitter)
+        parked = Parked(due_at=min(until, longest, admitted.expires_at), reason=PAUSED)
+        return lambda ref: parked
+    return None

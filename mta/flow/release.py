@@ -1,0 +1,61 @@
+"""Making due at once what waits in MTA_RETRY, after an order was given or taken back.
+
+A cancelled campaign is withdrawn so: what waits is answered as any due payload of it is, so nothing is removed that
+nobody has read, and every recipient gets his event. After a pause only what was parked for it is released. All nodes
+may do it at the same time: the stream lets only one of them release a message.
+"""
+
+import asyncio
+
+import structlog
+
+from mta.intake.orders import NO_CAMPAIGN, Target
+from mta.jetstream.connection import Link
+from mta.jetstream.consumers import held_subjects
+from mta.jetstream.errors import Conflict, JetStreamError
+from mta.jetstream.layout import RETRY
+from mta.jetstream.schedule import PAUSED, TARGET, released
+from mta.jetstream.subjects import parse_due, retry_filter
+
+_AGAIN_S = 5.0
+_AT_ONCE = 64
+
+log = structlog.get_logger()
+
+
+async def release_waiting(link: Link, target: Target, *, only_paused: bool) -> None:
+    """Returns when nothing of `target` waits any more that is to be released."""
+    campaign = "" if target.campaign == NO_CAMPAIGN else target.campaign
+    wanted = retry_filter(target.tenant or None, campaign if target.campaign else None)
+    is_done = False
+    while not is_done:
+        try:
+            subjects = list(await held_subjects(link, RETRY, wanted))
+            count = 0
+            for start in range(0, len(subjects), _AT_ONCE):
+                several = subjects[start : start + _AT_ONCE]
+                count += sum(
+                    await asyncio.gather(*(_release(link, one, target, only_paused) for one in several))
+                )
+            is_done = not count
+        except JetStreamError as error:
+            log.warning("release_delayed", target=str(target), error=str(error))
+            await asyncio.sleep(_AGAIN_S)
+        else:
+            if count:
+                log.info("released", target=str(target), messages=count)
+
+
+async def _release(link: Link, subject: str, target: Target, only_paused: bool) -> bool:
+    """False for what is not to be released, or was by somebody else."""
+    stored = await link.last_message(RETRY, subject)
+    if stored is None or TARGET not in stored.headers or (only_paused and PAUSED not in stored.headers):
+        return False
+    due = parse_due(stored.headers[TARGET])
+    if target.lane is not None and (due is None or due.lane is not target.lane):
+        return False
+    try:
+        await link.call(stored.headers[TARGET], stored.data, headers=released(subject, stored.sequence))
+    except Conflict:
+        return False  # it fired, or another node was faster
+    return True
