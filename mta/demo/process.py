@@ -35,11 +35,13 @@ class DaemonFailed(RuntimeError):
 
 
 class DaemonProcess:
-    """`directory` holds the configuration; log and notify socket are put beside it."""
+    """`directory` holds the configuration; log and notify socket are put beside it. `command` is what is started,
+    without `--config`."""
 
     def __init__(self, directory: Path, config: Path, command: tuple[str, ...] = _COMMAND) -> None:
         self.state_dir = directory / "state"
-        self._command = (*command, "--config", str(config))
+        self.command = command
+        self._config = config
         self._log = directory / "daemon.log"
         self._notify = directory / "notify"
         self._process: asyncio.subprocess.Process | None = None
@@ -56,7 +58,7 @@ class DaemonProcess:
             notify.bind(str(self._notify))
             with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
-                    *self._command,
+                    *(*self.command, "--config", str(self._config)),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
