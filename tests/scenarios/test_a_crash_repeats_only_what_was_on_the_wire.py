@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mta.jetstream.connection import open_link
-from mta.jetstream.layout import Capacity
+from mta.jetstream.layout import EVENTS, PAYLOADS, Capacity
 from mta.jetstream.setup import setup
 from mta.model.lane import Lane
 from tests.fakes.nats import NatsServer, eventually
@@ -138,6 +138,39 @@ async def test_a_frozen_server_ends_the_lease_and_nothing_is_sent_twice(
         told = await quick_rig.finished(payload)
         assert told.counts() == {"delivered": 500}
         assert set(place.copies.values()) == {1}
+
+
+async def test_n4_a_dot_may_take_longer_than_the_lease(quick_rig: Rig) -> None:
+    """The lease is renewed while its work lives: twice `ack_wait` later the reply comes, and nobody else was given the
+    payload meanwhile."""
+    shaping = quick_rig.directory / "shaping.toml"
+    shaping.write_text(shaping.read_text().replace('dot = "3s"', 'dot = "60s"'))
+    go_on = asyncio.Event()
+    await quick_rig.start()
+    async with quick_rig.destination(On("dot", [Hold(go_on), TAKEN], times=1)) as place:
+        payload = quick_rig.payload(place.to("ada"))
+        ack = await quick_rig.publish(payload)
+        await place.mx.until(lambda: len(place.mx.received) == 1)
+        begun = asyncio.get_running_loop().time()
+        await eventually(lambda: asyncio.get_running_loop().time() > begun + 2 * ACK_WAIT_S)
+        assert await quick_rig.link.stored_message(PAYLOADS, ack.sequence) is not None
+        go_on.set()
+        told = await quick_rig.finished(payload)
+        assert told.types(place.to("ada")) == ["delivered"]
+        assert "recovered" not in told.end(place.to("ada"))
+        assert len(place.of(place.to("ada"))) == 1
+
+
+async def test_n9_a_reader_of_events_that_is_slow_slows_nobody(quick_rig: Rig) -> None:
+    """A consumer that acknowledges nothing holds nothing up."""
+    await quick_rig.start()
+    slow = {"durable_name": "slow", "ack_policy": "explicit", "max_ack_pending": 1, "deliver_policy": "all"}
+    await quick_rig.link.api(
+        f"CONSUMER.CREATE.{EVENTS}.slow", {"stream_name": EVENTS, "config": slow, "action": ""}
+    )
+    async with quick_rig.destination() as place:
+        told = await quick_rig.deliver(quick_rig.payload(*numbered(place.domain, 500)))
+        assert told.counts() == {"delivered": 500}
 
 
 async def test_a10_killed_again_and_again_it_still_gets_done(quick_rig: Rig) -> None:
