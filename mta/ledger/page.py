@@ -34,7 +34,7 @@ class NoSlot:
 class Page:
     """`past` is what earlier owners left; `note_change` is called when the next snapshot will differ."""
 
-    __slots__ = ("_note_change", "_slot", "notes", "record", "source")
+    __slots__ = ("_note_change", "_slot", "is_blank", "notes", "record", "source")
 
     def __init__(
         self, source: Source, past: Entry | None, count: int, slot: Slot, note_change: Callable[[], None]
@@ -43,6 +43,8 @@ class Page:
         self.record = Record(count) if past is None else Record.restored(past.states)
         self.notes: dict[int, Note] = {} if past is None else dict(past.notes)
         """Of those who have one and are not kept."""
+        self.is_blank = past is None
+        """Nothing has become of anybody: whoever knew nothing of it would do the same."""
         self._slot = slot
         self._note_change = note_change
         if past is not None:
@@ -76,6 +78,7 @@ class Page:
             record.move(position, state)
         self.notes[position] = note
         self._slot.write(position, state, note)
+        self.is_blank = False
         self._note_change()
 
     def store(self, position: int, parked: Note) -> None:
@@ -95,12 +98,8 @@ class Page:
             self._slot.mark(position, byte)
         else:
             self._slot.write(position, byte, note)
+        self.is_blank = False
         self._note_change()
-
-    @property
-    def is_blank(self) -> bool:
-        """Nothing has become of anybody: whoever knew nothing of it would do the same."""
-        return self.record.count(RecipientState.OPEN) == len(self.record) and not self.notes
 
     def entry(self) -> Entry:
         """For a snapshot."""
