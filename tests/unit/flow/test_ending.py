@@ -1,0 +1,58 @@
+from mta.delivery.reference import Parked
+from mta.flow.ending import PAUSED, ending_of
+from mta.flow.work import Work
+from mta.intake.orders import Order, Orders, OrderVerb, Target, encode_order, order_key
+from mta.model.outcome import Cancelled, Expired, Failed
+from tests.unit.flow.works import reference, work
+
+NOW = 1_795_000_000.0
+
+
+def given(*orders: tuple[OrderVerb, Target, float]) -> Orders:
+    found = Orders()
+    for verb, target, until in orders:
+        found.apply(order_key(verb, target), encode_order(Order("wrong price", "ops", NOW, until)))
+    return found
+
+
+def ending(one: Work, orders: Orders, now: float, jitter: float = 0.0) -> object:
+    of = ending_of(one, orders, now, jitter)
+    return None if of is None else of(reference(one, 0))
+
+
+def test_what_is_in_order_is_sent() -> None:
+    """Nobody has said anything, or of somebody else."""
+    one = work()
+    now = one.admitted.accepted_at
+    assert ending(one, Orders(), now) is None
+    assert ending(one, given((OrderVerb.CANCEL, Target("acme", "other"), 0.0)), now) is None
+
+
+def test_a_failure_comes_first_then_the_end_of_life() -> None:
+    """Whatever an operator has said besides."""
+    orders = given((OrderVerb.CANCEL, Target("acme"), 0.0))
+    one = work()
+    assert isinstance(ending(one, orders, one.admitted.expires_at), Expired)
+    one.failure = Failed(NOW, "content", "gone")
+    assert ending(one, orders, one.admitted.expires_at) == one.failure
+
+
+def test_cancelled_outranks_paused() -> None:
+    """With the reason that was given."""
+    one = work()
+    now = one.admitted.accepted_at
+    orders = given(
+        (OrderVerb.PAUSE, Target("acme"), 0.0), (OrderVerb.CANCEL, Target("acme", "spring-sale"), 0.0)
+    )
+    assert ending(one, orders, now) == Cancelled(now, "wrong price")
+
+
+def test_paused_it_is_parked_until_the_end_but_not_for_long() -> None:
+    """Ten minutes at a time, spread a little; never beyond the pause or the recipient's life."""
+    one = work()
+    now = one.admitted.accepted_at
+    for until, expected in ((now + 5, now + 5), (0.0, now + 660)):
+        orders = given((OrderVerb.PAUSE, Target("acme", "spring-sale"), until))
+        assert ending(one, orders, now, 0.5) == Parked(due_at=expected, reason=PAUSED)
+    late = one.admitted.expires_at - 1
+    assert ending(one, given((OrderVerb.PAUSE, Target("acme"), 0.0)), late) == Parked(late + 1, PAUSED)
