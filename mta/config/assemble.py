@@ -26,7 +26,7 @@ from mta.intake.settings import IntakeSettings
 from mta.jetstream.settings import NatsSettings
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 
-_LATER = ("nats.snapshot", "nats.hold_back", "inbound.listen", "dns.validating")
+_LATER = ("inbound.listen", "dns.validating")
 _OF_ROUTES = ("opportunistic", "none")
 _POSITIVE = (
     "node.drain_timeout",
@@ -34,6 +34,8 @@ _POSITIVE = (
     "nats.ack_wait",
     "nats.renew",
     "nats.margin",
+    "nats.snapshot",
+    "nats.hold_back",
     "queue.payloads_in_work",
     "queue.campaigns_at_once",
     "queue.hold",
@@ -169,6 +171,8 @@ def _nats(document: Document, credentials: str, found: Findings) -> NatsSettings
             found.wrong(
                 f"nats.servers[{at}]", "must not hold a password: nats.credentials names a file for it"
             )
+    if nats.hold_back < nats.snapshot:
+        found.wrong("nats.hold_back", "is shorter than nats.snapshot: sending would stop at every snapshot")
     return NatsSettings(
         servers=nats.servers,
         embedded=nats.embedded,

@@ -97,8 +97,6 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[nats]\nsnapshot = '1s'", "nats.snapshot: not available yet: leave it at its default"),
-        ("[nats]\nhold_back = '1s'", "nats.hold_back: not available yet: leave it at its default"),
         (
             "[inbound]\nlisten = '127.0.0.1:2526'",
             "inbound.listen: not available yet: leave it at its default",
@@ -126,6 +124,10 @@ def test_a_feature_that_comes_later_cannot_be_turned_on(refused: Refused, text: 
             'node.name: expected at most 64 letters, digits, dots and hyphens, found "a b"',
         ),
         ("[nats]\nport = 65536", "nats.port: expected 0 (any free one) to 65535"),
+        (
+            "[nats]\nsnapshot = '300ms'",
+            "nats.hold_back: is shorter than nats.snapshot: sending would stop at every snapshot",
+        ),
         (
             "[nats]\nack_wait = '10s'",
             "nats.ack_wait: must be longer than nats.renew and nats.margin together",
