@@ -77,6 +77,10 @@ def _configuration(config: Config) -> Iterator[Line]:
         "shaping",
         f"{config.shaping_origin}: {len(config.providers)} providers, {suffixes} MX suffixes, all reachable",
     )
+    if config.nats.login is not None:
+        yield Line(Grade.PASS, "NATS login", f"user {config.nats.login.user}")
+    elif config.nats.credentials:
+        yield Line(Grade.PASS, "NATS credentials", f"{config.nats.credentials} holds a JWT and its seed")
     for name, tenant in config.tenants.items():
         signed = [
             f"{domain} ({', '.join(policy.selectors) or 'unsigned'})"

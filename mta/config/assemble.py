@@ -23,6 +23,7 @@ from mta.delivery.settings import PathSettings, Provider, StaticRoute
 from mta.dns.settings import DnsSettings
 from mta.events.settings import EventSettings
 from mta.intake.settings import IntakeSettings
+from mta.jetstream.credentials import Login
 from mta.jetstream.settings import NatsSettings
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 
@@ -57,6 +58,7 @@ def assemble(
     *,
     node: NodeSettings,
     credentials: str,
+    login: Login | None,
     path: PathSettings,
     providers: tuple[Provider, ...],
     origin: Path,
@@ -73,7 +75,7 @@ def assemble(
     our_tenants = tenants(document, our_pools, found)
     return Config(
         node=node,
-        nats=_nats(document, credentials, found),
+        nats=_nats(document, credentials, login, found),
         http=HttpSettings(document.http.listen, _public_url(document.http.public_url, found)),
         intake=IntakeSettings(
             payloads_in_work=document.queue.payloads_in_work,
@@ -157,10 +159,12 @@ def _at(document: Document, path: str) -> Any:
     return attrgetter(path)(document)
 
 
-def _nats(document: Document, credentials: str, found: Findings) -> NatsSettings:
+def _nats(document: Document, credentials: str, login: Login | None, found: Findings) -> NatsSettings:
     nats = document.nats
     if nats.embedded and nats.servers != Document().nats.servers:
         found.wrong("nats.servers", "has no effect beside the embedded server: set nats.embedded = false")
+    if nats.embedded and nats.credentials:
+        found.wrong("nats.credentials", "has no effect beside the embedded server: set nats.embedded = false")
     if not nats.embedded and not nats.servers:
         found.wrong("nats.servers", "needs at least one server, or set nats.embedded = true")
     for at, server in enumerate(nats.servers):
@@ -178,6 +182,7 @@ def _nats(document: Document, credentials: str, found: Findings) -> NatsSettings
         embedded=nats.embedded,
         port=nats.port,
         credentials=credentials,
+        login=login,
         connect_timeout_s=float(nats.connect_timeout),
         ack_wait_s=float(nats.ack_wait),
         renew_s=float(nats.renew),

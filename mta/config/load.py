@@ -20,6 +20,7 @@ from mta.config.problems import Findings
 from mta.config.reading import read
 from mta.config.settings import Config, NodeSettings
 from mta.config.shaping import shaping
+from mta.jetstream.credentials import Login, login
 
 SYSTEM_CONFIG = Path("/etc/mta/mta.toml")
 _MOST_BYTES = 4_000_000
@@ -63,6 +64,7 @@ def load(path: Path, environ: Mapping[str, str], host_name: str = "") -> Config:
     name = node_name(document, host_name or socket.gethostname(), environ.get("MTA_INSTANCE", ""), found)
     keys = _KeyFiles(path.parent, environ.get("CREDENTIALS_DIRECTORY", ""))
     found.take(shaping_found)
+    credentials, login = keys.nats(document.nats.credentials, "nats.credentials", found)
     config = assemble(
         document,
         node=NodeSettings(
@@ -71,7 +73,8 @@ def load(path: Path, environ: Mapping[str, str], host_name: str = "") -> Config:
             workers=document.node.workers,
             drain_timeout_s=float(document.node.drain_timeout),
         ),
-        credentials=keys.path_of("nats", document.nats.credentials, "nats.credentials", found),
+        credentials=credentials,
+        login=login,
         path=default,
         providers=providers,
         origin=path,
@@ -108,11 +111,18 @@ class _KeyFiles:
             found.wrong(path, f"{place} cannot be read: {error.strerror}")
             return None
 
-    def path_of(self, kind: str, name: str, path: str, found: Findings) -> str:
-        """Where a key lies that a library reads by itself; empty for none."""
-        if not name or self.read(kind, name, path, found) is None:
-            return ""
-        return str(self._find(kind, name))
+    def nats(self, name: str, path: str, found: Findings) -> tuple[str, Login | None]:
+        """Where the credentials file lies, which the client library reads by itself, or the login it holds."""
+        content = self.read("nats", name, path, found) if name else None
+        if content is None:
+            return "", None
+        place = self._find("nats", name)
+        try:
+            got = login(content)
+        except ValueError as error:
+            found.wrong(path, f"{place} {error}")
+            return "", None
+        return ("", got) if got is not None else (str(place), None)
 
     def _find(self, kind: str, name: str) -> Path | None:
         return next((place for place in self._places(kind, name) if place.exists()), None)

@@ -98,6 +98,7 @@ class Link:
 
     async def _connect(self) -> None:
         settings = self.settings
+        login = settings.login
         await self._client.connect(
             servers=list(settings.servers),
             name=self._name,
@@ -114,6 +115,8 @@ class Link:
             flusher_queue_size=1024,
             inbox_prefix=settings.inbox_prefix,
             user_credentials=settings.credentials or None,
+            user=login.user if login is not None else None,
+            password=login.password if login is not None else None,
         )
 
     # -- state -------------------------------------------------------------------------------------

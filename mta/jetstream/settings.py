@@ -2,10 +2,12 @@
 
 from msgspec import Struct
 
+from mta.jetstream.credentials import Login
+
 
 class NatsSettings(Struct, frozen=True):
-    """`credentials` is the path of a credentials file, "" for none. `port` is the embedded server's, 0 for
-    any free one.
+    """`credentials` is the path of a credentials file, "" for none; `login` is what a file with user and password
+    holds. `port` is the embedded server's, 0 for any free one.
 
     `connect_timeout_s` counts at start only: later a link never gives up. A message in work is renewed every
     `renew_s`; no dot starts later than `ack_wait_s - margin_s` after its lease was last asked for. Snapshots
@@ -20,6 +22,7 @@ class NatsSettings(Struct, frozen=True):
     servers: tuple[str, ...] = ("nats://127.0.0.1:4222",)
     port: int = 0
     credentials: str = ""
+    login: Login | None = None
     connect_timeout_s: float = 30.0
     ack_wait_s: float = 30.0
     renew_s: float = 5.0

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mta.jetstream.connection import Link, open_link
+from mta.jetstream.credentials import Login
 from mta.jetstream.errors import (
     JetStreamUnavailable,
     NotFound,
@@ -16,6 +17,7 @@ from mta.jetstream.errors import (
 from mta.jetstream.layout import PAYLOADS
 from mta.jetstream.settings import NatsSettings
 from tests.fakes.nats import NatsServer, eventually, free_port, running
+from tests.fakes.nats_jwt import trust
 
 
 async def test_no_server_is_one_clear_line() -> None:
@@ -48,6 +50,32 @@ async def test_refused_credentials_end_the_start_at_once(tmp_path: Path) -> None
     with pytest.raises(PermissionMissing, match="refuses our credentials"):
         await open_link(settings, name="test", report=lambda _: None)
     assert time.monotonic() - started < 10
+    server.stop()
+
+
+async def test_a_login_opens_the_door(tmp_path: Path) -> None:
+    """User and password of a file, beside addresses that hold none."""
+    server = NatsServer(tmp_path, extra_config='authorization { user: "mta", password: "right" }')
+    await server.start()
+    link = await open_link(server.settings(login=Login("mta", "right")), name="t", report=lambda _: None)
+    assert link.is_connected
+    await link.close()
+    server.stop()
+
+
+async def test_a_credentials_file_opens_the_door(tmp_path: Path) -> None:
+    """Its seed signs what the server asks to have signed."""
+    trusted = trust()
+    (tmp_path / "mta.creds").write_text(trusted.creds)
+    server = NatsServer(tmp_path, extra_config=trusted.config, with_jetstream=False)
+    await server.start()
+    settings = server.settings(credentials=str(tmp_path / "mta.creds"))
+    link = await open_link(settings, name="test", report=lambda _: None)
+    assert link.is_connected
+    await link.close()
+    (tmp_path / "mta.creds").write_text(trust().creds)
+    with pytest.raises(PermissionMissing, match="refuses our credentials"):
+        await open_link(settings, name="test", report=lambda _: None)
     server.stop()
 
 

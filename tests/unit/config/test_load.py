@@ -10,6 +10,8 @@ import pytest
 from mta.config.load import find, load, shipped, state_dir
 from mta.config.problems import ConfigError
 from mta.config.settings import Config
+from mta.jetstream.credentials import EXPECTED, Login
+from tests.fakes.nats_jwt import trust
 from tests.unit.config.conftest import rsa_pem, write
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -185,13 +187,34 @@ def test_a_key_that_cannot_be_read_says_why(tmp_path: Path, refused: Refused) ->
     assert "acme.pem cannot be read: Is a directory" in refused(TENANT)[0]
 
 
+OWN_NATS = '[nats]\nembedded = false\nservers = ["nats://a.test"]\ncredentials = "mta.creds"'
+
+
 def test_nats_credentials_are_looked_up_like_a_key(tmp_path: Path, loaded: Loaded, refused: Refused) -> None:
-    """What the client gets is the path."""
-    text = '[nats]\ncredentials = "nats.creds"'
-    assert "nats.credentials: no such key file" in refused(text)[0]
-    place = write(tmp_path / "nats.creds", "x")
-    assert loaded(text).nats.credentials == str(place)
+    """What the client gets is the path of a credentials file, or the login that the file holds."""
+    assert "nats.credentials: no such key file" in refused(OWN_NATS)[0]
+    place = write(tmp_path / "mta.creds", trust().creds)
+    nats = loaded(OWN_NATS).nats
+    assert (nats.credentials, nats.login) == (str(place), None)
+    write(place, "mta:s3cret\n")
+    nats = loaded(OWN_NATS).nats
+    assert (nats.credentials, nats.login) == ("", Login("mta", "s3cret"))
     assert loaded("").nats.credentials == ""
+
+
+def test_credentials_that_are_none_are_refused(tmp_path: Path, refused: Refused) -> None:
+    """With what is expected, and without what is there."""
+    write(tmp_path / "mta.creds", "s3cret")
+    (problem,) = refused(OWN_NATS)
+    assert problem == f"mta.toml: nats.credentials: mta.creds is neither: {EXPECTED}"
+
+
+def test_credentials_beside_the_embedded_server_are_refused(tmp_path: Path, refused: Refused) -> None:
+    """It has a password of its own."""
+    write(tmp_path / "mta.creds", trust().creds)
+    assert refused('[nats]\ncredentials = "mta.creds"') == [
+        "mta.toml: nats.credentials: has no effect beside the embedded server: set nats.embedded = false"
+    ]
 
 
 def test_the_state_directory_is_systemds_where_it_gave_one() -> None:

@@ -1,0 +1,45 @@
+"""What the file behind `nats.credentials` holds: a NATS credentials file, or one line `user:password`.
+
+Pure: where the file lies and who may read it is the configuration's business. A finding never shows what it read.
+"""
+
+import re
+
+import nkeys
+from msgspec import Struct
+
+EXPECTED = "expected a NATS credentials file (.creds: a user's JWT and its seed) or one line user:password"
+_JWT = re.compile(rb"-----BEGIN NATS USER JWT-----\s+[\w-]+\.[\w-]+\.[\w-]+\s+")
+_SEED = re.compile(rb"-----BEGIN USER NKEY SEED-----\s+(\w+)\s+")
+
+
+class Login(Struct, frozen=True):
+    """For a server with users and passwords."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Login(user={self.user!r})"
+
+
+def login(content: bytes) -> Login | None:
+    """Of a line `user:password`; None for a credentials file, which the client library reads by itself at every
+    connect. ValueError if it is neither."""
+    if b"-----BEGIN " in content:
+        _check_creds(content)
+        return None
+    user, _, password = content.decode(errors="replace").strip().partition(":")
+    if not user or not password or not f"{user}:{password}".isprintable() or "\ufffd" in f"{user}{password}":
+        raise ValueError(f"is neither: {EXPECTED}")
+    return Login(user, password)
+
+
+def _check_creds(content: bytes) -> None:
+    seed = _SEED.search(content)
+    if _JWT.search(content) is None or seed is None:
+        raise ValueError(f"is a part of a credentials file only: {EXPECTED}")
+    try:
+        nkeys.from_seed(bytearray(seed[1]))
+    except (nkeys.NkeysError, ValueError) as error:
+        raise ValueError(f"holds a seed that is none: {EXPECTED}") from error
