@@ -55,7 +55,8 @@ async def link(config: Config | None, environ: Mapping[str, str], verb: str) -> 
             raise
         raise JetStreamUnavailable(f"{error}; the embedded server runs only while `mta run` does") from error
     try:
-        yield opened
+        async with beside(opened.watch(), f"{verb}: watch the link"):
+            yield opened
     finally:
         await opened.close()
 

@@ -14,7 +14,7 @@ import base64
 import time
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -49,6 +49,11 @@ class Stored(Struct, frozen=True):
     time: str
 
 
+class _Asked(NamedTuple):
+    subject: str
+    answer: asyncio.Future[Msg]
+
+
 class Link:
     """Made by `open_link`. Callbacks run on the loop; one that raises ends `watch`."""
 
@@ -58,7 +63,7 @@ class Link:
         self._report = report
         self._client = TamedClient()
         self._tokens = count(1)
-        self._answers: dict[str, asyncio.Future[Msg]] = {}
+        self._answers: dict[str, _Asked] = {}
         self._answer_prefix = ""
         self._listeners: list[Callable[[bool], None]] = []
         self._forbidden: list[Callable[[str], None]] = []
@@ -87,14 +92,21 @@ class Link:
                 )
             with border(f"NATS at {servers}"):
                 attempt.result()
+            await self._hear_answers()
         except JetStreamError:
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
             await self._client.close()
             raise
+
+    async def _hear_answers(self) -> None:
         prefix = self.inbox()
         self._answer_prefix = f"{prefix}."
         await self.subscribe(f"{prefix}.*", self._answered)
+        with border("the first ping"):
+            await self._client.flush()  # a complaint about the subscription comes before the pong
+        if self._over.done():
+            self._over.result()
 
     async def _connect(self) -> None:
         settings = self.settings
@@ -175,18 +187,28 @@ class Link:
         text = str(error) or type(error).__name__
         self._last_error = text
         if "permissions violation" in text:
-            for listener in tuple(self._forbidden):
-                listener(text)
+            self._on_violation(text)
         if "authorization" in text.lower() and not self._answer_prefix and not self._refused.done():
             self._refused.set_result(None)
         self._report(text)
 
+    def _on_violation(self, text: str) -> None:
+        """`permissions violation for publish to "<subject>"`, the subject in lower case, is all that comes of a
+        forbidden request, and nothing ever comes of a forbidden subscription."""
+        if "for subscription to" in text:
+            self.fail(PermissionMissing(text))
+        for subject, answer in self._answers.values():
+            if is_forbidden(subject, text) and not answer.done():
+                answer.set_exception(PermissionMissing(f"this user may not publish to {subject}"))
+        for listener in tuple(self._forbidden):
+            listener(text)
+
     async def _on_disconnected(self) -> None:
         self._client.forget_unwritten()
         answers, self._answers = self._answers, {}
-        for future in answers.values():
-            if not future.done():
-                future.set_exception(Unconfirmed("the connection broke before the answer came"))
+        for _, answer in answers.values():
+            if not answer.done():
+                answer.set_exception(Unconfirmed("the connection broke before the answer came"))
         self._tell(connected=False)
 
     async def _on_reconnected(self) -> None:
@@ -278,12 +300,12 @@ class Link:
         timeout_s: float = 5.0,
         headers: dict[str, str] | None = None,
     ) -> Msg:
-        """The answer. `JetStreamUnavailable` if nobody serves the subject, `Unconfirmed` if none came in
-        time."""
+        """The answer. `JetStreamUnavailable` if nobody serves the subject, `PermissionMissing` if our user may not
+        ask there, `Unconfirmed` if none came in time."""
         loop = asyncio.get_running_loop()
         token = str(next(self._tokens))
         answer: asyncio.Future[Msg] = loop.create_future()
-        self._answers[token] = answer
+        self._answers[token] = _Asked(subject, answer)
         timer = loop.call_later(timeout_s, self._unanswered, token, subject)
         try:
             await self.publish(subject, body, reply=self._answer_prefix + token, headers=headers)
@@ -296,14 +318,14 @@ class Link:
         return message
 
     def _answered(self, message: Msg) -> None:
-        answer = self._answers.get(message.subject[len(self._answer_prefix) :])
-        if answer is not None and not answer.done():
-            answer.set_result(message)
+        asked = self._answers.get(message.subject[len(self._answer_prefix) :])
+        if asked is not None and not asked.answer.done():
+            asked.answer.set_result(message)
 
     def _unanswered(self, token: str, subject: str) -> None:
-        answer = self._answers.get(token)
-        if answer is not None and not answer.done():
-            answer.set_exception(Unconfirmed(f"{subject}: no answer"))
+        asked = self._answers.get(token)
+        if asked is not None and not asked.answer.done():
+            asked.answer.set_exception(Unconfirmed(f"{subject}: no answer"))
 
     async def call(
         self,
@@ -395,6 +417,11 @@ class Link:
             headers,
             headers.get("Nats-Time-Stamp", ""),
         )
+
+
+def is_forbidden(subject: str, complaint: str) -> bool:
+    """Whether the server complains of a publish to `subject`; it writes it in quotes, the library in lower case."""
+    return "for publish to" in complaint and f'"{subject.lower()}"' in complaint
 
 
 def parse_headers(raw: bytes) -> dict[str, str]:

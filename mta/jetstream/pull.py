@@ -22,8 +22,8 @@ from msgspec import Struct
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from mta.jetstream.connection import Link
-from mta.jetstream.errors import JetStreamUnavailable, Refused
+from mta.jetstream.connection import Link, is_forbidden
+from mta.jetstream.errors import JetStreamUnavailable, PermissionMissing, Refused
 
 _GRACE_S = 2.0
 """How much later than its expiry a pull may end before it is given up."""
@@ -114,14 +114,17 @@ class Puller:
         self._received_now = 0
         self._subscription: Subscription | None = None
         self._prefix = ""
-        self._forget_listener: Callable[[], None] | None = None
+        self._forget_listeners: tuple[Callable[[], None], ...] = ()
         self._closing = False
 
     async def open(self) -> None:
         inbox = self._link.inbox()
         self._prefix = f"{inbox}."
         self._subscription = await self._link.subscribe(f"{inbox}.*", self._received)
-        self._forget_listener = self._link.on_connection(self._connection)
+        self._forget_listeners = (
+            self._link.on_connection(self._connection),
+            self._link.on_forbidden(self._on_forbidden),
+        )
 
     async def pull(self, batch: int, *, expires_s: float = 0.0, max_bytes: int = 8 << 20) -> PullEnd:
         """Asks for up to `batch` messages and returns when that request has ended. `expires_s` 0 takes what
@@ -157,9 +160,9 @@ class Puller:
     async def close(self) -> None:
         """From now on nothing is handed over: what the server had already sent goes back to it at once."""
         self._closing = True
-        if self._forget_listener is not None:
-            self._forget_listener()
-            self._forget_listener = None
+        for forget in self._forget_listeners:
+            forget()
+        self._forget_listeners = ()
         if self._subscription is not None:
             subscription, self._subscription = self._subscription, None
             # While the connection breaks this fails: what was under way is then delivered again after ack_wait.
@@ -171,6 +174,10 @@ class Puller:
     def _connection(self, connected: bool) -> None:
         if not connected:
             self._finish(End.LOST, "the connection broke")
+
+    def _on_forbidden(self, text: str) -> None:
+        if is_forbidden(self._subject, text) and self._ended is not None and not self._ended.done():
+            self._ended.set_exception(PermissionMissing(f"this user may not publish to {self._subject}"))
 
     def _received(self, message: Msg) -> Awaitable[None] | None:
         if not message.reply.startswith("$JS.ACK."):

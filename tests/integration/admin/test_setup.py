@@ -1,10 +1,18 @@
+import asyncio
 import json
+from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from mta.admin.output import Output
 from mta.admin.setup import setup
+from mta.admin.tail import Filters, tail
+from mta.config.load import load
 from mta.config.settings import Config
+from mta.jetstream.credentials import Login
+from mta.jetstream.errors import PermissionMissing
+from tests.fakes.nats import NatsServer
 
 
 async def test_what_is_missing_is_made_and_what_is_there_is_left_alone(
@@ -31,3 +39,20 @@ async def test_people_get_a_table(config: Config, capsys: pytest.CaptureFixture[
     assert "MTA_TEMPLATES (key-value)" in out
     assert "MTA_PAYLOADS consumer transactional" in out
     assert "created" in out
+
+
+async def test_a_missing_right_is_named(tmp_path: Path) -> None:
+    """At once, with the subject: neither a hang nor a server that is said to be down."""
+    rights = 'publish: { deny: ["$JS.API.STREAM.CREATE.>", "$JS.API.CONSUMER.CREATE.>"] }'
+    users = f'{{ user: "mta", password: "x", permissions: {{ {rights} }} }}'
+    server = NatsServer(tmp_path, extra_config=f"authorization {{ users: [ {users} ] }}")
+    await server.start()
+    settings = server.settings(login=Login("mta", "x"))
+    (tmp_path / "mta.toml").touch()
+    config = structs.replace(load(tmp_path / "mta.toml", {}), nats=settings)
+    async with asyncio.timeout(4):
+        with pytest.raises(PermissionMissing, match=r"\$JS\.API\.STREAM\.CREATE\.MTA_PAYLOADS"):
+            await setup(config, {}, Output())
+        with pytest.raises(PermissionMissing, match=r"\$JS\.API\.CONSUMER\.CREATE\.MTA_EVENTS\."):
+            await tail(config, {}, Output(), Filters())
+    server.stop()

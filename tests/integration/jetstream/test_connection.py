@@ -15,6 +15,7 @@ from mta.jetstream.errors import (
     Unconfirmed,
 )
 from mta.jetstream.layout import PAYLOADS
+from mta.jetstream.pull import Pulled, Puller
 from mta.jetstream.settings import NatsSettings
 from tests.fakes.nats import NatsServer, eventually, free_port, running
 from tests.fakes.nats_jwt import trust
@@ -76,6 +77,53 @@ async def test_a_credentials_file_opens_the_door(tmp_path: Path) -> None:
     (tmp_path / "mta.creds").write_text(trust().creds)
     with pytest.raises(PermissionMissing, match="refuses our credentials"):
         await open_link(settings, name="test", report=lambda _: None)
+    server.stop()
+
+
+def limited(tmp_path: Path, rights: str) -> NatsServer:
+    """A server whose only user has these rights."""
+    users = f'{{ user: "mta", password: "x", permissions: {{ {rights} }} }}'
+    return NatsServer(tmp_path, extra_config=f"authorization {{ users: [ {users} ] }}")
+
+
+async def test_a_forbidden_request_fails_at_once(tmp_path: Path) -> None:
+    """By its subject, as it was written; others go on."""
+    server = limited(tmp_path, 'publish: { deny: ["$JS.API.STREAM.CREATE.>", "$JS.API.CONSUMER.>"] }')
+    await server.start()
+    link = await open_link(server.settings(login=Login("mta", "x")), name="test", report=lambda _: None)
+    asking = asyncio.ensure_future(link.api("INFO"))
+    async with asyncio.timeout(4):
+        with pytest.raises(PermissionMissing, match=r"may not publish to \$JS\.API\.STREAM\.CREATE\.X"):
+            await link.api("STREAM.CREATE.X", {"name": "X"})
+    await asking
+    puller = Puller(link, PAYLOADS, "transactional", lambda _: None)
+    await puller.open()
+    async with asyncio.timeout(4):
+        with pytest.raises(PermissionMissing, match=r"MSG\.NEXT\.MTA_PAYLOADS\.transactional"):
+            await puller.pull(1, expires_s=30.0)
+    await puller.close()
+    await link.close()
+    server.stop()
+
+
+async def test_who_may_not_hear_answers_is_told_at_the_start(tmp_path: Path) -> None:
+    """Every request would wait for nothing."""
+    server = limited(tmp_path, 'subscribe: { deny: ["_INBOX.>"] }')
+    await server.start()
+    with pytest.raises(PermissionMissing, match='for subscription to "_inbox'):
+        await open_link(server.settings(login=Login("mta", "x")), name="test", report=lambda _: None)
+    server.stop()
+
+
+async def test_a_forbidden_subscription_ends_watch(tmp_path: Path) -> None:
+    """Nothing would ever come, and nobody would know why."""
+    server = limited(tmp_path, 'subscribe: { deny: ["mta.>"] }')
+    await server.start()
+    link = await open_link(server.settings(login=Login("mta", "x")), name="test", report=lambda _: None)
+    await link.subscribe("mta.test", lambda _: None)
+    with pytest.raises(PermissionMissing, match=r'for subscription to "mta\.test"'):
+        await asyncio.wait_for(link.watch(), 4)
+    await link.close()
     server.stop()
 
 
@@ -210,8 +258,6 @@ async def test_closed_for_good_ends_watch(link: Link) -> None:
 
 async def test_acks_of_all_kinds(link: Link) -> None:
     """nak brings it again, +WPI keeps it, term and ack remove it."""
-    from mta.jetstream.pull import Pulled, Puller
-
     got: list[Pulled] = []
     puller = Puller(link, PAYLOADS, "transactional", got.append)
     await puller.open()
