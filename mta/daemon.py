@@ -88,6 +88,7 @@ class Daemon:
         self._config = config
         self._notifier = Notifier.from_environ(os.environ)
         self._stop_asked = asyncio.Event()
+        self._serving = False
         self._main: asyncio.Task[None] | None = None
         self._orders_known = asyncio.Event()
 
@@ -101,6 +102,8 @@ class Daemon:
         try:
             await self._main
         except asyncio.CancelledError:
+            if not self._serving:
+                return 0
             log.warning("node_aborted")
             return EXIT_ABORTED
         finally:
@@ -108,8 +111,9 @@ class Daemon:
         return 0
 
     def _on_stop(self, number: int) -> None:
-        """The first signal drains, the second ends it here and now: what is unacknowledged is delivered again."""
-        if self._stop_asked.is_set() and self._main is not None:
+        """The first signal drains, the second ends it here and now: what is unacknowledged is delivered again. Before
+        anything was pulled the first one does, too: connecting may take its time."""
+        if self._main is not None and (self._stop_asked.is_set() or not self._serving):
             self._main.cancel()
         log.info("node_draining", signal=signal.Signals(number).name)
         self._stop_asked.set()
@@ -209,6 +213,7 @@ class Daemon:
                 gc.collect()
                 gc.freeze()
                 gc.set_threshold(*_GC_THRESHOLDS)
+                self._serving = True
                 self._notifier.ready("ready")
                 log.info("node_ready", workers=composer.workers + express.workers)
                 await self._stop_asked.wait()

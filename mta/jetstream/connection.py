@@ -23,7 +23,6 @@ from nats.aio.subscription import Subscription
 
 from mta.jetstream.client import LIBRARY_ERRORS, Straight, TamedClient, border, ours, without_password
 from mta.jetstream.errors import (
-    JetStreamError,
     JetStreamUnavailable,
     NotFound,
     PermissionMissing,
@@ -93,9 +92,8 @@ class Link:
             with border(f"NATS at {servers}"):
                 attempt.result()
             await self._hear_answers()
-        except JetStreamError:
-            attempt.cancel()
-            await asyncio.gather(attempt, return_exceptions=True)
+        except BaseException:
+            await _end(attempt)
             await self._client.close()
             raise
 
@@ -417,6 +415,16 @@ class Link:
             headers,
             headers.get("Nats-Time-Stamp", ""),
         )
+
+
+async def _end(attempt: asyncio.Future[None]) -> None:
+    """Cancels until it ends: the library's attempt to connect swallows a cancellation that comes in the very moment
+    in which it is refused (`asyncio.wait_for` of Python 3.11), and tries again for ever."""
+    while not attempt.done():
+        attempt.cancel()
+        await asyncio.wait((attempt,), timeout=0.05)
+    if not attempt.cancelled():
+        attempt.exception()  # seen
 
 
 def is_forbidden(subject: str, complaint: str) -> bool:

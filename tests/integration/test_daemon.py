@@ -100,6 +100,28 @@ async def test_no_nats_at_start_is_one_line_and_exit_69(tmp_path: Path) -> None:
     assert b"Traceback" not in output + errors
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_while_it_connects_ends_it_at_once(
+    tmp_path: Path, manager: Manager, number: signal.Signals
+) -> None:
+    """Nothing is in work yet: exit 0, long before connect_timeout."""
+    rig = Rig(tmp_path, server=f"nats://127.0.0.1:{free_port()}")
+    rig.config.write_text(rig.config.read_text().replace('connect_timeout = "2s"', 'connect_timeout = "60s"'))
+    assert 'connect_timeout = "60s"' in rig.config.read_text()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mta.cli", "run", "--config", str(rig.config)),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "manager")},
+    )
+    await manager.until("STATUS=connecting")
+    process.send_signal(number)
+    async with asyncio.timeout(10):
+        _, errors = await process.communicate()
+    await rig.close()
+    assert process.returncode == 0, errors
+    assert b"Traceback" not in errors
+
+
 async def test_missing_streams_are_named(rig: Rig) -> None:
     """On a server that is not ours nothing is created; the daemon says what to run."""
     code, output, errors = await mta("run", "--config", str(rig.config))
