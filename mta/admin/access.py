@@ -22,9 +22,9 @@ _PATIENCE_S = 5.0
 
 
 def configuration(option: Path | None, environ: Mapping[str, str]) -> Config | None:
-    """What is configured, or None where there is no configuration at all."""
+    """What is configured, or None where there is no configuration at all. Without the keys: no verb signs."""
     path = find(option, environ)
-    return load(path, environ) if path is not None else None
+    return load(path, environ, with_keys=False) if path is not None else None
 
 
 def nats_settings(config: Config | None, environ: Mapping[str, str]) -> NatsSettings:

@@ -33,7 +33,7 @@ def find(option: Path | None, environ: Mapping[str, str], system: Path = SYSTEM_
         return option
     if environ.get("MTA_CONFIG"):
         return Path(environ["MTA_CONFIG"])
-    return system if system.exists() else None
+    return system if _is_there(system) else None
 
 
 def state_dir(configured: str, environ: Mapping[str, str]) -> Path:
@@ -48,8 +48,9 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else package.parent / "conf" / name
 
 
-def load(path: Path, environ: Mapping[str, str], host_name: str = "") -> Config:
-    """The configuration in `path`; ConfigError names everything that is wrong with it."""
+def load(path: Path, environ: Mapping[str, str], host_name: str = "", *, with_keys: bool = True) -> Config:
+    """The configuration in `path`; ConfigError names everything that is wrong with it. Without keys it does for all
+    but signing, and for a user who may not read them; what opens the door to NATS is read even so."""
     path = Path(os.path.abspath(path))
     found = Findings(str(path))
     text, table = _toml(path, found)
@@ -80,11 +81,15 @@ def load(path: Path, environ: Mapping[str, str], host_name: str = "") -> Config:
         origin=path,
         shaping_origin=shaping_path,
         text=text,
-        read_key=keys.read,
+        read_key=keys.read if with_keys else _no_key,
         found=found,
     )
     found.raise_if_wrong()
     return config
+
+
+def _no_key(kind: str, name: str, path: str, found: Findings) -> None:
+    """A `KeyReader` that reads none."""
 
 
 class _KeyFiles:
@@ -108,7 +113,7 @@ class _KeyFiles:
                     return None
                 return file.read(_MOST_BYTES)
         except OSError as error:
-            found.wrong(path, f"{place} cannot be read: {error.strerror}")
+            found.wrong(path, f"{place} {_unreadable(error)}")
             return None
 
     def nats(self, name: str, path: str, found: Findings) -> tuple[str, Login | None]:
@@ -125,7 +130,7 @@ class _KeyFiles:
         return ("", got) if got is not None else (str(place), None)
 
     def _find(self, kind: str, name: str) -> Path | None:
-        return next((place for place in self._places(kind, name) if place.exists()), None)
+        return next((place for place in self._places(kind, name) if _is_there(place)), None)
 
     def _places(self, kind: str, name: str) -> list[Path]:
         if Path(name).is_absolute():
@@ -148,7 +153,7 @@ def _toml(path: Path, found: Findings) -> tuple[str, dict[str, Any]]:
             text = file.read(_MOST_BYTES).decode()
         return text, tomllib.loads(text)
     except OSError as error:
-        found.wrong("", f"cannot be read: {error.strerror}")
+        found.wrong("", _unreadable(error))
     except UnicodeDecodeError as error:
         found.wrong("", f"is not UTF-8 at byte {error.start}")
     except tomllib.TOMLDecodeError as error:
@@ -156,11 +161,26 @@ def _toml(path: Path, found: Findings) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
+def _is_there(place: Path) -> bool:
+    """Also where we may not look: opening it then says why."""
+    try:
+        return place.exists()
+    except OSError:
+        return True
+
+
+def _unreadable(error: OSError) -> str:
+    advice = (
+        ": run as root, or let this user read it (chown, chmod)" if isinstance(error, PermissionError) else ""
+    )
+    return f"cannot be read: {error.strerror}{advice}"
+
+
 def _beside(config: Path, name: str, default: str) -> Path:
     """A rules file is relative to the configuration; where it has its default name and is not there, the
     shipped one holds."""
     place = config.parent / name
-    return shipped(name) if name == default and not place.exists() else place
+    return shipped(name) if name == default and not _is_there(place) else place
 
 
 def _check_bounces(path: Path, found: Findings) -> None:

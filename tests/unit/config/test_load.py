@@ -1,8 +1,9 @@
 import os
 import re
 import shutil
+import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,52 @@ def test_a_key_that_cannot_be_read_says_why(tmp_path: Path, refused: Refused) ->
 
 
 OWN_NATS = '[nats]\nembedded = false\nservers = ["nats://a.test"]\ncredentials = "mta.creds"'
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A directory that others may enter, with `dkim/` in it that nobody but root may; and we are not root."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        write(place / "mta.toml", TENANT, 0o644)
+        write(place / "dkim" / "acme.pem", rsa_pem())
+        (place / "dkim").chmod(0)
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(65534)
+        yield place
+        if is_root:
+            os.seteuid(0)
+        (place / "dkim").chmod(0o700)
+
+
+def test_a_key_that_this_user_may_not_read_is_a_finding(locked: Path) -> None:
+    """Also where he may not even look whether it is there."""
+    with pytest.raises(ConfigError) as error:
+        load(locked / "mta.toml", {})
+    said = "cannot be read: Permission denied: run as root, or let this user read it (chown, chmod)"
+    assert str(error.value).endswith(f"dkim[0].key: {locked}/dkim/acme.pem {said}")
+
+
+def test_a_configuration_that_this_user_may_not_read_is_a_finding(locked: Path) -> None:
+    """The system's own is then not taken for one that is not there."""
+    hidden = locked / "dkim" / "mta.toml"
+    assert find(None, {}, hidden) == hidden
+    with pytest.raises(ConfigError, match=r"mta.toml: cannot be read: Permission denied: run as root"):
+        load(hidden, {})
+
+
+def test_who_does_not_sign_needs_no_keys(locked: Path) -> None:
+    """Everything else is there."""
+    config = load(locked / "mta.toml", {}, with_keys=False)
+    assert config.tenants["acme"].domains["acme.test"].selectors == ("s1",)
+    assert config.keys.dkim == {("acme", "acme.test"): ()}
+
+
+def test_a_name_that_no_file_can_have_is_a_finding(refused: Refused) -> None:
+    """Not a failure of the program."""
+    assert refused(TENANT.replace("acme.pem", "x" * 300))[0].endswith("cannot be read: File name too long")
 
 
 def test_nats_credentials_are_looked_up_like_a_key(tmp_path: Path, loaded: Loaded, refused: Refused) -> None:
