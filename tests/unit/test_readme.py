@@ -118,6 +118,20 @@ def test_the_example_event_is_one() -> None:
     assert set(msgspec.json.decode(block("example: event"))) <= set(Event.__struct_fields__)
 
 
+def test_the_drop_in_loads_what_the_unit_leaves_out() -> None:
+    """Each kind of key is loaded by one of the two; the unit names the rest in comments."""
+    unit = (PROJECT / "systemd" / "mta.service").read_text().splitlines()
+    loaded = {line for line in unit if line.startswith("LoadCredential=")}
+    more = set(block("example: drop-in").splitlines()) - {"[Service]"}
+    assert {line.removeprefix("# ") for line in unit if "LoadCredential=" in line} == loaded | more
+    assert {line.partition("=")[2].partition(":")[0] for line in loaded | more} == {
+        "dkim",
+        "tokens",
+        "hash",
+        "nats",
+    }
+
+
 def test_the_python_example_compiles() -> None:
     """It is run by hand, but at least it is Python."""
     compile(block("example: python"), "README.md", "exec")
