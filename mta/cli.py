@@ -111,7 +111,9 @@ def send(
     file: Annotated[str, typer.Argument(metavar="[FILE]", help="One payload as JSON; - is stdin.")] = "",
     template: Annotated[Optional[Path], typer.Option(help="HTML template.")] = None,  # noqa: UP045
     text: Annotated[Optional[Path], typer.Option(help="Template of the text part.")] = None,  # noqa: UP045
-    recipients: Annotated[Optional[Path], typer.Option(help="CSV or NDJSON with a column email.")] = None,  # noqa: UP045
+    recipients: Annotated[
+        Path | None, typer.Option(help="CSV or NDJSON with a column email; - is stdin.")
+    ] = None,
     sender: Annotated[
         str, typer.Option("--from", help="news@acme.example or 'Acme <news@acme.example>'.")
     ] = "",
@@ -139,20 +141,18 @@ def send(
 
     chosen = lane_of(lane)
     output = Output(json)
-    if template is None and text is None and recipients is None:
-        if not file and sys.stdin.isatty():
-            _fail(
-                EXIT_USAGE,
-                "nothing to send",
-                "Name a payload file, or --template and --recipients: mta send --help",
-            )
+    needed = {
+        **{"--template or --text": template or text, "--recipients": recipients},
+        **{"--from": sender, "--subject": subject},
+    }
+    optional = {
+        **{"--tenant": tenant, "--campaign": campaign, "--stream": stream},
+        **{"--unsubscribe": unsubscribe, "--name-column": name_column},
+    }
+    if not _is_mailing(file, needed, optional):
         _run(send_payload(configuration(config, os.environ), os.environ, output, file or "-", chosen))
+    assert recipients is not None
     loaded = configuration(config, os.environ)
-    if file or recipients is None or (template is None and text is None) or not sender or not subject:
-        _fail(
-            EXIT_USAGE,
-            "a mailing needs --template or --text, --recipients, --from and --subject, and no payload file",
-        )
     mailing = mailing_of(
         loaded,
         template=template,
@@ -348,6 +348,23 @@ def main() -> NoReturn:
         code, hint = _meaning(error)
         _fail(code, str(error) or type(error).__name__, hint)
     raise SystemExit(0)
+
+
+def _is_mailing(file: str, needed: dict[str, Any], optional: dict[str, Any]) -> bool:
+    """Whether it is a template plus recipients; ends the program where it is neither that nor one payload."""
+    given = [option for option, value in (needed | optional).items() if value]
+    missing = [option for option, value in needed.items() if not value]
+    if given and file:
+        _fail(
+            EXIT_USAGE,
+            f"a payload says by itself what {', '.join(given)} would: name a payload file, or these",
+        )
+    if given and missing:
+        _fail(EXIT_USAGE, f"a mailing also needs {', '.join(missing)}")
+    if not given and not file and sys.stdin.isatty():
+        hint = "Name a payload file, or --template and --recipients: mta send --help"
+        _fail(EXIT_USAGE, "nothing to send", hint)
+    return bool(given)
 
 
 def _run(work: Coroutine[Any, Any, int]) -> NoReturn:

@@ -36,7 +36,6 @@ from mta.flow.books import Books
 from mta.flow.content import Contents
 from mta.flow.life import Flow
 from mta.flow.settings import FlowSettings
-from mta.intake.admission import Rules
 from mta.intake.consumer import Intake
 from mta.intake.orders import Orders
 from mta.jetstream.connection import Link, open_link
@@ -262,11 +261,10 @@ class Daemon:
 
 
 def flow_settings(config: Config) -> FlowSettings:
-    max_age_s = {lane: config.retry.of(lane).max_age_s for lane in Lane}
     return FlowSettings(
         node=config.node.name,
         intake=config.intake,
-        rules=Rules(config.tenants, max_age_s, config.http.public_url),
+        rules=config.rules(),
         retry=config.retry,
         recipient_form=config.events.recipient,
         index_recipients=config.index_recipients,

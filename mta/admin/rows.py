@@ -1,8 +1,8 @@
 """Recipients from a file: CSV or NDJSON, row by row, each either good or with a reason and its line number.
 
 Pure: lines in, rows out. The columns `email`, `name` and `id` are the recipient's own, all others become
-`data`. An address that comes again is left out, so that a list with a doubled line does not mail anybody
-twice.
+`data`; a JSON line that has a `data` object is a recipient as a payload writes it. An address that comes
+again is left out, so that a list with a doubled line does not mail anybody twice.
 """
 
 import csv
@@ -17,6 +17,7 @@ from msgspec import Struct
 RESERVED = frozenset(("recipient", "payload", "unsubscribe_url"))
 """Names that a template gets from the MTA (contracts.md)."""
 _OWN = ("email", "name", "id")
+_WHOLE = frozenset((*_OWN, "data", "metadata", "tags"))
 _MOST_CHARACTERS = 128  # of name and id (contracts.md)
 _MOST_DATA_BYTES = 16_000
 # What cannot be an address at all; the daemon decides about the rest and rejects that recipient alone.
@@ -112,7 +113,7 @@ def _json_rows(lines: Iterable[str], name_column: str) -> Iterator[tuple[int, di
         if not isinstance(fields, dict):
             yield line, "is no JSON object"
             continue
-        if taken := RESERVED & set(fields):
+        if taken := RESERVED & set(_data(fields)):
             yield line, f"may not have {', '.join(sorted(taken))}: templates get that from the MTA"
             continue
         yield line, _named(fields, name_column)
@@ -120,7 +121,13 @@ def _json_rows(lines: Iterable[str], name_column: str) -> Iterator[tuple[int, di
 
 def _named(fields: dict[str, Any], name_column: str) -> dict[str, Any]:
     """The name column's value as the name, and still among the data."""
-    return fields | {"name": fields.get(name_column, "")} if name_column else fields
+    return fields | {"name": _data(fields).get(name_column, "")} if name_column else fields
+
+
+def _data(fields: dict[str, Any]) -> dict[str, Any]:
+    """What templates see, with the recipient's own among it where the line has no `data` object."""
+    data = fields.get("data")
+    return data if isinstance(data, dict) else fields
 
 
 def _row(line: int, fields: dict[str, Any]) -> Row | BadRow:
@@ -142,6 +149,13 @@ def _row(line: int, fields: dict[str, Any]) -> Row | BadRow:
     if _ADDRESS.fullmatch(email) is None:
         return BadRow(line, f"{email[:80]!r} is no address")
     data = {key: value for key, value in fields.items() if key not in _OWN}
+    if _data(fields) is not fields:
+        if strange := data.keys() - _WHOLE:
+            return BadRow(
+                line, f"has a `data` object and beside it {', '.join(sorted(strange))}: put all into data"
+            )
+        recipient |= {key: data[key] for key in ("metadata", "tags") if key in data}
+        data = _data(fields)
     if data:
         recipient["data"] = data
         if len(orjson.dumps(data)) > _MOST_DATA_BYTES:

@@ -6,22 +6,21 @@ than one that does not start. A publish counts when JetStream has acknowledged i
 
 import asyncio
 import sys
-import uuid
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import IO
 
-from msgspec import Struct
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mta.admin.access import beside, first_of, link
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
+from mta.admin.judge import judge, rules_of
 from mta.admin.mailing import Mailing, Outgoing, payloads
 from mta.admin.output import Output, many
-from mta.admin.rows import BadRow, FileRefused, Repeated, Row, rows
+from mta.admin.recipients import checked, recipients_file
 from mta.config.settings import Config
-from mta.intake.decode import MAX_PAYLOAD_BYTES, Malformed, Rejected, decode
+from mta.intake.decode import MAX_PAYLOAD_BYTES
 from mta.intake.rules import MARKETING
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamUnavailable, NotFound, PermissionMissing, Unconfirmed
@@ -33,25 +32,19 @@ from mta.model.lane import Lane
 _DEADLINE_S = 30.0
 _LOOK_S = 2.0
 _AT_ONCE = 64
-_SHOWN_BAD_ROWS = 10
-
-
-class Counts(Struct):
-    """What became of a file so far."""
-
-    recipients: int = 0
-    payloads: int = 0
-    bad: int = 0
-    repeated: int = 0
 
 
 async def send_payload(
     config: Config | None, environ: Mapping[str, str], output: Output, file: str, lane: Lane | None
 ) -> int:
     """One payload from a file, or from stdin with `-`. Its bytes are sent as they are."""
-    outgoing, malformed = read_payload(_bytes(file), lane)
-    for text in malformed:
-        output.note(f"{text} (it will be rejected, the others go on)", "yellow")
+    outgoing, refused = judge(_bytes(file), lane, rules_of(config), time.time())
+    if len(refused) == outgoing.recipients:
+        raise WrongInput(
+            f"every recipient would be rejected; nothing was sent. The first one {refused[0].text}"
+        )
+    for one in refused:
+        output.note(f"recipient {one.index} {one.text}; the others go on", "yellow")
     async with _publishing(config, environ) as pump:
         ack = await pump.publish_acked(
             outgoing.subject, outgoing.body, msg_id=outgoing.msg_id, deadline_s=_DEADLINE_S
@@ -67,10 +60,10 @@ async def send_payload(
         }
     )
     if ack.is_duplicate:
-        output.say(f"Already there: {outgoing.msg_id} was accepted before, nothing was sent again.", "yellow")
+        output.say(f"Already there: {outgoing.msg_id} was stored before, nothing was sent again.", "yellow")
     else:
         output.say(
-            f"Accepted: {many(outgoing.recipients, 'recipient')}, {ack.stream} message {ack.sequence}.",
+            f"Stored: {many(outgoing.recipients, 'recipient')}, {ack.stream} message {ack.sequence}.",
             "green",
         )
     return 0
@@ -85,20 +78,20 @@ async def send_mailing(
     name_column: str,
 ) -> int:
     """All recipients of a file, or none where a row is bad."""
-    counts = _checked(recipients, name_column, mailing, output)
-    good = (row for row in _rows(recipients, name_column) if isinstance(row, Row))
-    async with _publishing(config, environ) as pump:
-        with _progress(counts.recipients, output) as advance:
-            sender = _Sender(pump, advance)
-            try:
-                await sender.send(payloads(mailing, good))
-            except ExceptionGroup as errors:
-                output.note(
-                    f"{sender.payloads} of {many(counts.payloads, 'payload')} were accepted before that: "
-                    f"{many(sender.recipients, 'recipient')}. The same command again sends only the rest.",
-                    "yellow",
-                )
-                raise first_of(errors) from errors
+    with recipients_file(recipients, name_column) as people:
+        counts = checked(people, mailing, rules_of(config), output)
+        async with _publishing(config, environ) as pump:
+            with _progress(counts.recipients, output) as advance:
+                sender = _Sender(pump, advance)
+                try:
+                    await sender.send(payloads(mailing, people.good()))
+                except ExceptionGroup as errors:
+                    output.note(
+                        f"{sender.payloads} of {many(counts.payloads, 'payload')} were stored before that: "
+                        f"{many(sender.recipients, 'recipient')}. The same command again sends only the rest.",
+                        "yellow",
+                    )
+                    raise first_of(errors) from errors
     output.result(
         {
             "payloads": sender.payloads,
@@ -110,14 +103,14 @@ async def send_mailing(
     )
     if sender.duplicates == sender.payloads:
         output.say(
-            f"Already there: {many(sender.payloads, 'payload')} accepted before, nothing was sent again. "
+            f"Already there: {many(sender.payloads, 'payload')} stored before, nothing was sent again. "
             "To send the same content to the same people once more, give it another --campaign.",
             "yellow",
         )
     else:
         recipients_said = many(sender.recipients, "recipient")
         again = f", {sender.duplicates} of them already there" if sender.duplicates else ""
-        output.say(f"Accepted: {recipients_said} in {many(sender.payloads, 'payload')}{again}.", "green")
+        output.say(f"Stored: {recipients_said} in {many(sender.payloads, 'payload')}{again}.", "green")
         output.say(f"Follow them with: mta tail --tenant {mailing.tenant}", "dim")
     return 0
 
@@ -132,7 +125,7 @@ class _Sender:
         self.payloads = self.recipients = self.duplicates = 0
 
     async def send(self, outgoing: Iterator[Outgoing]) -> None:
-        """ExceptionGroup when one of them is not accepted; the others in flight are then withdrawn."""
+        """ExceptionGroup when one of them is not stored; the others in flight are then withdrawn."""
         async with asyncio.TaskGroup() as group:
             for number, one in enumerate(outgoing):
                 await self._room.acquire()
@@ -201,83 +194,6 @@ def mailing_of(
     except ValueError as error:
         raise WrongUsage(f"--from: {error}") from error
     return mailing
-
-
-def read_payload(body: bytes, lane: Lane | None) -> tuple[Outgoing, tuple[str, ...]]:
-    """Subject and id from the payload itself, and what is wrong with single recipients. WrongInput if the
-    daemon would not even read it; what the values mean is for the daemon to judge."""
-    if not body.strip():
-        raise WrongInput("the payload is empty")
-    decoded = decode(body)
-    if isinstance(decoded, Rejected):
-        raise WrongInput(f"the payload would be rejected ({decoded.code}): {decoded.detail}")
-    payload = decoded.payload
-    if lane is not None and payload.lane is not None and lane is not payload.lane:
-        raise WrongUsage(f"--lane {lane} differs from the payload's lane, {payload.lane}")
-    chosen = lane or payload.lane or Lane.BULK
-    msg_id = f"{payload.tenant}/{payload.id}" if payload.id else f"mta-send/{uuid.uuid4()}"
-    subject = payload_subject(chosen, payload.tenant, payload.campaign)
-    malformed = tuple(
-        f"recipient {number}: {one.detail}"
-        for number, one in enumerate(decoded.recipients)
-        if isinstance(one, Malformed)
-    )
-    return Outgoing(subject, msg_id, body, len(payload.recipients)), malformed
-
-
-def _checked(file: Path, name_column: str, mailing: Mailing, output: Output) -> Counts:
-    """Reads the whole file once; WrongInput if anything in it could not be sent."""
-    counts = Counts()
-    bad: list[BadRow] = []
-
-    def good() -> Iterator[Row]:
-        for row in _rows(file, name_column):
-            match row:
-                case Row():
-                    counts.recipients += 1
-                    yield row
-                case BadRow():
-                    counts.bad += 1
-                    if len(bad) < _SHOWN_BAD_ROWS:
-                        bad.append(row)
-                case Repeated():
-                    counts.repeated += 1
-
-    try:
-        for one in payloads(mailing, good()):
-            _, malformed = read_payload(one.body, mailing.lane)
-            if malformed:
-                raise WrongInput(f"{file}: payload {counts.payloads + 1}, {malformed[0]}; nothing was sent")
-            counts.payloads += 1
-    except FileRefused as error:
-        raise WrongInput(f"{file}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise WrongInput(f"{file}: is not UTF-8; save it as UTF-8 and try again") from error
-    for row in bad:
-        output.note(f"{file}: line {row.line} {row.reason}", "red")
-    if counts.bad:
-        more = f" ({counts.bad - len(bad)} more)" if counts.bad > len(bad) else ""
-        raise WrongInput(f"{file}: {many(counts.bad, 'bad row')}{more}; nothing was sent")
-    if not counts.recipients:
-        raise WrongInput(f"{file}: holds no recipients; nothing was sent")
-    if counts.repeated:
-        output.note(
-            f"{file}: left out {many(counts.repeated, 'row')} with an address that was there before", "yellow"
-        )
-    return counts
-
-
-def _rows(file: Path, name_column: str) -> Iterator[Row | BadRow | Repeated]:
-    with _opened(file) as lines:
-        is_csv = file.suffix.lower() not in (".ndjson", ".jsonl", ".json")
-        yield from rows(lines, is_csv=is_csv, name_column=name_column)
-
-
-def _opened(file: Path) -> IO[str]:
-    try:
-        return file.open(encoding="utf-8", newline="")
-    except OSError as error:
-        raise MissingInput(f"{file}: {error.strerror}") from error
 
 
 def read_text(file: Path) -> str:

@@ -14,8 +14,10 @@ from mta.config.problems import Problem
 from mta.delivery.settings import PathSettings, Provider, StaticRoute
 from mta.dns.settings import DnsSettings
 from mta.events.settings import EventSettings
+from mta.intake.admission import Rules
 from mta.intake.settings import IntakeSettings, TenantPolicy
 from mta.jetstream.settings import NatsSettings
+from mta.model.lane import Lane
 from mta.model.path import EgressPool, EgressSource
 from mta.queue.settings import HoldSettings, RetrySettings
 
@@ -65,6 +67,11 @@ class Config(Struct, frozen=True, kw_only=True):
     shaping_origin: Path
     text: str = ""
     warnings: tuple[Problem, ...] = ()
+
+    def rules(self) -> Rules:
+        """What admission needs of it, here and in the verbs that want to know beforehand."""
+        max_age_s = {lane: self.retry.of(lane).max_age_s for lane in Lane}
+        return Rules(self.tenants, max_age_s, self.http.public_url)
 
     def __repr__(self) -> str:
         return f"Config(origin={str(self.origin)!r}, node={self.node.name!r})"

@@ -56,6 +56,24 @@ def test_wrong_usage_is_64(arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["p.json", "--campaign", "c", "--from", "a@b.test"],
+            "a payload says by itself what --from, --campaign would",
+        ),
+        (["--campaign", "c"], "a mailing also needs --template or --text, --recipients, --from, --subject"),
+        (["--recipients", "l.csv", "--text", "t", "--from", "a@b.test"], "a mailing also needs --subject"),
+    ],
+)
+def test_what_send_would_not_heed_is_refused(arguments: list[str], said: str) -> None:
+    """An option without effect is a misunderstanding."""
+    done = mta("send", *arguments)
+    assert done.returncode == 64
+    assert said in done.stderr
+
+
 def test_a_missing_file_is_66(tmp_path: Path) -> None:
     """Named."""
     done = mta("send", str(tmp_path / "nope.json"))

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mta import cli
 from mta.config.document import DkimTable, Document, DomainTable, RouteTable, SourceTable, TenantTable
 from mta.config.load import load
-from mta.intake.admission import Admitted, Arrival, Rules, admit
+from mta.intake.admission import Admitted, Arrival, admit
 from mta.intake.decode import Decoded, decode
 from mta.model.event import Event, EventType
 from mta.model.lane import Lane
@@ -104,7 +104,7 @@ def test_the_example_payload_is_admitted(configuration: Path) -> None:
     """Under the example configuration, by either lane."""
     decoded = decode(block("example: payload").encode())
     assert isinstance(decoded, Decoded)
-    rules = Rules(load(configuration, {}).tenants, dict.fromkeys(Lane, 3600.0))
+    rules = load(configuration, {}).rules()
     for lane in Lane:
         admitted = admit(decoded, Arrival(lane, "acme", "_", "MTA_PAYLOADS", 1, 1e9, 1e9), rules)
         assert isinstance(admitted, Admitted)

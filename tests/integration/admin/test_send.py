@@ -2,12 +2,14 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from mta.admin.errors import WrongInput
 from mta.admin.mailing import Mailing
 from mta.admin.output import Output
 from mta.admin.send import send_mailing, send_payload
 from mta.config.settings import Config
+from mta.intake.settings import DomainPolicy, TenantPolicy
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamUnavailable, StreamFull
 from mta.jetstream.layout import PAYLOADS
@@ -96,6 +98,69 @@ async def test_json_lines_are_told_by_their_name(config: Config, link: Link, tmp
     assert await stored(link) == 1
 
 
+@pytest.fixture
+def judging(config: Config) -> Config:
+    """A configuration that knows the tenant."""
+    acme = TenantPolicy("acme", ("default",), "b.acme.test", {"acme.test": DomainPolicy("acme.test")})
+    return structs.replace(config, tenants={"acme": acme})
+
+
+async def test_what_would_be_rejected_is_not_sent(
+    judging: Config, link: Link, tmp_path: Path, capsysbinary: Said
+) -> None:
+    """Neither as a payload nor as a mailing; what would be rejected in part is told by its line."""
+    (tmp_path / "p.json").write_text(
+        '{"v": 1, "tenant": "acme", "from": {"email": "a@acme.test"}, "content": {"text": "t"}, "pool": "warm",'
+        ' "recipients": [{"email": "b@x.test"}]}'
+    )
+    with pytest.raises(WrongInput, match=r"would be rejected \(pool_not_allowed\): `warm` is no pool"):
+        await send_payload(judging, {}, Output(), str(tmp_path / "p.json"), None)
+    people = write_list(tmp_path / "l.csv", 600)
+    mailing = structs.replace(MAILING, sender="a@other.test")
+    with pytest.raises(WrongInput, match=r"\(from_not_allowed\): .*; nothing was sent"):
+        await send_mailing(judging, {}, Output(), mailing, people, "")
+    people.write_text(people.read_text() + "a..b@x.test,1\n")
+    with pytest.raises(WrongInput, match="1 bad row; nothing was sent"):
+        await send_mailing(judging, {}, Output(), MAILING, people, "")
+    assert b"line 602 would be rejected (bad_address): " in capsysbinary.readouterr().err
+    assert await stored(link) == 0
+
+
+async def test_a_payload_of_nobody_is_not_sent(judging: Config, link: Link, tmp_path: Path) -> None:
+    """All of its recipients would be rejected."""
+    (tmp_path / "p.json").write_text(
+        '{"v": 1, "tenant": "acme", "from": {"email": "a@acme.test"}, "content": {"text": "t"},'
+        ' "recipients": [{"email": "nobody"}]}'
+    )
+    with pytest.raises(WrongInput, match=r"every recipient would be rejected; nothing was sent.*bad_address"):
+        await send_payload(judging, {}, Output(), str(tmp_path / "p.json"), None)
+    assert await stored(link) == 0
+
+
+@pytest.mark.parametrize("given", [b"email,x\na@x.test,1\n", b'\n{"email": "a@x.test", "data": {"x": 1}}\n'])
+async def test_recipients_may_come_by_standard_input(
+    config: Config, link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: bytes
+) -> None:
+    """CSV or NDJSON, told by the first character."""
+    (tmp_path / "in").write_bytes(given)
+    with (tmp_path / "in").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert await send_mailing(config, {}, Output(), MAILING, Path("-"), "") == 0
+    message = await link.stored_message(PAYLOADS, 1)
+    assert message is not None
+    (recipient,) = json.loads(message.data)["recipients"]
+    assert recipient["email"] == "a@x.test"
+    assert str(recipient["data"]["x"]) == "1"
+
+
+async def test_templates_too_large_are_refused(config: Config, tmp_path: Path) -> None:
+    """By a line, not as a failure of ours."""
+    people = write_list(tmp_path / "l.csv", 1)
+    mailing = structs.replace(MAILING, html="x" * 1_000_000)
+    with pytest.raises(WrongInput, match=r"the templates are too large: .*; nothing was sent"):
+        await send_mailing(config, {}, Output(), mailing, people, "")
+
+
 async def test_a_full_stream_says_how_far_it_came(
     config: Config, link: Link, tmp_path: Path, capsysbinary: Said
 ) -> None:
@@ -105,7 +170,7 @@ async def test_a_full_stream_says_how_far_it_came(
     people = write_list(tmp_path / "l.csv", 1001)
     with pytest.raises(StreamFull):
         await send_mailing(config, {}, Output(), MAILING, people, "")
-    assert b"of 3 payloads were accepted before that" in capsysbinary.readouterr().err
+    assert b"of 3 payloads were stored before that" in capsysbinary.readouterr().err
     await link.api(f"STREAM.UPDATE.{PAYLOADS}", full | {"max_msgs": -1})
     await send_mailing(config, {}, Output(), MAILING, people, "")
     assert await stored(link) == 3

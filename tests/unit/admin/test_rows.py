@@ -109,9 +109,30 @@ def test_json_lines_keep_their_types() -> None:
     ]
 
 
+def test_json_lines_may_be_recipients_as_a_payload_has_them() -> None:
+    """Told by their `data` object, which is not put into another one."""
+    (row,) = from_json(
+        '{"email": "a@x.test", "data": {"n": 1, "first": "Anna"}, "tags": ["vip"], "metadata": {"s": "v"}}',
+        name_column="first",
+    )
+    assert row == Row(
+        1,
+        {
+            "email": "a@x.test",
+            "name": "Anna",
+            "tags": ["vip"],
+            "metadata": {"s": "v"},
+            "data": {"n": 1, "first": "Anna"},
+        },
+    )
+    assert from_json('{"email": "a@x.test", "data": {}}') == [Row(1, {"email": "a@x.test"})]
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
+        ('{"email": "a@x.test", "data": {}, "shop": 1}', "has a `data` object and beside it shop"),
+        ('{"email": "a@x.test", "data": {"payload": 1}}', "may not have payload"),
         ("[]", "is no JSON object"),
         ("{", "is no JSON: "),
         ('{"email": 5}', "email is no text"),
