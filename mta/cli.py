@@ -182,11 +182,11 @@ def tail(
     """Show events as they come."""
     from mta.admin.access import configuration
     from mta.admin.output import Output
-    from mta.admin.tail import Filters, seconds
+    from mta.admin.tail import filters
     from mta.admin.tail import tail as verb
 
-    filters = Filters(tenant, type_, provider, campaign, seconds(since))
-    _run(verb(configuration(config, os.environ), os.environ, Output(json), filters, count))
+    chosen = filters(tenant, type_, provider, campaign, since)
+    _run(verb(configuration(config, os.environ), os.environ, Output(json), chosen, count))
 
 
 @templates.command("put")

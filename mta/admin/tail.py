@@ -17,6 +17,7 @@ from rich.text import Text
 from mta.admin.access import beside, link
 from mta.admin.errors import WrongUsage
 from mta.admin.output import Output
+from mta.config.names import is_token
 from mta.config.settings import Config
 from mta.config.units import Seconds
 from mta.jetstream.connection import Link
@@ -25,6 +26,7 @@ from mta.jetstream.layout import EVENTS, NS
 from mta.jetstream.pull import End, Pulled, Puller
 from mta.jetstream.subjects import escape
 from mta.log import escaped
+from mta.model.event import EventType
 
 STYLES = {
     "accepted": "cyan",
@@ -141,22 +143,30 @@ class _Follower:
             if self._output.as_json:
                 self._output.raw(line)
             else:
-                self._output.show(render(line))
+                self._output.show(render(line, datetime.now(UTC).date().isoformat()))
             self._left -= 1
             if not self._left:
                 self.done.set()
 
 
-def seconds(text: str) -> float:
-    """`10m`, `2h`; WrongUsage for anything else."""
+def filters(tenant: str, kind: str, provider: str, campaign: str, since: str) -> Filters:
+    """WrongUsage for what no event can match: waiting for it would look like peace."""
+    if kind and kind not in list(EventType):
+        raise WrongUsage(f"--type {kind}: expected one of {', '.join(EventType)}")
+    for option, value in (("--tenant", tenant), ("--provider", provider), ("--campaign", campaign)):
+        if value and not is_token(value):
+            raise WrongUsage(
+                f"{option} {value}: such a name is made of a-z, 0-9, _ and -, at most 64 of them"
+            )
     try:
-        return float(Seconds.parse(text))
+        return Filters(tenant, kind, provider, campaign, float(Seconds.parse(since)))
     except ValueError as error:
-        raise WrongUsage(f"--since {text}: expected {Seconds.expected}") from error
+        raise WrongUsage(f"--since {since}: expected {Seconds.expected}") from error
 
 
-def render(line: bytes) -> Text:
-    """One event as a line for people; what cannot be read is shown as it is."""
+def render(line: bytes, today: str = "") -> Text:
+    """One event as a line for people; what cannot be read is shown as it is. Times are UTC, as in the event, and those
+    of another day than `today` have their date."""
     try:
         event = msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -164,17 +174,22 @@ def render(line: bytes) -> Text:
     kind = str(event.get("type", "?"))
     style = STYLES.get(kind, "")
     text = Text()
-    text.append(f"{_time(event)} ", "dim")
+    text.append(f"{_time(event.get('time'), today, 'milliseconds')} ", "dim")
     text.append(f"{escaped(kind):<12} ", style)
     text.append(escaped(_who(event)), "bold")
-    for part in _details(event):
+    for part in _details(event, today):
         text.append("  ")
         text.append(escaped(part)[:300], "" if style == "green" else style)
     return text
 
 
-def _time(event: Mapping[str, Any]) -> str:
-    return escaped(str(event.get("time", "")))[11:23]
+def _time(value: object, today: str, precision: str) -> str:
+    try:
+        time = datetime.fromisoformat(str(value)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return escaped(str(value or ""))[:30]
+    date, _, clock = time.isoformat(timespec=precision).removesuffix("+00:00").partition("T")
+    return f"{clock}Z" if date == today else f"{date} {clock}Z"
 
 
 def _who(event: Mapping[str, Any]) -> str:
@@ -182,9 +197,9 @@ def _who(event: Mapping[str, Any]) -> str:
     return str(event.get("recipient") or event.get("recipient_domain") or event.get("payload_id") or "-")
 
 
-def _details(event: Mapping[str, Any]) -> list[str]:
+def _details(event: Mapping[str, Any], today: str) -> list[str]:
     """What matters of it, in the order one asks: where, which attempt, what was said, what happens next."""
-    smtp, bounce = _table(event, "smtp"), _table(event, "bounce")
+    smtp, bounce, error = (_table(event, part) for part in ("smtp", "bounce", "error"))
     campaign = event.get("campaign")
     parts = [
         f"{event.get('tenant', '')}/{campaign}" if campaign else str(event.get("tenant", "")),
@@ -192,8 +207,9 @@ def _details(event: Mapping[str, Any]) -> list[str]:
         f"attempt {event['attempt']}" if event.get("attempt", 0) not in (0, 1) else "",
         str(bounce.get("class", "")),
         _said(smtp) if event.get("type") != "delivered" else "",
-        str(bounce.get("detail", "") or event.get("detail", "") or event.get("error", "")),
-        f"next {str(event['next_attempt_at'])[11:19]}" if event.get("next_attempt_at") else "",
+        str(bounce.get("detail", "")),
+        ": ".join(str(error[part]) for part in ("code", "text") if error.get(part)),
+        f"next {_time(event['next_attempt_at'], today, 'seconds')}" if event.get("next_attempt_at") else "",
         "recovered" if event.get("recovered") else "",
         "ambiguous" if event.get("ambiguous") else "",
     ]

@@ -4,11 +4,14 @@ from typing import Any
 import pytest
 
 from mta.admin.errors import WrongUsage
-from mta.admin.tail import STYLES, Filters, render, seconds
+from mta.admin.tail import STYLES, Filters, filters, render
+from mta.model.event import EventType
+
+TODAY = "2026-11-22"
 
 
 def shown(**event: Any) -> str:
-    return render(json.dumps(event).encode()).plain
+    return render(json.dumps(event).encode(), TODAY).plain
 
 
 def test_a_deferral_says_why_and_what_comes_next() -> None:
@@ -21,13 +24,13 @@ def test_a_deferral_says_why_and_what_comes_next() -> None:
         recipient="bob@example.test",
         provider="google",
         attempt=2,
-        next_attempt_at="2026-11-22T07:32:45.448483Z",
+        next_attempt_at="2026-11-23T07:32:45.448483Z",
         bounce={"class": "greylisted"},
         smtp={"stage": "rcpt", "code": 451, "enhanced": "4.7.1", "text": "later"},
     )
     assert line == (
-        "07:22:45.448 deferred     bob@example.test  acme/spring  via google  attempt 2  greylisted  "
-        "rcpt 451 4.7.1 later  next 07:32:45"
+        "07:22:45.448Z deferred     bob@example.test  acme/spring  via google  attempt 2  greylisted  "
+        "rcpt 451 4.7.1 later  next 2026-11-23 07:32:45Z"
     )
 
 
@@ -43,7 +46,24 @@ def test_a_delivery_is_short() -> None:
         smtp={"code": 250, "text": "2.0.0 OK"},
         recovered=True,
     )
-    assert line == "07:22:45.448 delivered    bob@example.test  acme  via google  recovered"
+    assert line == "07:22:45.448Z delivered    bob@example.test  acme  via google  recovered"
+
+
+def test_a_time_of_another_day_has_its_date() -> None:
+    """In UTC, as the event says it."""
+    line = shown(type="delivered", time="2026-11-21T23:59:59.999999Z", tenant="acme", recipient="b@x.test")
+    assert line == "2026-11-21 23:59:59.999Z delivered    b@x.test  acme"
+
+
+def test_a_rejection_and_a_failure_say_why() -> None:
+    """Code and text, as words."""
+    error = {"code": "from_not_allowed", "text": "`x.test` is no domain of this tenant"}
+    assert shown(type="rejected", tenant="acme", payload_id="p1", error=error).endswith(
+        " rejected     p1  acme  from_not_allowed: `x.test` is no domain of this tenant"
+    )
+    assert shown(type="failed", tenant="acme", recipient="b@x.test", error={"code": "template"}).endswith(
+        " failed       b@x.test  acme  template"
+    )
 
 
 def test_an_event_of_a_payload_names_the_payload() -> None:
@@ -91,7 +111,27 @@ def test_filters_become_a_subject() -> None:
 
 def test_since_is_a_time() -> None:
     """With its unit."""
-    assert seconds("10m") == 600
-    assert seconds("0") == 0
+    assert filters("acme", "bounced", "google", "_", "10m") == Filters("acme", "bounced", "google", "_", 600)
+    assert filters("", "", "", "", "0") == Filters()
     with pytest.raises(WrongUsage, match="--since 10: expected a time such as"):
-        seconds("10")
+        filters("", "", "", "", "10")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("", "bounce", "", ""), "--type bounce: expected one of accepted, queued, rejected, "),
+        (("Acme", "", "", ""), "--tenant Acme: such a name is made of a-z"),
+        (("", "", "google.com", ""), "--provider google.com: "),
+        (("", "", "", "Spring Sale"), "--campaign Spring Sale: "),
+    ],
+)
+def test_what_no_event_can_match_is_refused(given: tuple[str, str, str, str], said: str) -> None:
+    """Nobody waits for nothing."""
+    with pytest.raises(WrongUsage, match=said):
+        filters(*given, "0")
+
+
+def test_every_type_has_its_colour() -> None:
+    """None is forgotten, none is left over."""
+    assert set(STYLES) == set(EventType)
