@@ -28,6 +28,7 @@ from mta.admin.notify import Notifier
 from mta.compose.templates import Templates
 from mta.compose.workers import Composer
 from mta.config.settings import Config
+from mta.config.state import prepare
 from mta.delivery.email import EmailChannel
 from mta.delivery.router import Router
 from mta.dns.resolver import Resolver
@@ -121,11 +122,11 @@ class Daemon:
 
     async def _run(self) -> None:
         settings = self._config.nats
+        state_dir = self._config.node.state_dir
+        prepare(state_dir, self._config.origin)
         if not settings.embedded:
             await self._connected(settings)
             return
-        state_dir = self._config.node.state_dir
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         server = EmbeddedServer(state_dir, port=settings.port, report=_report)
         address = await server.start()
         async with asyncio.TaskGroup() as group:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from mta.admin.access import link
 from mta.admin.errors import WrongInput, WrongUsage
-from mta.admin.output import Output, cell, many, table
+from mta.admin.output import Output, Table, cell, many
 from mta.config.settings import Config
 from mta.config.units import Seconds
 from mta.intake.orders import NO_CAMPAIGN, Order, Orders, OrderVerb, Target, encode_order, order_key
@@ -56,7 +56,7 @@ async def ls(config: Config | None, environ: Mapping[str, str], output: Output) 
     for _, target, _ in orders.items():
         if target.campaign:
             waiting.setdefault((target.tenant, target.campaign), Waiting())
-    shown = table("tenant", "campaign", "payloads", "waiting", "state", "")
+    shown = Table("tenant", "campaign", "payloads", "waiting", "state", "")
     for (tenant, campaign), one in sorted(waiting.items()):
         state, order = _state(orders, tenant, campaign, now)
         why = "" if order is None else f"{order.reason} ({order.by}{_until(order)})"
@@ -77,8 +77,8 @@ async def ls(config: Config | None, environ: Mapping[str, str], output: Output) 
         shown.add_row(
             cell(tenant),
             cell(campaign),
-            f"{one.fresh:,}",
-            f"{one.later:,}",
+            cell(f"{one.fresh:,}"),
+            cell(f"{one.later:,}"),
             cell(state, _STYLES[state]),
             cell(why),
         )

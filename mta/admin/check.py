@@ -4,7 +4,6 @@ to do.
 Asks nothing of the network: what NATS and DNS say is the daemon's business at its start.
 """
 
-import os
 import socket
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -12,10 +11,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from mta.admin.output import Output, cell, table
+from mta.admin.output import Output, Table, cell
 from mta.config.load import load
 from mta.config.problems import ConfigError
 from mta.config.settings import Config
+from mta.config.state import trouble, unusable
 from mta.jetstream.embedded import find_server
 from mta.jetstream.errors import ExtraMissing
 
@@ -56,7 +56,7 @@ def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
 
 
 def _tell(lines: list[Line], output: Output) -> None:
-    shown = table("", "what", "found")
+    shown = Table("", "what", "found")
     for line in lines:
         shown.add_row(cell(line.grade, _STYLES[line.grade]), cell(line.what), cell(line.text))
         output.result({"grade": str(line.grade).lower(), "what": line.what, "text": line.text})
@@ -121,11 +121,12 @@ def _bindable(name: str, address: str) -> Line:
 
 
 def _state(place: Path) -> Line:
-    """Only a warning: the check may run as another user than the daemon."""
-    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
-        return Line(Grade.PASS, "state directory", f"{place} can be written")
-    parent = next(one for one in place.parents if one.exists())
-    if not place.exists() and os.access(parent, os.W_OK | os.X_OK):
-        return Line(Grade.PASS, "state directory", f"{place} is made at the first start")
-    text = f"{place} cannot be written by this user: run as the daemon's, or set node.state_dir"
-    return Line(Grade.WARN, "state directory", text)
+    """Only a warning where this user may not: the check may run as another than the daemon."""
+    error = trouble(place)
+    if error is None:
+        said = "can be written" if place.is_dir() else "is made at the first start"
+        return Line(Grade.PASS, "state directory", f"{place} {said}")
+    if isinstance(error, PermissionError):
+        text = f"{place} cannot be written by this user: run as the daemon's, or set node.state_dir"
+        return Line(Grade.WARN, "state directory", text)
+    return Line(Grade.FAIL, "state directory", unusable(place, error))

@@ -5,14 +5,18 @@ anything, so text is escaped and never read as markup.
 """
 
 import sys
+from collections.abc import Iterator
+from textwrap import wrap
 from typing import Any
 
 import orjson
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from mta.log import escaped
+
+_GAP = "  "
+_LEAST_ROOM = 30
 
 
 class Output:
@@ -37,21 +41,45 @@ class Output:
         if not self.as_json:
             self.console.print(Text(escaped(text), style=style))
 
-    def show(self, table: Table | Text) -> None:
-        if not self.as_json:
-            self.console.print(table)
+    def show(self, shown: "Table | Text") -> None:
+        if self.as_json:
+            return
+        width = self.console.width if self.console.is_terminal else 0
+        for line in shown.lines(width) if isinstance(shown, Table) else (shown,):
+            self.console.print(line)
 
     def note(self, text: str, style: str = "") -> None:
         """A line beside the result: progress, warnings, what to do next."""
         self.errors.print(Text(escaped(text), style=style))
 
 
-def table(*columns: str) -> Table:
-    """A plain table, without lines."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+class Table:
+    """Columns without lines. Only the last one is wrapped, between words, and only for a terminal: a path that is
+    cut in two cannot be copied, and a line that is cut cannot be searched."""
+
+    def __init__(self, *columns: str) -> None:
+        self._rows = [tuple(Text(column, style="bold") for column in columns)]
+
+    def add_row(self, *cells: Text) -> None:
+        self._rows.append(cells)
+
+    def lines(self, width: int) -> Iterator[Text]:
+        """For a terminal of this width; 0: for a file."""
+        widths = [
+            max(cell.cell_len for cell in column) for column in list(zip(*self._rows, strict=True))[:-1]
+        ]
+        indent = sum(widths) + len(_GAP) * len(widths)
+        for *cells, last in self._rows:
+            line = Text()
+            for cell, wide in zip(cells, widths, strict=True):
+                line.append_text(cell).append(" " * (wide - cell.cell_len) + _GAP)
+            room = max(width - indent, _LEAST_ROOM) if width else max(last.cell_len, 1)
+            words = wrap(last.plain, room, break_long_words=False, break_on_hyphens=False)
+            for part in words or [""]:
+                line.append(part, last.style)
+                line.rstrip()
+                yield line
+                line = Text(" " * indent)
 
 
 def many(count: int, noun: str) -> str:

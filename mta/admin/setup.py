@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mta.admin.access import link
-from mta.admin.output import Output, cell, table
+from mta.admin.output import Output, Table, cell
 from mta.config.settings import Config
 from mta.jetstream.layout import Capacity, fixed_consumers, streams
 from mta.jetstream.settings import NatsSettings
@@ -32,7 +32,7 @@ async def setup(config: Config | None, environ: Mapping[str, str], output: Outpu
             "lowered": report.lowered,
         }
     )
-    shown = table("stream, bucket or consumer", "")
+    shown = Table("stream, bucket or consumer", "")
     for name, word in done.items():
         shown.add_row(cell(_spoken(name)), cell(word, _STYLES[word]))
     output.show(shown)

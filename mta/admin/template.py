@@ -19,7 +19,7 @@ from msgspec import structs
 
 from mta.admin.access import link
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
-from mta.admin.output import Output, cell, table
+from mta.admin.output import Output, Table, cell
 from mta.compose.settings import ComposeSettings, SigningKeys
 from mta.compose.spec import Addressee, Composed, Group, MessageSpec, Sources, encode_spec
 from mta.compose.templates import LATEST, StoredTemplate, TemplateExists, TemplateMissing, Templates
@@ -84,7 +84,7 @@ async def ls(config: Config | None, environ: Mapping[str, str], output: Output, 
     """Names and versions of one tenant."""
     async with link(config, environ, "template") as opened:
         listed = await Templates(Bucket(opened, TEMPLATES)).ls(tenant)
-    shown = table("name", "latest", "versions")
+    shown = Table("name", "latest", "versions")
     for one in listed:
         output.result({"name": one.name, "latest": one.latest, "versions": one.versions})
         shown.add_row(cell(one.name), cell(one.latest), cell(", ".join(one.versions)))

@@ -138,3 +138,15 @@ async def test_unreadable_configuration_is_exit_78(tmp_path: Path) -> None:
     code, _, errors = await mta("run", "--config", str(path))
     assert code == 78
     assert b"nmae" in errors
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+async def test_a_state_directory_that_cannot_be_one_is_exit_78(tmp_path: Path, embedded: bool) -> None:
+    """It does not heal by starting again."""
+    path = tmp_path / "mta.toml"
+    path.write_text(f"[node]\nstate_dir = '{path}'\n[nats]\nembedded = {str(embedded).lower()}")
+    code, _, errors = await mta("run", "--config", str(path))
+    assert code == 78
+    assert b"node.state_dir" in errors
+    assert b"cannot be used (Not a directory)" in errors
+    assert b"Traceback" not in errors

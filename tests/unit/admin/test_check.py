@@ -54,13 +54,18 @@ def test_an_address_that_is_not_ours_fails(
     assert "Give this machine that address, or correct [sources]" in found["source b"][1]
 
 
-def test_a_state_directory_that_is_none_is_a_warning(
-    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/mta"])
+def test_a_state_directory_that_cannot_be_one_fails(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], place: str
 ) -> None:
-    """It may be the daemon's user who can write there."""
-    (tmp_path / "state").touch()
-    code, found = checked(tmp_path, "", capsysbinary)
-    assert (code, found["state directory"][0]) == (0, "warn")
+    """Whoever the daemon runs as."""
+    (tmp_path / "file").touch()
+    (tmp_path / "mta.toml").write_text(f"[node]\nstate_dir = '{tmp_path / place}'")
+    assert check(tmp_path / "mta.toml", {}, Output(as_json=True)) == 1
+    lines = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    (line,) = (line for line in lines if line["what"] == "state directory")
+    assert line["grade"] == "fail"
+    assert f"{tmp_path / place} cannot be used" in line["text"]
 
 
 def test_people_get_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,13 @@
 import pytest
 
-from mta.admin.output import Output, cell, many, table
+from mta.admin.output import Output, Table, cell, many
 
 
 def test_json_has_stdout_to_itself(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     """What is for people goes nowhere or to stderr."""
     output = Output(as_json=True)
     output.say("hello")
-    output.show(table("a"))
+    output.show(Table("a"))
     output.note("careful")
     output.result({"a": 1})
     captured = capsysbinary.readouterr()
@@ -20,10 +20,10 @@ def test_people_get_text_without_control_characters(capsys: pytest.CaptureFixtur
     output = Output()
     output.say("[red]x\x1b[2J")
     output.result({"a": 1})
-    shown = table("a")
+    shown = Table("a")
     shown.add_row(cell("[b]\u202e"))
     output.show(shown)
-    assert capsys.readouterr().out == "[red]x\\x1b[2J\na        \n[b]\\u202e\n"
+    assert capsys.readouterr().out == "[red]x\\x1b[2J\na\n[b]\\u202e\n"
 
 
 def test_numbers_are_spoken() -> None:
@@ -31,3 +31,22 @@ def test_numbers_are_spoken() -> None:
     assert many(1, "payload") == "1 payload"
     assert many(0, "payload") == "0 payloads"
     assert many(12345, "row") == "12,345 rows"
+
+
+LONG = "/var/lib/a-long-name/and-so-on is a place"
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (0, ["what  found", f"x     {LONG}", "yy"]),
+        (36, ["what  found", "x     /var/lib/a-long-name/and-so-on", "      is a place", "yy"]),
+        (10, ["what  found", "x     /var/lib/a-long-name/and-so-on", "      is a place", "yy"]),
+    ],
+)
+def test_a_table_breaks_no_word(width: int, lines: list[str]) -> None:
+    """And no line that goes into a file."""
+    made = Table("what", "found")
+    made.add_row(cell("x", "red"), cell(LONG))
+    made.add_row(cell("yy"), cell(""))
+    assert [line.plain for line in made.lines(width)] == lines
