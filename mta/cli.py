@@ -10,6 +10,7 @@ internal, 75 stream full, 77 a right is missing, 78 configuration.
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -345,7 +346,7 @@ def main() -> NoReturn:
     except Exception as error:
         if os.environ.get("MTA_DEBUG"):
             raise
-        code, hint = _meaning(error)
+        code, hint = _meaning(error, _config_option(sys.argv))
         _fail(code, str(error) or type(error).__name__, hint)
     raise SystemExit(0)
 
@@ -375,8 +376,8 @@ def _run(work: Coroutine[Any, Any, int]) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _meaning(error: Exception) -> tuple[int, str]:
-    """Exit code, and what to do next."""
+def _meaning(error: Exception, config: str = "") -> tuple[int, str]:
+    """Exit code, and what to do next. `config` is the option as it was given, to be given again."""
     from mta.admin.errors import MissingInput, WrongInput, WrongUsage
     from mta.config.problems import ConfigError
     from mta.jetstream import errors as nats
@@ -384,7 +385,7 @@ def _meaning(error: Exception) -> tuple[int, str]:
 
     match error:
         case ConfigError():
-            return EXIT_CONFIG, "Correct it and look again with: mta check"
+            return EXIT_CONFIG, f"Correct it and look again with: mta check{config}"
         case WrongUsage():
             return EXIT_USAGE, ""
         case MissingInput():
@@ -400,14 +401,30 @@ def _meaning(error: Exception) -> tuple[int, str]:
             )
         case nats.PermissionMissing():
             return EXIT_RIGHT, "Look at nats.credentials and at this user's permissions on the server"
-        case nats.JetStreamUnavailable():
-            return EXIT_UNAVAILABLE, "Is the NATS server running, and is this its configuration?"
-        case nats.ServerTooOld() | nats.EmbeddedServerFailed() | nats.StateDirectoryInUse() | LedgerInUse():
+        case nats.Unreachable():
+            return EXIT_UNAVAILABLE, "Is the NATS server running, and is this its address?"
+        case nats.NotFound() | nats.NobodyThere():
+            return EXIT_UNAVAILABLE, f"Create the streams with: mta setup{config}"
+        case (
+            nats.JetStreamUnavailable()
+            | nats.ServerTooOld()
+            | nats.EmbeddedServerFailed()
+            | nats.StateDirectoryInUse()
+            | LedgerInUse()
+        ):
             return EXIT_UNAVAILABLE, ""
-        case nats.NotFound():
-            return EXIT_UNAVAILABLE, "Create the streams with: mta setup"
         case _:
             return EXIT_INTERNAL, f"{type(error).__name__}; MTA_DEBUG=1 shows where"
+
+
+def _config_option(arguments: list[str]) -> str:
+    """` --config FILE`, as the next command has to have it."""
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if option == "--config" and value:
+            return f" --config {shlex.quote(value)}"
+        if option.startswith("--config="):
+            return f" {shlex.quote(option)}"
+    return ""
 
 
 def _fail(code: int, text: str, hint: str = "") -> NoReturn:

@@ -14,7 +14,7 @@ from mta.config.load import find, load, state_dir
 from mta.config.settings import Config
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import read_address
-from mta.jetstream.errors import JetStreamUnavailable
+from mta.jetstream.errors import JetStreamUnavailable, Unreachable
 from mta.jetstream.settings import NatsSettings
 
 _PATIENCE_S = 5.0
@@ -45,12 +45,12 @@ def nats_settings(config: Config | None, environ: Mapping[str, str]) -> NatsSett
 
 @asynccontextmanager
 async def link(config: Config | None, environ: Mapping[str, str], verb: str) -> AsyncIterator[Link]:
-    """An open link for the length of a verb. What the client library complains of meanwhile ends up in the
-    error of whatever fails."""
+    """An open link for the length of a verb; if it ends before, so does the verb. What the client library complains of
+    meanwhile ends up in the error of whatever fails."""
     settings = nats_settings(config, environ)
     try:
         opened = await open_link(settings, name=f"mta {verb}", report=_silent)
-    except JetStreamUnavailable as error:
+    except Unreachable as error:
         if not settings.embedded:
             raise
         raise JetStreamUnavailable(f"{error}; the embedded server runs only while `mta run` does") from error

@@ -23,7 +23,7 @@ from mta.config.settings import Config
 from mta.intake.decode import MAX_PAYLOAD_BYTES
 from mta.intake.rules import MARKETING
 from mta.jetstream.connection import Link
-from mta.jetstream.errors import JetStreamUnavailable, NotFound, PermissionMissing, Unconfirmed
+from mta.jetstream.errors import NotFound, PermissionMissing, Unconfirmed
 from mta.jetstream.layout import PAYLOADS
 from mta.jetstream.pump import Pump
 from mta.jetstream.subjects import payload_subject
@@ -230,7 +230,7 @@ async def _check_stream(opened: Link) -> None:
     try:
         await opened.api(f"STREAM.INFO.{PAYLOADS}", timeout_s=_LOOK_S)
     except NotFound as error:
-        raise JetStreamUnavailable(f"there is no {PAYLOADS}: run `mta setup` first") from error
+        raise NotFound(f"there is no stream {PAYLOADS}") from error
     except (PermissionMissing, Unconfirmed):
         return  # a sender's user need not have the right to look
 

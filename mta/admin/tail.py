@@ -109,7 +109,7 @@ class _Follower:
             finally:
                 await puller.close()
         except NotFound as error:
-            raise JetStreamUnavailable("there is no MTA_EVENTS: run `mta setup` first") from error
+            raise NotFound(f"there is no stream {EVENTS}") from error
         except JetStreamUnavailable:
             if self._link.is_closed:
                 raise

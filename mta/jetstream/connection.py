@@ -21,6 +21,7 @@ from msgspec import Struct
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from mta.jetstream.answers import is_forbidden, nobody, parse_headers
 from mta.jetstream.client import LIBRARY_ERRORS, Straight, TamedClient, border, ours, without_password
 from mta.jetstream.errors import (
     JetStreamUnavailable,
@@ -29,6 +30,7 @@ from mta.jetstream.errors import (
     Refused,
     TooLarge,
     Unconfirmed,
+    Unreachable,
     from_api,
 )
 from mta.jetstream.settings import NatsSettings
@@ -86,9 +88,7 @@ class Link:
             if self._refused.done():
                 raise PermissionMissing(f"NATS at {servers} refuses our credentials: {self._last_error}")
             if not attempt.done():
-                raise JetStreamUnavailable(
-                    f"no NATS server at {servers} after {timeout_s:g} s: {self._last_error}"
-                )
+                raise Unreachable(f"no NATS server at {servers} after {timeout_s:g} s: {self._last_error}")
             with border(f"NATS at {servers}"):
                 attempt.result()
             await self._hear_answers()
@@ -312,7 +312,7 @@ class Link:
             timer.cancel()
             self._answers.pop(token, None)
         if message.headers and message.headers.get("Status") == "503":
-            raise JetStreamUnavailable(f"{subject}: nobody answers there")
+            raise nobody(subject)
         return message
 
     def _answered(self, message: Msg) -> None:
@@ -425,18 +425,6 @@ async def _end(attempt: asyncio.Future[None]) -> None:
         await asyncio.wait((attempt,), timeout=0.05)
     if not attempt.cancelled():
         attempt.exception()  # seen
-
-
-def is_forbidden(subject: str, complaint: str) -> bool:
-    """Whether the server complains of a publish to `subject`; it writes it in quotes, the library in lower case."""
-    return "for publish to" in complaint and f'"{subject.lower()}"' in complaint
-
-
-def parse_headers(raw: bytes) -> dict[str, str]:
-    """The header block of a stored message, `NATS/1.0` line included."""
-    lines = raw.decode("utf-8", "replace").split("\r\n")[1:]
-    pairs = (line.partition(":") for line in lines if ":" in line)
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 async def open_link(settings: NatsSettings, *, name: str, report: Report) -> Link:

@@ -10,6 +10,18 @@ class JetStreamUnavailable(JetStreamError, ConnectionError):
     done."""
 
 
+class Unreachable(JetStreamUnavailable):
+    """No server took the connection in time."""
+
+
+class NobodyThere(JetStreamUnavailable):
+    """Connected, but no stream or service listens on the subject."""
+
+
+class WithoutJetStream(JetStreamUnavailable):
+    """Connected to a server that only passes messages on."""
+
+
 class Unconfirmed(JetStreamUnavailable, TimeoutError):
     """Sent, but no answer came: it may have been done."""
 

@@ -22,7 +22,8 @@ from msgspec import Struct
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from mta.jetstream.connection import Link, is_forbidden
+from mta.jetstream.answers import is_forbidden
+from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamUnavailable, PermissionMissing, Refused
 
 _GRACE_S = 2.0

@@ -106,8 +106,10 @@ def test_a_broken_configuration_is_78(tmp_path: Path) -> None:
         f'mta: {config}: nats.prot: unknown key; did you mean "port"?',
         "     Correct it and look again with: mta check",
     ]
-    by_option = mta("run", "--config", str(config))
-    assert (by_option.returncode, by_option.stderr.splitlines()) == (78, lines)
+    for option in (["--config", str(config)], [f"--config={config}"]):
+        by_option = mta("run", *option)
+        assert by_option.returncode == 78
+        assert by_option.stderr.splitlines() == [*lines[:2], f"{lines[2]} {' '.join(option)}"]
     by_environment = mta("tail", MTA_CONFIG=str(config))
     assert (by_environment.returncode, by_environment.stderr.splitlines()) == (78, lines)
 
@@ -148,6 +150,9 @@ def test_help_takes_no_time() -> None:
         (WrongInput("x"), 1),
         (errors.JetStreamUnavailable("x"), 69),
         (errors.Unconfirmed("x"), 69),
+        (errors.Unreachable("x"), 69),
+        (errors.NobodyThere("x"), 69),
+        (errors.WithoutJetStream("x"), 69),
         (errors.StateDirectoryInUse("x"), 69),
         (errors.EmbeddedServerFailed("x"), 69),
         (errors.ServerTooOld("x"), 69),
@@ -162,3 +167,16 @@ def test_help_takes_no_time() -> None:
 def test_every_error_has_its_exit_code(error: Exception, code: int) -> None:
     """Those of systemd's RestartPreventExitStatus are 64, 77 and 78 only."""
     assert cli._meaning(error)[0] == code
+
+
+def test_advice_fits_the_error() -> None:
+    """Whether the server runs is asked only where nobody took the connection; the configuration is named again."""
+    hints = {
+        errors.Unreachable: "Is the NATS server running, and is this its address?",
+        errors.WithoutJetStream: "",
+        errors.Unconfirmed: "",
+        errors.JetStreamUnavailable: "",
+        errors.NobodyThere: "Create the streams with: mta setup --config m.toml",
+        errors.NotFound: "Create the streams with: mta setup --config m.toml",
+    }
+    assert {kind: cli._meaning(kind("x"), " --config m.toml")[1] for kind in hints} == hints

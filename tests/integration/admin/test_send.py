@@ -11,7 +11,7 @@ from mta.admin.send import send_mailing, send_payload
 from mta.config.settings import Config
 from mta.intake.settings import DomainPolicy, TenantPolicy
 from mta.jetstream.connection import Link
-from mta.jetstream.errors import JetStreamUnavailable, StreamFull
+from mta.jetstream.errors import NotFound, StreamFull, Unreachable
 from mta.jetstream.layout import PAYLOADS
 from tests.fakes.nats import NatsServer
 
@@ -179,7 +179,7 @@ async def test_a_full_stream_says_how_far_it_came(
 async def test_without_streams_nothing_is_lost_in_silence(config: Config, tmp_path: Path) -> None:
     """Nobody there takes the payload: an error, not a hang."""
     people = write_list(tmp_path / "l.csv", 1)
-    with pytest.raises(JetStreamUnavailable, match="there is no MTA_PAYLOADS: run `mta setup` first"):
+    with pytest.raises(NotFound, match="there is no stream MTA_PAYLOADS"):
         await send_mailing(config, {}, Output(), MAILING, people, "")
 
 
@@ -187,5 +187,5 @@ async def test_a_server_that_is_down_is_said(config: Config, nats_server: NatsSe
     """Within seconds."""
     nats_server.stop()
     people = write_list(tmp_path / "l.csv", 1)
-    with pytest.raises(JetStreamUnavailable, match="no NATS server at"):
+    with pytest.raises(Unreachable, match="no NATS server at"):
         await send_mailing(config, {}, Output(), MAILING, people, "")

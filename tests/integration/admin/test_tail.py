@@ -7,7 +7,7 @@ from mta.admin.output import Output
 from mta.admin.tail import Filters, tail
 from mta.config.settings import Config
 from mta.jetstream.connection import Link
-from mta.jetstream.errors import JetStreamUnavailable
+from mta.jetstream.errors import NotFound
 from mta.jetstream.layout import EVENTS
 from tests.fakes.nats import NatsServer, eventually
 
@@ -86,7 +86,7 @@ async def test_a_broken_connection_neither_repeats_nor_loses(
 
 async def test_without_streams_it_says_what_to_do(config: Config) -> None:
     """Not a silence that looks like peace."""
-    with pytest.raises(JetStreamUnavailable, match="there is no MTA_EVENTS: run `mta setup` first"):
+    with pytest.raises(NotFound, match="there is no stream MTA_EVENTS"):
         await tail(config, {}, Lines(), Filters())
 
 

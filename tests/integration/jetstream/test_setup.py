@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mta.jetstream.connection import open_link
-from mta.jetstream.errors import JetStreamUnavailable
+from mta.jetstream.errors import WithoutJetStream
 from mta.jetstream.layout import EVENTS, PAYLOADS, Capacity, streams
 from mta.jetstream.setup import setup, verify
 from tests.fakes.nats import NatsServer
@@ -77,7 +77,7 @@ async def test_a_server_without_jetstream_is_unavailable(tmp_path: Path) -> None
     server = NatsServer(tmp_path, with_jetstream=False)
     await server.start()
     link = await open_link(server.settings(), name="test", report=lambda _: None)
-    with pytest.raises(JetStreamUnavailable):
+    with pytest.raises(WithoutJetStream, match="has no JetStream"):
         await setup(link, SMALL, ack_wait_s=30.0)
     await link.close()
     server.stop()
