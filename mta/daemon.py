@@ -47,7 +47,7 @@ from mta.jetstream.layout import CONTENT, CONTROL, OBJECTS, TEMPLATES, Capacity
 from mta.jetstream.objects import ObjectStore
 from mta.jetstream.pump import Pump
 from mta.jetstream.settings import NatsSettings
-from mta.jetstream.setup import setup, verify
+from mta.jetstream.setup import setup, too_small, verify
 from mta.model.lane import Lane
 
 _STATUS_EVERY_S = 5.0
@@ -147,6 +147,8 @@ class Daemon:
             if settings.embedded:
                 capacity = Capacity(settings.replicas, settings.payloads_max_bytes, settings.events_max_bytes)
                 await setup(side, capacity, ack_wait_s=settings.ack_wait_s)
+            if warning := too_small(side.max_payload):
+                _report(warning)
             missing = await verify(side, ack_wait_s=settings.ack_wait_s)
             if missing:
                 raise NotSetUp("; ".join(missing))

@@ -8,6 +8,7 @@ from mta.config.settings import Config
 from mta.jetstream.layout import Capacity, fixed_consumers, streams
 from mta.jetstream.settings import NatsSettings
 from mta.jetstream.setup import setup as set_up
+from mta.jetstream.setup import too_small
 
 _STYLES = {"created": "green", "updated": "yellow", "unchanged": "dim"}
 
@@ -21,7 +22,7 @@ async def setup(config: Config | None, environ: Mapping[str, str], output: Outpu
     )
     async with link(config, environ, "setup") as opened:
         report = await set_up(opened, capacity, ack_wait_s=nats.ack_wait_s)
-        version = opened.server_version
+        version, max_payload = opened.server_version, opened.max_payload
     names = [stream["name"] for stream in streams(capacity)]
     names += [f"{consumer.stream}/{consumer.name}" for consumer in fixed_consumers(nats.ack_wait_s)]
     done = {name: _what(name, report.created, report.updated) for name in names}
@@ -30,6 +31,7 @@ async def setup(config: Config | None, environ: Mapping[str, str], output: Outpu
             "server_version": version,
             **{word: [name for name, one in done.items() if one == word] for word in _STYLES},
             "lowered": report.lowered,
+            "max_payload": max_payload,
         }
     )
     shown = Table("stream, bucket or consumer", "")
@@ -41,6 +43,8 @@ async def setup(config: Config | None, environ: Mapping[str, str], output: Outpu
             f"{name} holds only {size / 1e9:.1f} GB: the server has no room for more (max_file_store)",
             "yellow",
         )
+    if warning := too_small(max_payload):
+        output.note(warning, "yellow")
     return 0
 
 

@@ -14,6 +14,8 @@ from mta.jetstream.layout import EVENTS, Capacity, Config, fixed_consumers, stre
 OLDEST_SERVER = (2, 12)
 """The first with message schedules (ADR-51)."""
 SMALLEST_EVENTS = 64 << 20
+WANTED_PAYLOAD = 8 << 20
+"""The server's max_payload: what a daemon stores for a retry is larger than the 1 MB that a payload may have."""
 
 
 class SetupReport(Struct, frozen=True):
@@ -31,6 +33,16 @@ def check_version(version: str) -> None:
     known = tuple(int(p) for p in parts[:2] if p.isdecimal())
     if len(known) < 2 or known < OLDEST_SERVER:
         raise ServerTooOld(f"nats-server {version} has no message schedules: 2.12 or newer is required")
+
+
+def too_small(max_payload: int) -> str:
+    """A warning where the server might not take all that we publish; empty if it will."""
+    if max_payload >= WANTED_PAYLOAD:
+        return ""
+    return (
+        f"the server takes messages of at most {max_payload} bytes: set max_payload: 8MB in its configuration, or "
+        "large payloads cannot be stored for their retries"
+    )
 
 
 def _matches(have: Config, want: Config) -> bool:

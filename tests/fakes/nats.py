@@ -46,7 +46,14 @@ class NatsServer:
     """Start, kill -9, stop, and start again on the same port with the same store. `sync_interval: always`, as
     shipped."""
 
-    def __init__(self, directory: Path, *, extra_config: str = "", with_jetstream: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        extra_config: str = "",
+        with_jetstream: bool = True,
+        max_payload: str = "8MB",
+    ) -> None:
         self.port = free_port()
         self._directory = directory
         self._config = directory / "server.conf"
@@ -54,7 +61,7 @@ class NatsServer:
         store = f'store_dir: "{directory / "store"}", sync_interval: always, max_file_store: 4GB'
         jetstream = f"jetstream {{ {store} }}" if with_jetstream else ""
         self._config.write_text(
-            f'listen: "127.0.0.1:{self.port}"\n{jetstream}\nmax_payload: 8MB\n{extra_config}\n'
+            f'listen: "127.0.0.1:{self.port}"\n{jetstream}\nmax_payload: {max_payload}\n{extra_config}\n'
         )
 
     @property

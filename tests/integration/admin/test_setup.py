@@ -10,6 +10,7 @@ from mta.admin.setup import setup
 from mta.admin.tail import Filters, tail
 from mta.config.load import load
 from mta.config.settings import Config
+from mta.demo.process import DaemonProcess
 from mta.jetstream.credentials import Login
 from mta.jetstream.errors import PermissionMissing
 from tests.fakes.nats import NatsServer
@@ -55,4 +56,22 @@ async def test_a_missing_right_is_named(tmp_path: Path) -> None:
             await setup(config, {}, Output())
         with pytest.raises(PermissionMissing, match=r"\$JS\.API\.CONSUMER\.CREATE\.MTA_EVENTS\."):
             await tail(config, {}, Output(), Filters())
+    server.stop()
+
+
+async def test_a_small_max_payload_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the verb and by the daemon: it works until a large payload comes."""
+    server = NatsServer(tmp_path, max_payload="1MB")
+    await server.start()
+    path = tmp_path / "mta.toml"
+    path.write_text(
+        f'[node]\nstate_dir = "{tmp_path}/state"\n[nats]\nembedded = false\nservers = ["{server.url}"]\n'
+    )
+    assert await setup(load(path, {}), {}, Output()) == 0
+    said = "at most 1048576 bytes: set max_payload: 8MB"
+    assert said in capsys.readouterr().err
+    daemon = DaemonProcess(tmp_path, path)
+    await daemon.start()
+    await daemon.stop()
+    assert said in daemon.log_tail()
     server.stop()
