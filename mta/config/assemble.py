@@ -230,12 +230,16 @@ def _routes(document: Document, providers: tuple[Provider, ...], found: Findings
     routes = []
     for name, table in document.routes.items():
         path = join("routes", name)
+        prefix = "*." if name.startswith("*.") else ""
         try:
-            prefix = "*." if name.startswith("*.") else ""
             pattern = prefix + a_label(name.removeprefix("*."))
+        except ValueError as error:
+            found.wrong(path, f'{error}: expected "domain" or "*.suffix"')
+            continue
+        try:
             host, port = host_and_port(table.host, 25)
         except ValueError as error:
-            found.wrong(path, f'expected "domain" or "*.suffix" with host = "name:port"; one {error}')
+            found.wrong(f"{path}.host", f'{show(table.host)} {error}: expected "name:port"')
             continue
         if pattern in seen:
             found.wrong(path, f'is the same route as "{seen[pattern]}"')

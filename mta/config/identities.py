@@ -33,11 +33,8 @@ def sources(document: Document, host_name: str, found: Findings) -> dict[str, Eg
         path = join("sources", name)
         if not is_token(name):
             found.wrong(path, _TOKEN_RULE)
-        try:
-            ehlo = a_label(table.ehlo)
-            result[name] = EgressSource(name, ehlo, str(ip_address(table.address)) if table.address else "")
-        except ValueError as error:
-            found.wrong(path, f"address must be an IP address, ehlo a domain name; one {error}")
+        ehlo = _domain(table.ehlo, f"{path}.ehlo", found)
+        result[name] = EgressSource(name, ehlo, _address(table.address, path, found))
     return result
 
 
@@ -169,6 +166,16 @@ def _domains(tables: dict[str, DomainTable], path: str, found: Findings) -> dict
             found.wrong(f"{where}.dkim", "needs a key, or set require_dkim = false")
         result[label] = DomainPolicy(label, selectors, table.require_dkim)
     return result
+
+
+def _address(text: str, path: str, found: Findings) -> str:
+    if not text:
+        return ""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        found.wrong(f"{path}.address", f"{show(text)} is no IP address")
+        return ""
 
 
 def _domain(name: str, path: str, found: Findings) -> str:

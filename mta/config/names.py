@@ -34,7 +34,10 @@ def host_and_port(text: str, default_port: int) -> tuple[str, int]:
         host, closed, rest = text[1:].partition("]")
         if not closed or (rest and not rest.startswith(":")):
             raise ValueError("is no address in brackets with a port")
-        host = str(IPv6Address(host))
+        try:
+            host = str(IPv6Address(host))
+        except ValueError as error:
+            raise ValueError("is no IPv6 address in brackets") from error
         port = rest[1:] if rest else port
     elif ":" in text:
         host, _, port = text.rpartition(":")

@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import chain
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import orjson
@@ -304,7 +304,29 @@ def _array(raws: Sequence[Raw]) -> bytes:
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deep"
-    return str(error)[:MAX_DETAIL]
+    text = str(error)
+    if text.startswith("Invalid enum value"):
+        choices = _CHOICES.get(text.rpartition("`$.")[2].removesuffix("`"), ())
+        text += f": expected {' or '.join(choices)}" if choices else ""
+    return text[:MAX_DETAIL]
+
+
+def _choices(shape: type[Struct], path: str = "") -> dict[str, tuple[str, ...]]:
+    """By path, the words that a field of a few words may hold: msgspec does not name them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for field in msgspec.structs.fields(shape):
+        name = path + field.encode_name
+        for kind in (field.type, *get_args(field.type)):
+            if isinstance(kind, type) and issubclass(kind, Struct):
+                found |= _choices(kind, f"{name}.")
+            elif isinstance(kind, type) and issubclass(kind, StrEnum):
+                found[name] = tuple(kind)
+            elif get_origin(kind) is Literal:
+                found[name] = get_args(kind)
+    return found
+
+
+_CHOICES = _choices(Payload)
 
 
 def _claim(raw: bytes) -> _Claim:

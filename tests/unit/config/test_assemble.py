@@ -217,9 +217,13 @@ def test_routes_are_resolved(loaded: Loaded) -> None:
     [
         (
             '"*" = { host = "h" }',
-            'routes."*": expected "domain" or "*.suffix" with host = "name:port"; one is',
+            'routes."*": is no domain name: expected "domain" or "*.suffix"',
         ),
-        ('"a.test" = { host = "h:x" }', "one has no port between 1 and 65535"),
+        (
+            '"a.test" = { host = "h:x" }',
+            'routes."a.test".host: "h:x" has no port between 1 and 65535: expected "name:port"',
+        ),
+        ('"a.test" = { host = "[::g]:25" }', '"[::g]:25" is no IPv6 address in brackets'),
         (
             '"a.test" = { host = "h" }\n"A.test" = { host = "h" }',
             'routes."A.test": is the same route as "a.test"',

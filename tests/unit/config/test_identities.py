@@ -42,8 +42,11 @@ def test_pools_weigh_their_sources(loaded: Loaded) -> None:
     ("text", "said"),
     [
         ('[sources]\na = { address = "192.0.2.1" }', "sources.a.ehlo: is missing"),
-        ('[sources]\na = { ehlo = "a.test", address = "x" }', "sources.a: address must be an IP address"),
-        ('[sources]\na = { ehlo = "a b" }', "sources.a: address must be an IP address, ehlo a domain name"),
+        (
+            '[sources]\na = { ehlo = "a.test", address = "127.0.0.300" }',
+            'sources.a.address: "127.0.0.300" is no IP address',
+        ),
+        ('[sources]\na = { ehlo = "a b" }', 'sources.a.ehlo: "a b" is no domain name'),
         ('[sources]\nA = { ehlo = "a.test" }', "sources.A: a name here is made of [a-z0-9_-]"),
         ("[pools]\np = { b = 1 }", "pools.p.b: unknown source; known here: default"),
         ("[pools]\np = { default = 0 }", "pools.p.default: expected a weight from 1 to 1000000, found 0"),

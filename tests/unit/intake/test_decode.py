@@ -273,3 +273,19 @@ def test_any_bytes_are_decoded_or_rejected(noise: bytes, at: int) -> None:
     for body in (noise, good[:at] + noise + good[at:], good[:at] + noise + good[at + len(noise) :]):
         assert isinstance(decode(body), Decoded | Rejected)
         assert isinstance(decode_due(body), DecodedDue | Rejected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lane": "express"}, "at `$.lane`: expected transactional or bulk"),
+        ({"content": {"text": "x", "engine": "mako"}}, "at `$.content.engine`: expected jinja or static"),
+        ({"content": {"text": "x", "undefined": "zap"}}, "at `$.content.undefined`: expected error or empty"),
+        ({"tls": "maybe"}, "at `$.tls`: expected opportunistic or none or "),
+    ],
+)
+def test_a_word_that_is_none_of_a_few_names_the_few(changes: dict[str, Any], said: str) -> None:
+    """Who wrote it need not look them up."""
+    result = decode(encoded(**changes))
+    assert isinstance(result, Rejected)
+    assert said in result.detail
