@@ -42,7 +42,6 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Wit
 
 app = typer.Typer(
     name="mta",
-    help="An MTA for wanted mail: payloads in, signed messages out, every outcome back on the stream.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -52,6 +51,23 @@ templates = typer.Typer(help="Templates that payloads name instead of carrying t
 app.add_typer(templates, name="template")
 campaigns = typer.Typer(help="What waits; and hold it back, or let it go.", no_args_is_help=True)
 app.add_typer(campaigns, name="campaign")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"mta {version('mta')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    """An MTA for wanted mail: payloads in, signed messages out, every outcome back on the stream."""
 
 
 @app.command()
@@ -195,7 +211,7 @@ def template_put(
     name: Annotated[str, typer.Argument(help="What payloads call it.")],
     html: Annotated[Optional[Path], typer.Option(help="HTML part.")] = None,  # noqa: UP045
     text: Annotated[Optional[Path], typer.Option(help="Text part.")] = None,  # noqa: UP045
-    subject: Annotated[str, typer.Option(help="A payload's own subject wins.")] = "",
+    subject: Annotated[str, typer.Option(help="Payloads that name the template have this one.")] = "",
     version: Annotated[str, typer.Option(help="Else the next number.")] = "",
     static: Annotated[
         bool, typer.Option("--static", help="No template language in it: taken as it is.")

@@ -19,6 +19,7 @@ from msgspec import structs
 
 from mta.admin.access import link
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
+from mta.admin.judge import rules_of
 from mta.admin.output import Output, Table, cell
 from mta.compose.settings import ComposeSettings, SigningKeys
 from mta.compose.spec import Addressee, Composed, Group, MessageSpec, Sources, encode_spec
@@ -46,6 +47,7 @@ async def put(
     fields = _fields(template)
     if not fields.keys() & {"text", "html"}:
         raise WrongUsage("a template needs --html or --text")
+    _warn_of_tenant(config, output, tenant)
     async with _composer(config) as composer:
         inspection = await composer.inspect(Sources(fields, template.engine, template.undefined))
     if inspection.problems:
@@ -64,7 +66,25 @@ async def put(
     output.result({"name": name, "version": stored_as, "variables": inspection.undeclared})
     output.say(f"Stored {name}, version {stored_as}; it is the latest now.", "green")
     output.say("It wants from data: " + (", ".join(inspection.undeclared) or "nothing"))
+    for part, source in fields.items():
+        if not source.strip():
+            output.note(f"Its {part} is empty.", "yellow")
+    if "subject" not in fields:
+        output.note(
+            "It has no subject, and payloads that name it cannot give one: put it again with --subject.",
+            "yellow",
+        )
     return 0
+
+
+def _warn_of_tenant(config: Config | None, output: Output, tenant: str) -> None:
+    rules = rules_of(config)
+    if rules is not None and tenant not in rules.tenants:
+        output.note(
+            f"The configuration knows no tenant {tenant}, so its payloads are rejected; it knows: "
+            f"{', '.join(rules.tenants) or 'none'}.",
+            "yellow",
+        )
 
 
 async def get(
@@ -82,6 +102,7 @@ async def get(
 
 async def ls(config: Config | None, environ: Mapping[str, str], output: Output, tenant: str) -> int:
     """Names and versions of one tenant."""
+    _warn_of_tenant(config, output, tenant)
     async with link(config, environ, "template") as opened:
         listed = await Templates(Bucket(opened, TEMPLATES)).ls(tenant)
     shown = Table("name", "latest", "versions")
@@ -165,19 +186,21 @@ async def _composer(config: Config | None) -> AsyncIterator[Composer]:
 
 
 def _data(given: str) -> bytes:
-    """A JSON object; WrongInput with the place of the mistake."""
-    text = given.encode()
+    """A JSON object; WrongUsage, or WrongInput for a file, with the place of the mistake."""
+    wrong: type[WrongUsage | WrongInput] = WrongUsage
+    text, name = given.encode(errors="surrogateescape"), "--data"
     if given.startswith("@"):
+        wrong, name = WrongInput, given[1:]
         try:
-            text = Path(given[1:]).read_bytes()
+            text = Path(name).read_bytes()
         except OSError as error:
-            raise MissingInput(f"{given[1:]}: {error.strerror}") from error
+            raise MissingInput(f"{name}: {error.strerror}") from error
     try:
         value: Any = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise WrongInput(f"--data is no JSON: {error}") from error
+        raise wrong(f"{name} is no JSON: {error}") from error
     if not isinstance(value, dict):
-        raise WrongInput("--data is no JSON object")
+        raise wrong(f"{name} is no JSON object")
     return text
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,13 @@ def test_help_is_quick_and_names_every_verb() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert loaded.stdout == "[]\n"
+
+
+def test_it_knows_its_version() -> None:
+    """That of the project."""
+    done = mta("--version")
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (done.returncode, done.stdout) == (0, f"mta {wanted}\n")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
 from mta.admin.output import Output
 from mta.admin.template import get, ls, put, render
 from mta.compose.templates import StoredTemplate
 from mta.config.settings import Config
+from mta.intake.settings import TenantPolicy
 from mta.jetstream.connection import Link
 
 SPRING = StoredTemplate(subject="Hi {{ name }}", html="<p>{{ name }} in {{ shop }}\n", text="{{ name }}")
@@ -110,8 +112,9 @@ async def test_a_template_that_is_not_there_is_missing_input(config: Config, lin
 @pytest.mark.parametrize(
     ("data", "error", "said"),
     [
-        ("{", WrongInput, "no JSON"),
-        ("[]", WrongInput, "no JSON object"),
+        ("{", WrongUsage, "--data is no JSON: "),
+        ("[]", WrongUsage, "--data is no JSON object"),
+        ("@/etc/passwd", WrongInput, "/etc/passwd is no JSON: "),
         ("@/nope", MissingInput, "No such file"),
     ],
 )
@@ -121,3 +124,20 @@ async def test_data_that_is_none_is_refused(
     """Before anything is asked."""
     with pytest.raises(error, match=said):
         await render(config, {}, Output(), "acme", "spring", data)
+
+
+async def test_what_will_not_do_is_said(
+    config: Config, link: Link, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A template without subject, an empty part, a tenant that is not served: stored, with a warning."""
+    acme = TenantPolicy("acme", ("default",), "b.acme.test", {})
+    config = structs.replace(config, tenants={"acme": acme})
+    assert await put(config, {}, Kept(), "acme", "spring", SPRING) == 0
+    assert capsys.readouterr().err == ""
+    assert await put(config, {}, Kept(), "emca", "spring", StoredTemplate(text="x", html=" \n")) == 0
+    said = capsys.readouterr().err
+    assert "knows no tenant emca, so its payloads are rejected; it knows: acme." in said
+    assert "Its html is empty." in said
+    assert "no subject, and payloads that name it cannot give one" in said
+    await ls(config, {}, Kept(), "emca")
+    assert "knows no tenant emca" in capsys.readouterr().err
