@@ -24,6 +24,7 @@ import uvloop
 from msgspec.structs import replace
 
 from mta import log as logs
+from mta.admin.machine import unbindable
 from mta.admin.notify import Notifier
 from mta.compose.templates import Templates
 from mta.compose.workers import Composer
@@ -124,6 +125,7 @@ class Daemon:
         settings = self._config.nats
         state_dir = self._config.node.state_dir
         prepare(state_dir, self._config.origin)
+        self._look_for_sources()
         if not settings.embedded:
             await self._connected(settings)
             return
@@ -135,6 +137,12 @@ class Daemon:
                 await self._connected(replace(settings, servers=(address.url,)))
             finally:
                 await server.stop()
+
+    def _look_for_sources(self) -> None:
+        """Only a warning: an address may come later, and the others do without it."""
+        for source in self._config.sources.values():
+            if source.address and (reason := unbindable(source.address)):
+                log.warning("source_not_here", source=source.name, address=source.address, reason=reason)
 
     async def _connected(self, settings: NatsSettings) -> None:
         """Both links, and everything that must be there."""

@@ -4,13 +4,13 @@ to do.
 Asks nothing of the network: what NATS and DNS say is the daemon's business at its start.
 """
 
-import socket
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct
 
+from mta.admin.machine import unbindable
 from mta.admin.output import Output, Table, cell
 from mta.config.load import load
 from mta.config.problems import ConfigError
@@ -110,13 +110,9 @@ def _machine(config: Config) -> Iterator[Line]:
 
 
 def _bindable(name: str, address: str) -> Line:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError as error:
-            text = f"{address}: {error.strerror}. Give this machine that address, or correct [sources]"
-            return Line(Grade.FAIL, f"source {name}", text)
+    if reason := unbindable(address):
+        text = f"{address}: {reason}. Give this machine that address, or correct [sources]"
+        return Line(Grade.FAIL, f"source {name}", text)
     return Line(Grade.PASS, f"source {name}", f"{address} can be bound")
 
 

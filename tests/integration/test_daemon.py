@@ -1,6 +1,7 @@
 """The daemon and what surrounds it: a service manager, and a NATS server that is not there."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mta.demo.process import DaemonProcess
 from mta.jetstream.connection import open_link
 from mta.jetstream.layout import Capacity
 from mta.jetstream.setup import setup
@@ -150,3 +152,17 @@ async def test_a_state_directory_that_cannot_be_one_is_exit_78(tmp_path: Path, e
     assert b"node.state_dir" in errors
     assert b"cannot be used (Not a directory)" in errors
     assert b"Traceback" not in errors
+
+
+async def test_a_source_that_is_not_here_is_a_warning(tmp_path: Path) -> None:
+    """Said at the start, where the operator looks; with the first mail it would be one of many lines."""
+    path = tmp_path / "mta.toml"
+    path.write_text(
+        f"[node]\nstate_dir = '{tmp_path}/state'\n"
+        "[sources]\na = { address = '192.0.2.1', ehlo = 'a.test' }\nb = { address = '127.0.0.1', ehlo = 'b.test' }\n"
+    )
+    daemon = DaemonProcess(tmp_path, path)
+    await daemon.start()
+    await daemon.stop()
+    (line,) = (json.loads(line) for line in daemon.log_tail().splitlines() if "source_not_here" in line)
+    assert (line["level"], line["source"], line["address"]) == ("warning", "a", "192.0.2.1")
