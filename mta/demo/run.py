@@ -59,24 +59,27 @@ mx = [".yahoodns.net"]
 
 def run(recipients: int, as_json: bool) -> int:
     """The exit code: 0 only if every recipient got exactly one terminal event and every sampled signature
-    verifies. With `as_json` the one object is all that goes to standard output."""
-    console = Console(stderr=as_json)
+    verifies. With `as_json` the one object is all that is said, unless something fails."""
+    # As a service manager or a shell in the background starts it, SIGINT is ignored; SIGTERM does what Ctrl-C does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    errors = Console(stderr=as_json)
     with tempfile.TemporaryDirectory(prefix="mta-demo-") as directory:
-        demo = _Demo(Path(directory), recipients, console)
+        demo = _Demo(Path(directory), recipients, Console(quiet=as_json))
         try:
             asyncio.run(demo.run())
         except (KeyboardInterrupt, asyncio.CancelledError):
-            console.print("Stopped; what it started has ended.")
+            errors.print("\nStopped; what it started has ended.")
             return _EXIT_INTERRUPTED
         except DaemonFailed as error:
-            console.print(show.failure(str(error), error.log))
+            errors.print(show.failure(str(error), error.log))
             return _EXIT_INTERNAL
         verdict = demo.verdict()
         if as_json:
             sys.stdout.write(msgspec.json.encode(verdict.report).decode() + "\n")
             sys.stdout.flush()
         if verdict.faults:
-            console.print(show.failure("Not everything ended as it should.", demo.daemon.log_tail()))
+            errors.print(show.failure("Not everything ended as it should.", demo.daemon.log_tail()))
             return _EXIT_NO
     return 0
 
@@ -102,9 +105,6 @@ class _Demo:
         self._elapsed_s = 0.0
 
     async def run(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         async with contextlib.AsyncExitStack() as stack:
             routes = []
             for destination in self._destinations:
@@ -178,7 +178,7 @@ class _Demo:
             accepted.update(destination.accepted)
         verdict = judge(self._asked, self._tally, accepted, signatures, self._elapsed_s)
         if received:
-            self._console.print(show.as_received(received[0], signatures[0]))
+            self._console.print(show.as_received(received[0], signatures[0]), soft_wrap=True)
         self._console.print(show.summary(verdict, len(signatures)))
         return verdict
 

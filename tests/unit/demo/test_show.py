@@ -40,6 +40,16 @@ def test_message_as_received() -> None:
     assert "FAILED" in shown(show.as_received(received, verified=False))
 
 
+def test_a_long_line_stays_one() -> None:
+    """A signature that was checked over this very line must not look as if it had been folded here."""
+    line = "X-Long: " + "word " * 40 + "end"
+    received = Received(b"b+x@demo.test", (b"a@o.test",), line.encode() + b"\r\n\r\nhello\r\n", 1)
+    console = Console(file=StringIO(), width=80)
+    console.print(show.as_received(received, verified=True), soft_wrap=True)
+    assert isinstance(console.file, StringIO)
+    assert f"\n{line}\n" in console.file.getvalue()
+
+
 def test_summary() -> None:
     """Good news in one line, each fault in its own."""
     good = judge(ASKED, clean(), Counter(["a@o.test", "b@o.test"]), [True], 1.0)
@@ -54,4 +64,4 @@ def test_failure_shows_log_and_advice() -> None:
     """What happened, the log, and what to do, brackets and all."""
     text = " ".join(shown(show.failure("The daemon ended", "last [line]")).split())
     assert "last [line]" in text
-    assert "pip install 'mta[embedded]'" in text
+    assert "install it as it says there" in text
