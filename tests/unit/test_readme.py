@@ -15,8 +15,9 @@ from mta.config.document import DkimTable, Document, DomainTable, RouteTable, So
 from mta.config.load import load
 from mta.intake.admission import Admitted, Arrival, admit
 from mta.intake.decode import Decoded, decode
-from mta.model.event import Event, EventType
+from mta.model.event import Event, EventType, SmtpPart
 from mta.model.lane import Lane
+from mta.model.outcome import Stage
 from mta.model.payload import Payload
 
 PROJECT = Path(__file__).parents[2]
@@ -116,6 +117,8 @@ def test_the_example_event_is_one() -> None:
     event = msgspec.json.decode(block("example: event"), type=Event)
     assert event.type is EventType.DELIVERED
     assert set(msgspec.json.decode(block("example: event"))) <= set(Event.__struct_fields__)
+    assert isinstance(event.smtp, SmtpPart)
+    assert event.smtp.stage in list(Stage)
 
 
 def test_the_drop_in_loads_what_the_unit_leaves_out() -> None:
@@ -133,8 +136,10 @@ def test_the_drop_in_loads_what_the_unit_leaves_out() -> None:
 
 
 def test_the_python_example_compiles() -> None:
-    """It is run by hand, but at least it is Python."""
+    """It is run by hand, but at least it is Python; and what it sends is not what is sent next by hand."""
     compile(block("example: python"), "README.md", "exec")
+    ids = re.findall(r"welcome-\d+", block("example: payload") + block("example: python"))
+    assert len(set(ids)) == len(ids)
 
 
 def test_every_key_of_the_configuration_is_named() -> None:
