@@ -29,9 +29,16 @@ EXIT_CONFIG = 78
 EXIT_INTERRUPTED = 130
 _TYPERS_USAGE = 2
 
+MaybeFile = Optional[Path]  # noqa: UP045 - typer reads it at run time
+# `readable=False` everywhere: who reads a file says what is wrong with it, and with which exit code.
 ConfigOption = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads it at run time
-    typer.Option("--config", metavar="FILE", help="Configuration; else $MTA_CONFIG, else /etc/mta/mta.toml."),
+    MaybeFile,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Configuration; else $MTA_CONFIG, else /etc/mta/mta.toml.",
+        readable=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 TenantOption = Annotated[str, typer.Option(help="Not needed where only one is configured.")]
@@ -126,10 +133,10 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
 @app.command()
 def send(
     file: Annotated[str, typer.Argument(metavar="[FILE]", help="One payload as JSON; - is stdin.")] = "",
-    template: Annotated[Optional[Path], typer.Option(help="HTML template.")] = None,  # noqa: UP045
-    text: Annotated[Optional[Path], typer.Option(help="Template of the text part.")] = None,  # noqa: UP045
+    template: Annotated[MaybeFile, typer.Option(help="HTML template.", readable=False)] = None,
+    text: Annotated[MaybeFile, typer.Option(help="Template of the text part.", readable=False)] = None,
     recipients: Annotated[
-        Path | None, typer.Option(help="CSV or NDJSON with a column email; - is stdin.")
+        MaybeFile, typer.Option(help="CSV or NDJSON with a column email; - is stdin.", readable=False)
     ] = None,
     sender: Annotated[
         str, typer.Option("--from", help="news@acme.example or 'Acme <news@acme.example>'.")
@@ -209,8 +216,8 @@ def tail(
 @templates.command("put")
 def template_put(
     name: Annotated[str, typer.Argument(help="What payloads call it.")],
-    html: Annotated[Optional[Path], typer.Option(help="HTML part.")] = None,  # noqa: UP045
-    text: Annotated[Optional[Path], typer.Option(help="Text part.")] = None,  # noqa: UP045
+    html: Annotated[MaybeFile, typer.Option(help="HTML part.", readable=False)] = None,
+    text: Annotated[MaybeFile, typer.Option(help="Text part.", readable=False)] = None,
     subject: Annotated[str, typer.Option(help="Payloads that name the template have this one.")] = "",
     version: Annotated[str, typer.Option(help="Else the next number.")] = "",
     static: Annotated[

@@ -2,6 +2,7 @@
 names."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from msgspec import structs
 
 from mta.config.document import NodeTable
-from mta.config.load import find, load, state_dir
+from mta.config.load import SYSTEM_CONFIG, find, load, state_dir
 from mta.config.settings import Config
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import read_address
@@ -36,11 +37,28 @@ def nats_settings(config: Config | None, environ: Mapping[str, str]) -> NatsSett
     place = config.node.state_dir if config is not None else state_dir(NodeTable().state_dir, environ)
     address = read_address(place)
     if address is None:
-        raise JetStreamUnavailable(
-            f"no embedded server has been started in {place} (no nats.json there that we may read): "
-            "start `mta run`, or name a configuration with --config"
-        )
+        raise JetStreamUnavailable(_no_address(place))
     return structs.replace(configured, servers=(address.url,), connect_timeout_s=patience_s)
+
+
+def _no_address(place: Path) -> str:
+    try:
+        (place / "nats.json").open().close()
+    except PermissionError:
+        return f"{place}/nats.json may not be read by this user: run as root, or as the daemon's"
+    except OSError:
+        pass
+    return (
+        f"no embedded server has been started in {place} (no nats.json there): start `mta run`, or name a "
+        "configuration with --config"
+    )
+
+
+def again(config: Config | None) -> str:
+    """` --config FILE` for a command that is to find the same configuration; empty where none need be named."""
+    if config is None or config.origin == SYSTEM_CONFIG:
+        return ""
+    return f" --config {shlex.quote(str(config.origin))}"
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mta.admin.access import beside, first_of, link
+from mta.admin.access import again, beside, first_of, link
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
 from mta.admin.judge import judge, rules_of
 from mta.admin.mailing import Mailing, Outgoing, payloads
@@ -109,9 +109,9 @@ async def send_mailing(
         )
     else:
         recipients_said = many(sender.recipients, "recipient")
-        again = f", {sender.duplicates} of them already there" if sender.duplicates else ""
-        output.say(f"Stored: {recipients_said} in {many(sender.payloads, 'payload')}{again}.", "green")
-        output.say(f"Follow them with: mta tail --tenant {mailing.tenant}", "dim")
+        known = f", {sender.duplicates} of them already there" if sender.duplicates else ""
+        output.say(f"Stored: {recipients_said} in {many(sender.payloads, 'payload')}{known}.", "green")
+        output.say(f"Follow them with: mta tail --tenant {mailing.tenant}{again(config)}", "dim")
     return 0
 
 

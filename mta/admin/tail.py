@@ -111,7 +111,8 @@ class _Follower:
         except NotFound as error:
             raise NotFound(f"there is no stream {EVENTS}") from error
         except JetStreamUnavailable:
-            if self._link.is_closed:
+            # What never answered will not: no JetStream there, or nobody who may answer us.
+            if self._link.is_closed or not self._was_open:
                 raise
 
     async def _create(self) -> str:

@@ -17,7 +17,7 @@ import msgspec
 import orjson
 from msgspec import structs
 
-from mta.admin.access import link
+from mta.admin.access import again, link
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
 from mta.admin.judge import rules_of
 from mta.admin.output import Output, Table, cell
@@ -170,7 +170,9 @@ async def _found(config: Config | None, environ: Mapping[str, str], tenant: str,
         try:
             return await Templates(Bucket(opened, TEMPLATES)).get(tenant, name, version or LATEST)
         except TemplateMissing as error:
-            raise MissingInput(f"{error}; there are: mta template ls --tenant {tenant}") from error
+            raise MissingInput(
+                f"{error}; there are: mta template ls --tenant {tenant}{again(config)}"
+            ) from error
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,11 +15,14 @@ from mta import cli
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
 from mta.config.problems import ConfigError, Problem
 from mta.jetstream import errors
+from tests.fakes.nobody import NOBODY
 
 ROOT = Path(__file__).parents[2]
 
 
-def mta(*arguments: str, given: bytes = b"", **environ: str) -> subprocess.CompletedProcess[str]:
+def mta(
+    *arguments: str, given: bytes = b"", user: int | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """Runs it without any configuration but what the arguments name."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MTA_", "STATE_"))}
     return subprocess.run(
@@ -29,6 +33,7 @@ def mta(*arguments: str, given: bytes = b"", **environ: str) -> subprocess.Compl
         capture_output=True,
         text=True,
         timeout=60,
+        user=user,
     )
 
 
@@ -86,6 +91,20 @@ def test_a_missing_file_is_66(tmp_path: Path) -> None:
     """Named."""
     done = mta("send", str(tmp_path / "nope.json"))
     assert (done.returncode, done.stderr) == (66, f"mta: {tmp_path}/nope.json: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["tail", "--config"], 78), (["template", "put", "x", "--tenant", "a", "--text"], 66)],
+)
+def test_a_file_that_may_not_be_read_has_its_exit_code(arguments: list[str], code: int) -> None:
+    """Not that of wrong usage, which the parser of options would give it."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        place = Path(name) / "x"
+        place.touch(mode=0)
+        done = mta(*arguments, str(place), user=NOBODY if os.geteuid() == 0 else None)
+    assert (done.returncode, "Permission denied" in done.stderr) == (code, True), done.stderr
 
 
 def test_an_unusable_payload_is_1() -> None:

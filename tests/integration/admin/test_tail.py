@@ -1,13 +1,15 @@
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
 from mta.admin.output import Output
 from mta.admin.tail import Filters, tail
+from mta.config.load import load
 from mta.config.settings import Config
 from mta.jetstream.connection import Link
-from mta.jetstream.errors import NotFound
+from mta.jetstream.errors import NotFound, WithoutJetStream
 from mta.jetstream.layout import EVENTS
 from tests.fakes.nats import NatsServer, eventually
 
@@ -88,6 +90,18 @@ async def test_without_streams_it_says_what_to_do(config: Config) -> None:
     """Not a silence that looks like peace."""
     with pytest.raises(NotFound, match="there is no stream MTA_EVENTS"):
         await tail(config, {}, Lines(), Filters())
+
+
+async def test_a_server_without_jetstream_is_said(tmp_path: Path) -> None:
+    """Nothing would ever come from it."""
+    server = NatsServer(tmp_path, with_jetstream=False)
+    await server.start()
+    path = tmp_path / "mta.toml"
+    path.write_text(f'[nats]\nembedded = false\nservers = ["{server.url}"]\n')
+    async with asyncio.timeout(10):
+        with pytest.raises(WithoutJetStream):
+            await tail(load(path, {}), {}, Lines(), Filters())
+    server.stop()
 
 
 async def test_people_get_lines(config: Config, link: Link, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,14 @@
 import asyncio
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
 
-from mta.admin.access import beside, configuration, nats_settings
+from mta.admin.access import again, beside, configuration, nats_settings
 from mta.jetstream.embedded import Address
 from mta.jetstream.errors import JetStreamUnavailable
+from tests.fakes.nobody import as_nobody
 
 
 def test_an_embedded_server_is_found_by_its_file(tmp_path: Path) -> None:
@@ -22,6 +24,24 @@ def test_a_server_that_never_ran_is_said(tmp_path: Path) -> None:
     """With where it was looked for."""
     with pytest.raises(JetStreamUnavailable, match=f"no embedded server has been started in {tmp_path}"):
         nats_settings(None, {"STATE_DIRECTORY": str(tmp_path)})
+
+
+def test_a_server_of_somebody_else_is_said(tmp_path: Path) -> None:
+    """It runs, and this user is not meant to reach it."""
+    with (
+        TemporaryDirectory() as name,
+        as_nobody(Path(name)),
+        pytest.raises(JetStreamUnavailable, match=r"nats.json may not be read by this user: run as root"),
+    ):
+        nats_settings(None, {"STATE_DIRECTORY": name})
+
+
+def test_a_configuration_is_named_again(tmp_path: Path) -> None:
+    """So that the next command finds it, whatever its name."""
+    path = tmp_path / "my mta.toml"
+    path.touch()
+    assert again(configuration(path, {})) == f" --config '{path}'"
+    assert again(None) == ""
 
 
 def test_configured_servers_are_taken(tmp_path: Path) -> None:

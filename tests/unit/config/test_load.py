@@ -13,6 +13,7 @@ from mta.config.problems import ConfigError
 from mta.config.settings import Config
 from mta.jetstream.credentials import EXPECTED, Login
 from tests.fakes.nats_jwt import trust
+from tests.fakes.nobody import as_nobody
 from tests.unit.config.conftest import rsa_pem, write
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -199,14 +200,8 @@ def locked() -> Iterator[Path]:
         place.chmod(0o755)
         write(place / "mta.toml", TENANT, 0o644)
         write(place / "dkim" / "acme.pem", rsa_pem())
-        (place / "dkim").chmod(0)
-        is_root = os.geteuid() == 0
-        if is_root:
-            os.seteuid(65534)
-        yield place
-        if is_root:
-            os.seteuid(0)
-        (place / "dkim").chmod(0o700)
+        with as_nobody(place / "dkim"):
+            yield place
 
 
 def test_a_key_that_this_user_may_not_read_is_a_finding(locked: Path) -> None:
