@@ -3,14 +3,10 @@
 Thin on purpose: what a verb does lives in `mta.admin`, the daemon or the demo, and is imported when it is
 asked for, so that `mta --help` costs nothing. A person never sees a traceback; MTA_DEBUG=1 shows it to who
 mends things.
-
-Exit codes (sysexits): 0 done, 1 the answer is no, 64 usage, 66 missing input, 69 NATS unavailable, 70
-internal, 75 stream full, 77 a right is missing, 78 configuration.
 """
 
 import asyncio
 import os
-import shlex
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -18,15 +14,14 @@ from typing import Annotated, Any, NoReturn, Optional
 
 import typer
 
-EXIT_NO = 1
-EXIT_USAGE = 64
-EXIT_INPUT = 66
-EXIT_UNAVAILABLE = 69
-EXIT_INTERNAL = 70
-EXIT_FULL = 75
-EXIT_RIGHT = 77
-EXIT_CONFIG = 78
-EXIT_INTERRUPTED = 130
+from mta.admin.exits import (
+    EXIT_CONFIG,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    config_option,
+    meaning,
+)
+
 _TYPERS_USAGE = 2
 
 MaybeFile = Optional[Path]  # noqa: UP045 - typer reads it at run time
@@ -369,7 +364,7 @@ def main() -> NoReturn:
     except Exception as error:
         if os.environ.get("MTA_DEBUG"):
             raise
-        code, hint = _meaning(error, _config_option(sys.argv))
+        code, hint = meaning(error, config_option(sys.argv))
         _fail(code, str(error) or type(error).__name__, hint)
     raise SystemExit(0)
 
@@ -397,57 +392,6 @@ def _run(work: Coroutine[Any, Any, int]) -> NoReturn:
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None
     raise typer.Exit(code)
-
-
-def _meaning(error: Exception, config: str = "") -> tuple[int, str]:
-    """Exit code, and what to do next. `config` is the option as it was given, to be given again."""
-    from mta.admin.errors import MissingInput, WrongInput, WrongUsage
-    from mta.config.problems import ConfigError
-    from mta.jetstream import errors as nats
-    from mta.ledger.arena import LedgerInUse
-
-    match error:
-        case ConfigError():
-            return EXIT_CONFIG, f"Correct it and look again with: mta check{config}"
-        case WrongUsage():
-            return EXIT_USAGE, ""
-        case MissingInput():
-            return EXIT_INPUT, ""
-        case WrongInput():
-            return EXIT_NO, ""
-        case nats.ExtraMissing():
-            return EXIT_CONFIG, "Or set nats.embedded = false and name your servers in nats.servers"
-        case nats.StreamFull():
-            return (
-                EXIT_FULL,
-                "What was acknowledged is safe. Free disk space or let the daemons work, then try again",
-            )
-        case nats.PermissionMissing():
-            return EXIT_RIGHT, "Look at nats.credentials and at this user's permissions on the server"
-        case nats.Unreachable():
-            return EXIT_UNAVAILABLE, "Is the NATS server running, and is this its address?"
-        case nats.NotFound() | nats.NobodyThere():
-            return EXIT_UNAVAILABLE, f"Create the streams with: mta setup{config}"
-        case (
-            nats.JetStreamUnavailable()
-            | nats.ServerTooOld()
-            | nats.EmbeddedServerFailed()
-            | nats.StateDirectoryInUse()
-            | LedgerInUse()
-        ):
-            return EXIT_UNAVAILABLE, ""
-        case _:
-            return EXIT_INTERNAL, f"{type(error).__name__}; MTA_DEBUG=1 shows where"
-
-
-def _config_option(arguments: list[str]) -> str:
-    """` --config FILE`, as the next command has to have it."""
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        if option == "--config" and value:
-            return f" --config {shlex.quote(value)}"
-        if option.startswith("--config="):
-            return f" {shlex.quote(option)}"
-    return ""
 
 
 def _fail(code: int, text: str, hint: str = "") -> NoReturn:
