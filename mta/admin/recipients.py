@@ -1,5 +1,6 @@
 """The file of recipients of a mailing: opened, read as often as needed, and looked through before anything is sent."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -53,16 +54,22 @@ class RecipientsFile(Struct, frozen=True):
 
 @contextmanager
 def recipients_file(path: Path, name_column: str) -> Iterator[RecipientsFile]:
-    """With `-` standard input, kept in a file for the time being: it is read twice, and told by its beginning."""
-    if str(path) != "-":
+    """With `-` standard input. What is no plain file (that, a pipe) is kept in one for the time being, as it is read
+    twice, and told by its beginning."""
+    if str(path) != "-" and (os.path.isfile(path) or not os.path.exists(path)):
         yield RecipientsFile(path, str(path), path.suffix.lower() not in _OF_JSON, name_column)
         return
+    name = "standard input" if str(path) == "-" else str(path)
     with tempfile.NamedTemporaryFile(prefix="mta-send-") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
+        try:
+            with sys.stdin.buffer if str(path) == "-" else path.open("rb") as source:
+                shutil.copyfileobj(source, kept)
+        except OSError as error:
+            raise MissingInput(f"{name}: {error.strerror}") from error
         kept.flush()
         kept.seek(0)
         is_csv = not kept.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-        yield RecipientsFile(Path(kept.name), "standard input", is_csv, name_column)
+        yield RecipientsFile(Path(kept.name), name, is_csv, name_column)
 
 
 def checked(file: RecipientsFile, mailing: Mailing, rules: Rules | None, output: Output) -> Counts:

@@ -1,10 +1,12 @@
+import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from mta.admin.errors import WrongInput
+from mta.admin.errors import MissingInput, WrongInput
 from mta.admin.mailing import Mailing
 from mta.admin.output import Output
 from mta.admin.send import send_mailing, send_payload
@@ -151,6 +153,23 @@ async def test_recipients_may_come_by_standard_input(
     (recipient,) = json.loads(message.data)["recipients"]
     assert recipient["email"] == "a@x.test"
     assert str(recipient["data"]["x"]) == "1"
+
+
+async def test_recipients_may_come_by_a_pipe(config: Config, link: Link, tmp_path: Path) -> None:
+    """As a shell's `<(…)`: what has been looked through can still be sent."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = asyncio.create_task(asyncio.to_thread(write_list, pipe, 2))
+    # The other end of the pipe blocks in open(), so this cannot be on the loop.
+    assert await asyncio.to_thread(asyncio.run, send_mailing(config, {}, Output(), MAILING, pipe, "")) == 0
+    await writer
+    assert await stored(link) == 1
+
+
+async def test_a_directory_of_recipients_is_refused(config: Config, tmp_path: Path) -> None:
+    """As a file that is missing."""
+    with pytest.raises(MissingInput, match="Is a directory"):
+        await send_mailing(config, {}, Output(), MAILING, tmp_path, "")
 
 
 async def test_templates_too_large_are_refused(config: Config, tmp_path: Path) -> None:
