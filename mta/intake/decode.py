@@ -10,16 +10,15 @@ only a worker reads it, and by the same parser: what passes here (UTF-8, numbers
 depth) is what the workers can load.
 """
 
-import json
 from collections.abc import Sequence
 from enum import StrEnum
-from itertools import chain
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import orjson
 from msgspec import Raw, Struct
 
+from mta.intake.objects import is_too_deep, joined, repeated_key
 from mta.model.payload import Payload, Recipient, RetryPart, RetryRecipient
 
 VERSION = 1
@@ -28,6 +27,10 @@ MAX_RECIPIENTS = 1_000
 MAX_DATA_BYTES = 100_000
 MAX_RECIPIENT_DATA_BYTES = 16_000
 MAX_METADATA_BYTES = 2_000
+MAX_HEADERS = 30
+MAX_REPLY_TO = 10
+MAX_ATTACHMENTS = 20
+MAX_TAGS = 10
 # Deeper than any real data and far below what breaks a parser that recurses (CVE-2024-27454, CVE-2025-67221).
 MAX_DEPTH = 32
 MAX_DETAIL = 300
@@ -123,10 +126,6 @@ class _Claim(Struct, gc=False):
     email: Any = ""
 
 
-class _Members(list[tuple[str, Any]]):
-    """The members of a JSON object, repeated ones too."""
-
-
 _PAYLOAD = msgspec.json.Decoder(_WirePayload)
 _RECIPIENT = msgspec.json.Decoder(_WireRecipient)
 _RECIPIENTS = msgspec.json.Decoder(list[_WireRecipient])
@@ -134,7 +133,6 @@ _RETRY_RECIPIENTS = msgspec.json.Decoder(list[_WireRetryRecipient])
 _CLAIM = msgspec.json.Decoder(_Claim)
 _NO_DATA = bytes(Recipient("").data)
 _ENCODER = msgspec.json.Encoder()
-_NAMED = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str, parse_float=str)
 # The sender's own objects, and what is judged one by one.
 _NOT_OURS = ("data", "metadata", "recipients")
 
@@ -148,7 +146,6 @@ def decode(body: bytes) -> Decoded | Rejected:
         payload = _payload(body)
         if payload.retry is not None or payload.content.sha256 is not None:
             raise Refusal(RejectCode.SCHEMA, "`retry` and `content.sha256` are not for senders")
-        check_count(len(payload.recipients))
         _check_objects(payload)
         recipients: Sequence[Recipient | Malformed] | None = _all_at_once(payload.recipients)
         if recipients is None:
@@ -164,8 +161,7 @@ def decode_due(body: bytes) -> DecodedDue | Rejected:
         payload = _payload(body)
         if payload.retry is None:
             raise Refusal(RejectCode.SCHEMA, "a due payload needs a `retry` part")
-        check_count(len(payload.recipients))
-        recipients = _RETRY_RECIPIENTS.decode(_array(payload.recipients))
+        recipients = _RETRY_RECIPIENTS.decode(joined(payload.recipients))
     except _BAD_INPUT as error:
         return Rejected(RejectCode.SCHEMA, _reason(error), _claim(body).id)
     except Refusal as refusal:
@@ -181,6 +177,19 @@ def check_count(count: int) -> None:
         raise Refusal(RejectCode.TOO_MANY_RECIPIENTS, detail)
 
 
+def _check_counts(payload: Payload) -> None:
+    """Before anything is looked at one by one."""
+    check_count(len(payload.recipients))
+    for code, name, given, limit in (
+        (RejectCode.BAD_HEADER, "headers", payload.headers, MAX_HEADERS),
+        (RejectCode.SCHEMA, "reply_to", payload.reply_to, MAX_REPLY_TO),
+        (RejectCode.TOO_LARGE, "attachments", payload.attachments, MAX_ATTACHMENTS),
+        (RejectCode.SCHEMA, "tags", payload.tags, MAX_TAGS),
+    ):
+        if len(given) > limit:
+            raise Refusal(code, f"`{name}` has more than {limit} members")
+
+
 def _payload(body: bytes) -> Payload:
     try:
         if not body.isascii():
@@ -190,6 +199,7 @@ def _payload(body: bytes) -> Payload:
         _check_version(_claim(body).v)
         raise Refusal(RejectCode.SCHEMA, _reason(error)) from error
     _check_version(payload.v)
+    _check_counts(payload)
     if _has_spare_bytes(body, payload):
         _refuse_repeated(body)
     return payload
@@ -202,11 +212,11 @@ def _check_version(version: object) -> None:
 
 def _all_at_once(raws: Sequence[Raw]) -> Sequence[Recipient] | None:
     """All recipients, if nothing is odd about any of them."""
-    joined = _array(raws)
+    text = joined(raws)
     try:
-        recipients = _RECIPIENTS.decode(joined)
-        if _has_spare_bytes(joined, recipients):
-            _refuse_repeated(joined)
+        recipients = _RECIPIENTS.decode(text)
+        if _has_spare_bytes(text, recipients):
+            _refuse_repeated(text)
         _check_raw([r.data for r in recipients], "data", MAX_RECIPIENT_DATA_BYTES, RESERVED_KEYS)
         _check_raw([r.metadata for r in recipients if r.metadata is not None], "metadata", MAX_METADATA_BYTES)
     except (*_BAD_INPUT, Refusal):
@@ -243,9 +253,9 @@ def _check_raw(raws: Sequence[Raw], name: str, limit: int, reserved: Sequence[st
         return
     if max(map(len, given)) > limit:
         raise Refusal(RejectCode.TOO_LARGE, f"`{name}` is larger than {limit} bytes")
-    joined = _array(given)
+    text = joined(given)
     try:
-        objects = orjson.loads(joined)
+        objects = orjson.loads(text)
     except _BAD_INPUT as error:
         raise Refusal(RejectCode.SCHEMA, f"`{name}`: {_reason(error)}") from error
     if not all(type(value) is dict for value in objects):
@@ -253,19 +263,9 @@ def _check_raw(raws: Sequence[Raw], name: str, limit: int, reserved: Sequence[st
     for key in reserved:
         if any(key in value for value in objects):
             raise Refusal(RejectCode.SCHEMA, f"`{key}` is a reserved key of `{name}`")
-    is_nested = joined.count(b"{") > len(given) or joined.count(b"[") > 1
-    if is_nested and any(map(_is_too_deep, objects)):
+    is_nested = text.count(b"{") > len(given) or text.count(b"[") > 1
+    if is_nested and is_too_deep(text, MAX_DEPTH + 1):  # one level is the list of all
         raise Refusal(RejectCode.SCHEMA, f"`{name}` is nested deeper than {MAX_DEPTH} levels")
-
-
-def _is_too_deep(value: dict[str, Any]) -> bool:
-    level: list[Any] = [value]
-    for _ in range(MAX_DEPTH):
-        inner = chain.from_iterable(v.values() if type(v) is dict else v for v in level)
-        level = [v for v in inner if type(v) is dict or type(v) is list]
-        if not level:
-            return False
-    return True
 
 
 def _has_spare_bytes(text: bytes, decoded: Struct | Sequence[Struct]) -> bool:
@@ -280,25 +280,11 @@ def _has_spare_bytes(text: bytes, decoded: Struct | Sequence[Struct]) -> bool:
 def _refuse_repeated(text: bytes) -> None:
     """Refusal if an object that is ours to read names a key twice."""
     try:
-        _check_names(_NAMED.decode(bytes(text).decode()))
+        repeated = repeated_key(text, _NOT_OURS)
     except RecursionError as error:
         raise Refusal(RejectCode.SCHEMA, _reason(error)) from error
-
-
-def _check_names(value: Any) -> None:
-    if isinstance(value, _Members):
-        names = [name for name, _ in value]
-        if len(set(names)) < len(names):
-            repeated = next(name for name in names if names.count(name) > 1)
-            raise Refusal(RejectCode.SCHEMA, f"`{repeated[:64]}` stands there twice")
-        value = [inner for name, inner in value if name not in _NOT_OURS]
-    if isinstance(value, list):
-        for inner in value:
-            _check_names(inner)
-
-
-def _array(raws: Sequence[Raw]) -> bytes:
-    return b"[%b]" % b",".join(raws)
+    if repeated is not None:
+        raise Refusal(RejectCode.SCHEMA, f"`{repeated[:64]}` stands there twice")
 
 
 def _reason(error: Exception) -> str:

@@ -14,11 +14,9 @@ from mta.intake.decode import Refusal, RejectCode
 from mta.model.address import BadAddress, canonical_domain, parse
 from mta.model.payload import Attachment, Content, Unsubscribe
 
-MAX_HEADERS = 30
 MAX_HEADER_BYTES = 2_000
 MAX_HEADER_NAME = 76
 """Name and colon fit on one line of the recommended 78 characters (F-03)."""
-MAX_ATTACHMENTS = 20
 MAX_INLINE_BYTES = 512_000
 MAX_FILE_NAME = 255
 MARKETING = "marketing"
@@ -86,8 +84,6 @@ def pairs_within(name: str, size: int, limit: int) -> None:
 
 def check_headers(headers: Mapping[str, str], *, has_list_id: bool) -> None:
     """`has_list_id`: the MTA writes a List-Id of its own."""
-    if len(headers) > MAX_HEADERS:
-        raise Refusal(RejectCode.BAD_HEADER, f"there are more than {MAX_HEADERS} headers")
     seen: set[str] = set()
     for name, value in headers.items():
         if _FIELD_NAME(name) is None:
@@ -126,8 +122,6 @@ def check_content(content: Content) -> None:
 
 
 def check_attachments(attachments: Sequence[Attachment]) -> None:
-    if len(attachments) > MAX_ATTACHMENTS:
-        raise Refusal(RejectCode.TOO_LARGE, f"there are more than {MAX_ATTACHMENTS} attachments")
     for attachment in attachments:
         _check_file_name(attachment.name)
         _check_media_type(attachment)

@@ -20,6 +20,7 @@ from msgspec import Struct
 # characters is the longest that fits into the 255 octets of DNS.
 MAX_LOCAL = 64
 MAX_DOMAIN = 253
+MAX_LABEL = 63
 MAX_ADDRESS = 254
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
@@ -56,6 +57,8 @@ class Mailbox(Struct, frozen=True, gc=False):
 
 def parse(text: str) -> Mailbox:
     """The mailbox that `text` names. BadAddress if it is anything but one bare addr-spec."""
+    if len(text) > 4 * MAX_ADDRESS:
+        raise BadAddress(f"the address is longer than {MAX_ADDRESS} octets")
     match = _PLAIN(text)
     if match is None:
         local, name = _split(text)
@@ -72,9 +75,24 @@ def parse(text: str) -> Mailbox:
     return Mailbox(local, domain, canonical)
 
 
-@lru_cache(maxsize=65_536)
 def canonical_domain(name: str) -> str:
     """`name` as lower-case A-labels. BadAddress if it is no name of a public mail domain."""
+    domain, fault = _judged(name)
+    if fault:
+        raise BadAddress(fault)
+    return domain
+
+
+@lru_cache(maxsize=65_536)
+def _judged(name: str) -> tuple[str, str]:
+    """The canonical form, or what is wrong: both are kept, since either can have taken long to find out."""
+    try:
+        return _canonical(name), ""
+    except BadAddress as error:
+        return "", str(error)
+
+
+def _canonical(name: str) -> str:
     if not name:
         raise BadAddress("the domain is empty")
     if name[0] == "[":
@@ -99,8 +117,6 @@ def canonical_domain(name: str) -> str:
 def _split(text: str) -> tuple[str, str]:
     """Local part and domain of what is not plain ASCII atoms; the local part is checked, the domain is
     not."""
-    if len(text) > 4 * MAX_ADDRESS:
-        raise BadAddress(f"the address is longer than {MAX_ADDRESS} octets")
     quoted = _QUOTED.match(text)
     if quoted is not None:
         local, at, name = quoted[0], text[quoted.end() : quoted.end() + 1], text[quoted.end() + 1 :]
@@ -134,6 +150,10 @@ def _mapped(name: str) -> str:
     disguise."""
     if any(unicodedata.category(c)[0] in "CZ" and c not in _JOINERS for c in name):
         raise BadAddress("the domain holds an invisible character")
+    # Punycode takes a time that grows with the square of a label, and makes it no shorter.
+    composed = unicodedata.normalize("NFKC", name)
+    if len(composed) > MAX_DOMAIN or max(map(len, re.split("[.\u3002]", composed))) > MAX_LABEL:
+        raise BadAddress(f"the domain or a label of it is longer than {MAX_DOMAIN} or {MAX_LABEL} octets")
     try:
         return idna.encode(name, uts46=True).decode("ascii").lower()
     except UnicodeError as error:

@@ -128,6 +128,25 @@ def test_sizes_of_the_payload() -> None:
     assert code_of(encoded(recipients=people(1001))) == "too_many_recipients"
 
 
+def test_counts_of_the_payload() -> None:
+    """At each limit and one above it."""
+    for name, limit, code in (
+        ("headers", 30, "bad_header"),
+        ("reply_to", 10, "schema"),
+        ("attachments", 20, "too_large"),
+        ("tags", 10, "schema"),
+    ):
+        for count in (limit, limit + 1):
+            many: Any = {
+                "headers": {f"X-{n}": "" for n in range(count)},
+                "reply_to": [{"email": "h@acme.test"}] * count,
+                "attachments": [{"name": "a", "type": "b"}] * count,
+                "tags": ["t"] * count,
+            }[name]
+            result = decode(encoded(**{name: many}))
+            assert (result.code if isinstance(result, Rejected) else "") == ("" if count == limit else code)
+
+
 def test_the_senders_id_is_told_where_it_can_be_read() -> None:
     """A rejection names the payload it is about."""
     result = decode(encoded(id="order-1", cc=[]))

@@ -71,11 +71,10 @@ def test_names_that_are_no_field_names(name: str) -> None:
 
 
 def test_limits_of_headers() -> None:
-    """30 of them, 2 kB each in UTF-8, each name once, and one List-Id."""
+    """2 kB each in UTF-8, each name once, and one List-Id."""
     check_headers({f"X-{n}": "é" * 1000 for n in range(30)} | {}, has_list_id=True)
     check_headers({"List-Id": "x.acme.test"}, has_list_id=False)
     for bad, has_list_id in (
-        ({f"X-{n}": "" for n in range(31)}, False),
         ({"X": "é" * 1000 + "x"}, False),
         ({"X-A": "1", "x-a": "2"}, False),
         ({"List-ID": "x.acme.test"}, True),
@@ -151,9 +150,6 @@ def test_attachments_that_are_good() -> None:
             Attachment("Übersicht.txt", "text/plain", "A" * 512_000),
         ]
     )
-    with pytest.raises(Refusal) as caught:
-        check_attachments([Attachment("a.txt", "text/plain", "")] * 21)
-    assert caught.value.code == "too_large"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""JSON objects as text: whether one names a key twice, how deep it is nested.
+
+Every question costs passes at C speed over the text, whatever it holds: they are asked on the loop, and a Python
+step for each of the 300,000 lists that fit into a payload would hold up all others.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Raw
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_AS_LISTS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKET = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object, repeated ones too."""
+
+
+_NAMED = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str, parse_float=str)
+
+
+def joined(raws: Sequence[Raw]) -> bytes:
+    return b"[%b]" % b",".join(raws)
+
+
+def is_too_deep(text: bytes, limit: int) -> bool:
+    """Whether `text`, which is JSON, has more than `limit` levels: each pass takes the innermost ones away."""
+    if text.count(b"[") + text.count(b"{") <= limit:
+        return False
+    brackets = _STRING.sub(b"", text).translate(_AS_LISTS, _NO_BRACKET)
+    for _ in range(limit):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
+
+
+def repeated_key(text: bytes, skipped: Sequence[str] = ()) -> str | None:
+    """The first key that an object in `text` names twice, not looking into what the `skipped` keys hold.
+    RecursionError if it is nested too deep to say."""
+    level: list[Any] = [_NAMED.decode(bytes(text).decode())]
+    while level:
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, _Members):
+                repeated = _repeated(value)
+                if repeated is not None:
+                    return repeated
+                inner += [v for name, v in value if isinstance(v, list) and name not in skipped]
+            elif isinstance(value, list):
+                inner += [v for v in value if isinstance(v, list)]
+        level = inner
+    return None
+
+
+def _repeated(members: _Members) -> str | None:
+    if len({name for name, _ in members}) == len(members):
+        return None
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise AssertionError("fewer names than members")
