@@ -18,7 +18,7 @@ import msgspec
 import orjson
 from msgspec import Raw, Struct
 
-from mta.intake.objects import is_too_deep, joined, repeated_key
+from mta.intake.objects import has_repeated_key, is_too_deep, joined, repeated_key
 from mta.model.payload import Payload, Recipient, RetryPart, RetryRecipient
 
 VERSION = 1
@@ -266,6 +266,9 @@ def _check_raw(raws: Sequence[Raw], name: str, limit: int, reserved: Sequence[st
     is_nested = text.count(b"{") > len(given) or text.count(b"[") > 1
     if is_nested and is_too_deep(text, MAX_DEPTH + 1):  # one level is the list of all
         raise Refusal(RejectCode.SCHEMA, f"`{name}` is nested deeper than {MAX_DEPTH} levels")
+    if has_repeated_key(text, objects):
+        repeated = repeated_key(text) or ""
+        raise Refusal(RejectCode.SCHEMA, f"`{name}` names `{repeated[:64]}` twice")
 
 
 def _has_spare_bytes(text: bytes, decoded: Struct | Sequence[Struct]) -> bool:

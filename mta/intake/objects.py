@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from msgspec import Raw
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -37,6 +38,20 @@ def is_too_deep(text: bytes, limit: int) -> bool:
             return False
         brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
+
+
+def has_repeated_key(text: bytes, objects: Sequence[dict[str, Any]]) -> bool:
+    """Whether `text` names a key twice in one object; `objects` is what orjson made of it, the outermost list apart.
+
+    Each member has one colon. Where none stands in a string or in an object within, counting them is all; `://`
+    stands in strings only."""
+    if text.count(b":") - text.count(b"://") == sum(map(len, objects)):
+        return False
+    return _colons(text) != _colons(orjson.dumps(objects))
+
+
+def _colons(text: bytes) -> int:
+    return _STRING.sub(b"", text).count(b":")
 
 
 def repeated_key(text: bytes, skipped: Sequence[str] = ()) -> str | None:

@@ -1,11 +1,12 @@
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.intake.objects import is_too_deep, repeated_key
+from mta.intake.objects import has_repeated_key, is_too_deep, repeated_key
 
 KEYS = st.sampled_from(["a", "b:", "://", "[", "}", 'q"', "\\", "é"])
 JSON = st.recursive(
@@ -38,6 +39,7 @@ def test_brackets_in_strings_hide_no_depth() -> None:
 def test_keys_that_differ_are_not_repeated(objects: list[dict[str, Any]], indent: int | None) -> None:
     """Colons in keys, values and spaces beside them raise no false alarm."""
     text = json.dumps(objects, indent=indent, separators=(" , ", " : ")).encode()
+    assert not has_repeated_key(text, orjson.loads(text))
     assert repeated_key(text) is None
 
 
@@ -55,5 +57,6 @@ def test_keys_that_differ_are_not_repeated(objects: list[dict[str, Any]], indent
 )
 def test_a_repeated_key_is_found(text: bytes) -> None:
     """However it is written, whatever stands beside it."""
+    assert has_repeated_key(text, orjson.loads(text))
     assert repeated_key(text) == "a"
     assert repeated_key(text.replace(b'"x"', b'"data"'), ("data",)) == (None if b'"x"' in text else "a")
