@@ -33,6 +33,8 @@ _PLAIN_Q = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/
 places; and the space, which becomes an underscore."""
 _Q_BYTE = [chr(byte).replace(" ", "_") if byte in _PLAIN_Q else f"={byte:02X}" for byte in range(256)]
 _URI = re.compile(r"[!#-;=?-~]{1,900}\Z")
+_MAILTO_SAFE = "!$'*+"
+"""Of `some-delims`, what a dot-atom may hold."""
 _TOKEN_VALUE = re.compile(r"[A-Za-z0-9!#$&+\-.^_`{|}~]+\Z")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -109,6 +111,12 @@ def uris(name: str, targets: Iterable[str]) -> str:
         line += f"{separator}<{uri}>"
         separator = ",\r\n "
     return line
+
+
+def mailto(address: str) -> str:
+    """RFC 6068 section 2: what a local part may hold and a URI not is percent-encoded."""
+    local, _, domain = checked_address("mailto", address).rpartition("@")
+    return f"mailto:{quote(local, safe=_MAILTO_SAFE)}@{domain}"
 
 
 def parameter(attribute: str, value: str) -> str:

@@ -178,7 +178,7 @@ def _variables(prepared: Prepared, addressee: Addressee, one_click_url: str) -> 
     if one_click_url:
         variables["unsubscribe_url"] = one_click_url
     elif prepared.spec.unsubscribe_mailto:
-        variables["unsubscribe_url"] = f"mailto:{prepared.spec.unsubscribe_mailto}"
+        variables["unsubscribe_url"] = header.mailto(prepared.spec.unsubscribe_mailto)
     else:
         # Undefined rather than empty: a link that leads nowhere is an error of the template.
         variables.pop("unsubscribe_url", None)
@@ -251,7 +251,7 @@ def _mail_unsubscribe(spec: MessageSpec) -> tuple[Field, ...]:
     """The same for all recipients, unlike what one-click needs."""
     if not spec.unsubscribe_mailto:
         return ()
-    return (("List-Unsubscribe", header.uris("List-Unsubscribe", (f"mailto:{spec.unsubscribe_mailto}",))),)
+    return (("List-Unsubscribe", header.uris("List-Unsubscribe", (header.mailto(spec.unsubscribe_mailto),))),)
 
 
 def _common_fields(spec: MessageSpec) -> tuple[Field, ...]:

@@ -17,8 +17,8 @@ from msgspec import Struct
 from mta.compose.header import MAX_LINE, HeaderRefused, checked_text, parameter
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}\Z")
-_CID = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.@]{1,120}\Z")
+_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")
+_CID = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.@]{1,128}\Z")
 _PLAIN_TYPE = {subtype: f"text/{subtype}; charset=us-ascii" for subtype in ("plain", "x-amp-html", "html")}
 _QP_PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte != 0x3D) + b"\t\r\n"
 

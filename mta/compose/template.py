@@ -151,12 +151,13 @@ class Engine:
         engine: Literal["jinja", "static"] = "jinja",
         undefined: Literal["error", "empty"] = "error",
     ) -> Compiled:
-        """`field` is `subject`, `html`, `headers.X-Ref` …: html and amp are escaped, all else is not."""
+        """`field` is `subject`, `html`, `headers.X-Ref` …: html and amp are escaped, all else is not. Only what
+        Jinja compiles is bounded here: the rest is text, and as long as a message may be."""
+        if engine == "static" or not _INSTRUCTION.search(source):
+            return Constant(source)
         raw = source.encode("utf-8", "surrogatepass")
         if len(raw) > self._max_bytes:
             raise TemplateFailed(f"{field}: more than {self._max_bytes} bytes")
-        if engine == "static" or not _INSTRUCTION.search(source):
-            return Constant(source)
         key = (tenant, field, undefined, blake2b(raw, digest_size=16).digest())
         compiled = self._cache.get(key)
         if compiled is None:

@@ -7,7 +7,7 @@ when a recipient has to wait, so that a retry renders what the first attempt did
 import base64
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -15,6 +15,7 @@ from mta.compose.cache import LruCache
 from mta.compose.spec import AttachmentPart, MessageSpec, Sources, SpecBlob, encode_spec
 from mta.compose.templates import TemplateMissing, Templates
 from mta.compose.workers import Composer
+from mta.flow.specs import message_spec, sources_of
 from mta.flow.work import PayloadRefused
 from mta.intake.admission import Admitted
 from mta.intake.decode import RejectCode, Rejected
@@ -98,7 +99,7 @@ class Contents:
             part = await self._attachment(admitted, attachment, room)
             room -= len(part.data)
             parts.append(part)
-        spec = _spec(admitted, stored, tuple(parts), self._public_url, require_dkim)
+        spec = message_spec(admitted, stored, tuple(parts), self._public_url, require_dkim)
         await self._compile(admitted, spec)
         return encode_spec(spec)
 
@@ -115,7 +116,7 @@ class Contents:
 
     async def _compile(self, admitted: Admitted, spec: MessageSpec) -> None:
         """Once per content, in a worker: a template is hostile until it has been compiled."""
-        fields = {name: source for name, source in _sources(spec) if "{" in source}
+        fields = {name: source for name, source in sources_of(spec) if "{" in source}
         if spec.engine == "static" or not fields:
             return
         sources = Sources(fields, spec.engine, spec.undefined)
@@ -129,57 +130,3 @@ class Contents:
 
 def _refused(code: RejectCode, detail: str, admitted: Admitted) -> PayloadRefused:
     return PayloadRefused(Rejected(code, detail, admitted.payload_id))
-
-
-def _sources(spec: MessageSpec) -> Iterator[tuple[str, str]]:
-    yield "subject", spec.subject
-    yield "text", spec.text or ""
-    yield "html", spec.html or ""
-    yield "amp", spec.amp or ""
-    yield "from.name", spec.from_name
-    for name, value in spec.headers.items():
-        yield f"headers.{name}", value
-    for address in spec.reply_to:
-        yield "reply_to", address.name
-
-
-def _spec(
-    admitted: Admitted,
-    stored: StoredContent,
-    parts: tuple[AttachmentPart, ...],
-    public_url: str,
-    require_dkim: bool,
-) -> MessageSpec:
-    payload, content = admitted.payload, stored.content
-    unsubscribe = payload.unsubscribe
-    return MessageSpec(
-        tenant=admitted.tenant,
-        payload_id=admitted.payload_id,
-        payload_key=admitted.payload_key,
-        accepted_at=admitted.accepted_at,
-        date_at=admitted.accepted_at,
-        lane=admitted.lane,
-        campaign=admitted.campaign,
-        stream=admitted.stream,
-        from_email=admitted.from_mailbox.text,
-        from_domain=admitted.from_mailbox.domain,
-        from_name=payload.sender.name,
-        reply_to=payload.reply_to,
-        subject=content.subject or "",
-        text=content.text,
-        html=content.html,
-        amp=content.amp,
-        rfc822=base64.b64decode(content.rfc822) if content.rfc822 is not None else None,
-        headers=payload.headers,
-        data=bytes(payload.data),
-        engine=content.engine,
-        undefined=content.undefined,
-        attachments=parts,
-        unsubscribe_mailto=(unsubscribe.mailto or "") if unsubscribe else "",
-        one_click=unsubscribe.one_click if unsubscribe else False,
-        list_id=(unsubscribe.list_id or "") if unsubscribe else "",
-        public_url=public_url,
-        return_path=admitted.return_path,
-        require_dkim=require_dkim,
-        template_label=stored.label or "inline",
-    )

@@ -151,7 +151,7 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
         expires_at = _expires_at(payload, arrival, rules)
         reply_to = _reply_to(payload)
         check_content(payload.content)
-        check_headers(payload.headers, has_list_id=bool(payload.unsubscribe and payload.unsubscribe.list_id))
+        check_headers(payload.headers)
         check_attachments(payload.attachments)
         check_unsubscribe(payload.unsubscribe, payload.stream)
         _check_tags(payload.tags)

@@ -19,17 +19,21 @@ MAX_HEADER_NAME = 76
 """Name and colon fit on one line of the recommended 78 characters (F-03)."""
 MAX_INLINE_BYTES = 512_000
 MAX_FILE_NAME = 255
+MAX_HEADER_TEXT = 8_000
+"""Characters of a subject and of the name in From or Reply-To: what the composer takes."""
 MARKETING = "marketing"
 
 _TOKEN = re.compile(r"[a-z0-9_-]{1,64}").fullmatch
 # C0, DEL, C1, line and paragraph separator, and the bidi controls that make a name read as another (F-12).
 _UNCLEAN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]").search
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]").search
 # RFC 5322 section 3.6.8: ftext.
 _FIELD_NAME = re.compile(rf"[!-9;-~]{{1,{MAX_HEADER_NAME}}}").fullmatch
 _DENIED_HEADERS = frozenset(
     (
         *("from", "date", "message-id", "subject", "to", "reply-to", "sender", "cc", "in-reply-to"),
         *("references", "received", "return-path", "bcc", "mime-version", "feedback-id"),
+        *("list-id", "auto-submitted"),  # by `unsubscribe.list_id`, and by lane (F-10)
         "authentication-results",  # A-01: those of others are not added
     )
 )
@@ -71,6 +75,8 @@ def check_token(name: str, value: str) -> None:
 
 
 def check_address_name(field: str, name: str) -> None:
+    if len(name) > MAX_HEADER_TEXT:
+        raise Refusal(RejectCode.BAD_HEADER, f"the name in `{field}` is too long")
     if not is_clean_text(name):
         raise Refusal(RejectCode.BAD_HEADER, f"the name in `{field}` holds a control character")
 
@@ -82,8 +88,7 @@ def pairs_within(name: str, size: int, limit: int) -> None:
         )
 
 
-def check_headers(headers: Mapping[str, str], *, has_list_id: bool) -> None:
-    """`has_list_id`: the MTA writes a List-Id of its own."""
+def check_headers(headers: Mapping[str, str]) -> None:
     seen: set[str] = set()
     for name, value in headers.items():
         if _FIELD_NAME(name) is None:
@@ -91,8 +96,6 @@ def check_headers(headers: Mapping[str, str], *, has_list_id: bool) -> None:
         folded = name.lower()
         if folded in _DENIED_HEADERS or folded.startswith(_DENIED_PREFIXES):
             raise Refusal(RejectCode.BAD_HEADER, f"the header `{name}` is not for senders to write")
-        if folded == "list-id" and has_list_id:
-            raise Refusal(RejectCode.BAD_HEADER, "`List-Id` stands in `headers` and in `unsubscribe`")
         if folded in seen:
             raise Refusal(RejectCode.BAD_HEADER, f"the header `{name}` stands there twice")
         seen.add(folded)
@@ -117,8 +120,18 @@ def check_content(content: Content) -> None:
             raise Refusal(
                 RejectCode.SCHEMA, "`template` needs a name and a version of A-Z, a-z, 0-9, _ and -"
             )
+    _check_texts(content)
     if content.rfc822 is not None:
         _check_base64("content.rfc822", content.rfc822)
+
+
+def _check_texts(content: Content) -> None:
+    """What no data makes fit to send. A template may be laid out over several lines, a subject may not."""
+    subject = content.subject or ""
+    if len(subject) > MAX_HEADER_TEXT or ("{" not in subject and _CONTROL(subject.strip())):
+        raise Refusal(RejectCode.BAD_HEADER, "`subject` is too long, or holds a control character")
+    if any("\0" in text for text in (content.text, content.html, content.amp) if text):
+        raise Refusal(RejectCode.SCHEMA, "`content` holds the character U+0000")
 
 
 def check_attachments(attachments: Sequence[Attachment]) -> None:

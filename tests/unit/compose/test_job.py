@@ -159,7 +159,7 @@ def test_render_error_is_named() -> None:
     ("changes", "code"),
     [
         ({"text": "{% if %}"}, "template"),
-        ({"text": "x" * 300_000}, "template"),
+        ({"text": "{{ name }}" + "x" * 300_000}, "template"),
         ({"subject": "{{ name }}{% include 'x' %}"}, "template"),
         ({"text": "{{ name }}\0"}, "content"),
         ({"headers": {"Subject": "x"}}, "header"),

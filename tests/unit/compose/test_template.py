@@ -123,11 +123,13 @@ def test_output_of_one_expression_is_capped() -> None:
 
 
 def test_template_bytes_are_capped() -> None:
-    """Bytes, not characters."""
+    """Bytes, not characters; and only of what Jinja would have to compile."""
     engine = Engine(10)
-    engine.compile("acme", "text", "a" * 10)
+    engine.compile("acme", "text", "{{x}}" + "a" * 5)
     with pytest.raises(TemplateFailed, match="more than 10 bytes"):
-        engine.compile("acme", "text", "é" * 6)
+        engine.compile("acme", "text", "{{x}}" + "é" * 3)
+    engine.compile("acme", "text", "é" * 6)
+    engine.compile("acme", "text", "{{x}}" + "é" * 3, "static")
 
 
 def test_data_is_never_compiled() -> None:
