@@ -16,7 +16,7 @@ from mta.compose import header
 from mta.compose.dkim import body_hash
 from mta.compose.header import Field, HeaderRefused
 from mta.compose.mime import Body, assemble, attachment_body, text_body
-from mta.compose.rfc822 import Given, parse_rfc822
+from mta.compose.rfc822 import Given, parse_rfc822, without_unfit
 from mta.compose.spec import Addressee, MessageSpec
 from mta.compose.template import Compiled, Constant, Engine, TemplateFailed
 from mta.model.ids import base32
@@ -31,6 +31,8 @@ RESERVED_FIELDS = frozenset(
 _RESERVED_PREFIXES = ("dkim-", "arc-", "content-", "list-unsubscribe", "cfbl-", "resent-")
 _LIST_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\Z")
 _MIME_VERSION = ("MIME-Version", "1.0")
+_FOR_EXCHANGE = ("X-Auto-Response-Suppress", "OOF, AutoReply")
+"""It heeds neither Auto-Submitted nor List- fields. A sender's own wins."""
 _ONE_CLICK = ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 _READABLE = re.compile(r"[A-Za-z0-9]{1,15}\Z")
 _ALTERNATIVES = (("text", "plain"), ("amp", "x-amp-html"), ("html", "html"))
@@ -79,7 +81,7 @@ class Prepared:
         ]
         self.inline = [body for is_inline, body in parts if is_inline]
         self.attached = [body for is_inline, body in parts if not is_inline]
-        self.given = None if spec.rfc822 is None else _checked_given(spec)
+        self.given = None if spec.rfc822 is None else given_message(spec, spec.rfc822)
         self.date = ("Date", header.date(spec.date_at))
         self.unsubscribe = _mail_unsubscribe(spec)
         self.common = _common_fields(spec)
@@ -132,18 +134,19 @@ def parse_data(raw: bytes) -> dict[str, Any]:
 def build(prepared: Prepared, addressee: Addressee, message_id: str, one_click_url: str) -> Unsigned:
     """`addressee.email` has been checked; `message_id` is a UUID."""
     variables = _variables(prepared, addressee, one_click_url)
-    if prepared.given is not None:
-        return _amended(prepared, prepared.given, variables, message_id, one_click_url)
-    spec = prepared.spec
-    limit = prepared.max_bytes
-    rfc_message_id = f"<{message_id}@{spec.from_domain}>"
     shown = addressee.email
     if addressee.header_email and addressee.header_email != shown:
         shown = header.checked_address("To", addressee.header_email)
+    to = ("To", header.mailbox("To", addressee.name, shown))
+    if prepared.given is not None:
+        return _amended(prepared, prepared.given, to, variables, message_id, one_click_url)
+    spec = prepared.spec
+    limit = prepared.max_bytes
+    rfc_message_id = f"<{message_id}@{spec.from_domain}>"
     body = _body(prepared, variables, message_id)
     fields = [
         prepared.sender or _from_field(prepared, variables),
-        ("To", header.mailbox("To", addressee.name, shown)),
+        to,
         ("Subject", header.unstructured("Subject", prepared.subject.render(variables, limit))),
         prepared.date,
         ("Message-ID", rfc_message_id),
@@ -201,13 +204,18 @@ def _body(prepared: Prepared, variables: Mapping[str, Any], message_id: str) -> 
 
 
 def _amended(
-    prepared: Prepared, given: Given, variables: Mapping[str, Any], message_id: str, one_click_url: str
+    prepared: Prepared,
+    given: Given,
+    to: Field,
+    variables: Mapping[str, Any],
+    message_id: str,
+    one_click_url: str,
 ) -> Unsigned:
     """The sender's own fields stay as they are; ours come on top of them, where they are missing."""
     spec = prepared.spec
     rfc_message_id = given.value("message-id") or f"<{message_id}@{spec.from_domain}>"
     present = {name.lower() for name, _ in given.fields}
-    ours = [prepared.date, ("Message-ID", rfc_message_id), _MIME_VERSION]
+    ours = [to, ("Subject", ""), prepared.date, ("Message-ID", rfc_message_id), _MIME_VERSION]
     ours += _unsubscribe_fields(prepared, one_click_url)
     ours += prepared.common
     ours += _own_fields(prepared, variables)
@@ -215,11 +223,19 @@ def _amended(
     return Unsigned((*added, *given.fields), given.body, given.body_hash, rfc_message_id, given.is_eight_bit)
 
 
-def _checked_given(spec: MessageSpec) -> Given:
-    given = parse_rfc822(spec.rfc822 or b"", spec.from_domain)
-    asked = spec.one_click or spec.unsubscribe_mailto
-    if asked and given.value("list-unsubscribe") is not None:
-        raise HeaderRefused("rfc822: has a List-Unsubscribe and the payload asks for another")
+def given_message(spec: MessageSpec, raw: bytes) -> Given:
+    """What a sender has built, as it goes out. HeaderRefused also for what is asked for twice, in the message and
+    beside it: only one of the two could hold."""
+    given = without_unfit(parse_rfc822(raw, spec.from_domain), spec.date_at)
+    present = {name.lower() for name, _ in given.fields}
+    asked = list(spec.headers)
+    if spec.one_click or spec.unsubscribe_mailto:
+        asked += ("List-Unsubscribe", "List-Unsubscribe-Post")
+    if spec.list_id:
+        asked.append("List-Id")
+    for name in asked:
+        if name.lower() in present:
+            raise HeaderRefused(f"rfc822: has a {name} and the payload asks for another")
     return given
 
 
@@ -266,8 +282,8 @@ def _common_fields(spec: MessageSpec) -> tuple[Field, ...]:
         # F-10, RFC 3834 section 5. Responders already leave list mail alone, by its List- fields (section
         # 2), and a newsletter somebody wrote is not "auto-generated".
         fields.append(("Auto-Submitted", "auto-generated"))
-    # Exchange heeds none of the above.
-    fields.append(("X-Auto-Response-Suppress", "OOF, AutoReply"))
+    if not any(name.lower() == _FOR_EXCHANGE[0].lower() for name in spec.headers):
+        fields.append(_FOR_EXCHANGE)
     return tuple(fields)
 
 

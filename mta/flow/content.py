@@ -15,10 +15,9 @@ from mta.compose.cache import LruCache
 from mta.compose.spec import AttachmentPart, MessageSpec, Sources, SpecBlob, encode_spec
 from mta.compose.templates import TemplateMissing, Templates
 from mta.compose.workers import Composer
-from mta.flow.specs import message_spec, sources_of
-from mta.flow.work import PayloadRefused
+from mta.flow.specs import check_given, message_spec, refused, sources_of
 from mta.intake.admission import Admitted
-from mta.intake.decode import RejectCode, Rejected
+from mta.intake.decode import RejectCode
 from mta.intake.retry import encode_content
 from mta.jetstream.errors import NotFound, Refused
 from mta.jetstream.kv import Bucket
@@ -64,7 +63,7 @@ class Contents:
             try:
                 found = await self._templates.get(admitted.tenant, ref.name, ref.version)
             except TemplateMissing as error:
-                raise _refused(RejectCode.TEMPLATE_MISSING, str(error), admitted) from error
+                raise refused(RejectCode.TEMPLATE_MISSING, str(error), admitted) from error
             content = found.content(content)
             label = f"{ref.name}/{found.version}"
         return StoredContent(content=content, attachments=payload.attachments, label=label)
@@ -100,6 +99,7 @@ class Contents:
             room -= len(part.data)
             parts.append(part)
         spec = message_spec(admitted, stored, tuple(parts), self._public_url, require_dkim)
+        check_given(admitted, spec)
         await self._compile(admitted, spec)
         return encode_spec(spec)
 
@@ -111,7 +111,7 @@ class Contents:
             try:
                 data = await self._objects.get(name, max_bytes=max(room, 0))
             except (NotFound, Refused) as error:
-                raise _refused(RejectCode.ATTACHMENT_MISSING, str(error), admitted) from error
+                raise refused(RejectCode.ATTACHMENT_MISSING, str(error), admitted) from error
         return AttachmentPart(attachment.name, attachment.type, data, attachment.inline, attachment.cid or "")
 
     async def _compile(self, admitted: Admitted, spec: MessageSpec) -> None:
@@ -124,9 +124,5 @@ class Contents:
         if self._compiles.get(key) is None:
             problems = await self._composers[admitted.lane].check(sources)
             if problems:
-                raise _refused(RejectCode.TEMPLATE_ERROR, "; ".join(problems)[:1000], admitted)
+                raise refused(RejectCode.TEMPLATE_ERROR, "; ".join(problems)[:1000], admitted)
             self._compiles.put(key, True, 1)
-
-
-def _refused(code: RejectCode, detail: str, admitted: Admitted) -> PayloadRefused:
-    return PayloadRefused(Rejected(code, detail, admitted.payload_id))

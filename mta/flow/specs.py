@@ -3,8 +3,13 @@
 import base64
 from collections.abc import Iterator
 
+from mta.compose.header import HeaderRefused
+from mta.compose.message import given_message
+from mta.compose.mime import ContentRefused
 from mta.compose.spec import AttachmentPart, MessageSpec
+from mta.flow.work import PayloadRefused
 from mta.intake.admission import Admitted
+from mta.intake.decode import RejectCode, Rejected
 from mta.model.address import canonical_domain, parse
 from mta.model.payload import Address, StoredContent, Unsubscribe
 
@@ -66,3 +71,20 @@ def message_spec(
         require_dkim=require_dkim,
         template_label=stored.label or "inline",
     )
+
+
+def check_given(admitted: Admitted, spec: MessageSpec) -> None:
+    """What keeps a message its sender has built from being sent, before anybody hears that it was accepted."""
+    if spec.rfc822 is None:
+        return
+    try:
+        given = given_message(spec, spec.rfc822)
+    except (HeaderRefused, ContentRefused) as error:
+        raise refused(RejectCode.SCHEMA, str(error), admitted) from error
+    if given.value("message-id") is not None and admitted.recipients_total > 1:
+        detail = "rfc822: a Message-ID of its own is for one recipient: each message needs another (F-05)"
+        raise refused(RejectCode.SCHEMA, detail, admitted)
+
+
+def refused(code: RejectCode, detail: str, admitted: Admitted) -> PayloadRefused:
+    return PayloadRefused(Rejected(code, detail, admitted.payload_id))

@@ -28,6 +28,7 @@ from mta.intake.rules import (
     check_address_name,
     check_attachments,
     check_content,
+    check_given,
     check_headers,
     check_token,
     check_unsubscribe,
@@ -151,6 +152,7 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
         expires_at = _expires_at(payload, arrival, rules)
         reply_to = _reply_to(payload)
         check_content(payload.content)
+        check_given(payload)
         check_headers(payload.headers)
         check_attachments(payload.attachments)
         check_unsubscribe(payload.unsubscribe, payload.stream)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from mta.intake.decode import Refusal, RejectCode
 from mta.model.address import BadAddress, canonical_domain, parse
-from mta.model.payload import Attachment, Content, Unsubscribe
+from mta.model.payload import Attachment, Content, Payload, Unsubscribe
 
 MAX_HEADER_BYTES = 2_000
 MAX_HEADER_NAME = 76
@@ -132,6 +132,13 @@ def _check_texts(content: Content) -> None:
         raise Refusal(RejectCode.BAD_HEADER, "`subject` is too long, or holds a control character")
     if any("\0" in text for text in (content.text, content.html, content.amp) if text):
         raise Refusal(RejectCode.SCHEMA, "`content` holds the character U+0000")
+
+
+def check_given(payload: Payload) -> None:
+    """A message its sender has built holds these itself, or not at all."""
+    for name in ("attachments", "reply_to"):
+        if payload.content.rfc822 is not None and getattr(payload, name):
+            raise Refusal(RejectCode.SCHEMA, f"`{name}` does not go with `content.rfc822`")
 
 
 def check_attachments(attachments: Sequence[Attachment]) -> None:

@@ -46,6 +46,7 @@ BAD: dict[str, tuple[str, Change]] = {
     "too large": ("too_large", lambda p: p | {"data": {"x": "x" * 200_000}}),
     "header": ("bad_header", lambda p: p | {"headers": {"Bcc": "evil@other.test"}}),
     "header line": ("bad_header", lambda p: p | {"headers": {"X-A": "a\nBcc: evil@other.test"}}),
+    "built message": ("schema", lambda p: p | {"content": {"rfc822": "U3ViamVjdDogeA=="}}),
     "template": ("template_missing", lambda p: p | {"content": {"template": {"name": "nowhere"}}}),
     "template syntax": ("template_error", lambda p: p | {"content": {"subject": "x", "text": "{% if %}"}}),
     "attachment": (

@@ -253,6 +253,24 @@ def test_given_message_gets_what_it_lacks() -> None:
     assert message["X-Ref"] == "Bob 0"
 
 
+def test_F_01_given_message_gets_whom_it_is_for() -> None:
+    """Where it says nobody; and a Subject, which may be empty."""
+    for head in (b"", b"To: \r\n"):
+        message = made(rfc822=head + b"From: news@acme.test\r\nMessage-ID: x\r\nDate: x\r\n")
+        assert message["To"] == "bob0@example.test"
+        assert (message["Subject"], message.get_payload()) == ("", "")
+        assert message["Message-ID"].endswith("@acme.test>")
+        assert message["Date"].endswith("+0000")
+        lower = [name.lower() for name in message.keys()]  # noqa: SIM118
+        assert len(set(lower)) == len(lower)
+
+
+def test_what_a_sender_tells_exchange_wins() -> None:
+    """Given twice the field would be read in two ways."""
+    assert made(headers={"x-auto-response-suppress": "All"}).get_all("X-Auto-Response-Suppress") == ["All"]
+    assert made().get_all("X-Auto-Response-Suppress") == ["OOF, AutoReply"]
+
+
 def test_given_message_keeps_its_own() -> None:
     """No field twice (F-01)."""
     own = b"Date: Mon, 02 Nov 2026 00:00:00 +0100\r\nMessage-ID: <1@acme.test>\r\n"

@@ -1,10 +1,13 @@
 """Messages a sender has built: kept to the byte, or refused."""
 
+from email.utils import formatdate
+
 import pytest
 
 from mta.compose.header import HeaderRefused
 from mta.compose.mime import ContentRefused
-from mta.compose.rfc822 import parse_rfc822
+from mta.compose.rfc822 import parse_rfc822, without_unfit
+from tests.unit.compose.builders import AT
 
 GOOD = b"From: Acme <news@acme.test>\r\nTo: bob@example.test\r\nSubject: Hi\r\n\r\nBody\r\n"
 
@@ -35,7 +38,9 @@ def test_small_bodies(body: bytes) -> None:
 
 def test_fields_alone_are_a_message() -> None:
     """RFC 5322 section 3.5: the body is optional, its separator too."""
-    assert parse_rfc822(b"From: news@acme.test", "acme.test").body == b""
+    for end in (b"", b"\r\n", b"\n"):
+        given = parse_rfc822(b"From: news@acme.test" + end, "acme.test")
+        assert (given.fields, given.body) == ((("From", "news@acme.test"),), b"")
 
 
 def test_bcc_and_return_path_are_taken_out() -> None:
@@ -70,7 +75,8 @@ def test_good_from(value: str) -> None:
         "", "news@evil.test", "news@acme.test.evil.test", "news@acme.test, x@evil.test", "x@evil.test <news@acme.test>",
         "<x@evil.test> <news@acme.test>", "group: news@acme.test;", "news@acme.test (x@evil.test)", "news",
         "<x@evil.test>, <news@acme.test>", '"a" b@evil.test <news@acme.test>', "news@acme.test>",
-        "<@evil.test:news@acme.test>",
+        "<@evil.test:news@acme.test>", "=?utf-8?q?a?=@acme.test", "A <=?utf-8?q?a?=@acme.test>",
+        '"' + '\\\r\n "' * 100_000 + "<news@acme.test>",
     ],
 )  # fmt: skip
 def test_bad_from(value: str) -> None:
@@ -114,6 +120,35 @@ def test_bad_body() -> None:
     with pytest.raises(ContentRefused, match="998"):
         parse_rfc822(GOOD + b"x" * 999, "acme.test")
     assert parse_rfc822(GOOD + b"x" * 998, "acme.test").body.endswith(b"x\r\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "is_kept"),
+    [
+        ("<1@acme.test>", True), ("<a.b$c@[192.0.2.1]>", True), ("", False), ("1@acme.test", False), ("<>", False),
+        ("<1@acme.test> <2@acme.test>", False), ("<1 2@acme.test>", False), ("<.1@acme.test>", False), ("<1>", False),
+    ],
+)  # fmt: skip
+def test_F_05_an_id_that_is_none_makes_way_for_ours(value: str, is_kept: bool) -> None:
+    """What is one is the sender's."""
+    given = parse_rfc822(b"Message-ID: " + value.encode() + b"\r\n" + GOOD, "acme.test")
+    assert (without_unfit(given, AT).value("message-id") == value) == is_kept
+
+
+@pytest.mark.parametrize(
+    ("value", "is_kept"),
+    [
+        (formatdate(AT), True), (formatdate(AT - 3 * 86_400), True), (formatdate(AT + 3 * 86_400), True),
+        (formatdate(AT - 3 * 86_400 - 1), False), (formatdate(AT + 3 * 86_400 + 1), False),
+        (formatdate(AT).replace("-0000", "+0000 (UTC)"), True), (formatdate(AT).replace("-0000", "GMT"), False),
+        (formatdate(AT).replace("-0000", "+9999"), False), (formatdate(AT)[5:], True), ("", False),
+        ("yesterday", False), ("Thu, 99 Nov 2026 00:00:00 +0000", False), ("Thu, 1 Foo 2026 00:00:00 +0000", False),
+    ],
+)  # fmt: skip
+def test_F_04_a_date_that_is_none_makes_way_for_ours(value: str, is_kept: bool) -> None:
+    """So does one more than three days from when the message was accepted."""
+    given = parse_rfc822(b"Date: " + value.encode() + b"\r\n" + GOOD, "acme.test")
+    assert (without_unfit(given, AT).value("date") is not None) == is_kept
 
 
 def test_too_many_fields() -> None:

@@ -5,19 +5,20 @@ from typing import Any
 import pytest
 
 from mta.compose.spec import Addressee, AttachmentPart, Composed, MessageSpec
-from mta.flow.specs import message_spec
+from mta.flow.specs import check_given, message_spec
+from mta.flow.work import PayloadRefused
 from mta.intake.admission import Admitted
 from mta.model.payload import Attachment, StoredContent
 from tests.unit.compose.builders import compose, group, parsed
-from tests.unit.intake.payloads import judged
+from tests.unit.intake.payloads import judged, people
 
 
-def specified(**changes: Any) -> MessageSpec:
+def specified(**changes: Any) -> tuple[Admitted, MessageSpec]:
     admitted = judged(**changes)
     assert isinstance(admitted, Admitted), admitted
     stored = StoredContent(content=admitted.payload.content, attachments=admitted.payload.attachments)
     parts = tuple(map(_part, stored.attachments))
-    return message_spec(admitted, stored, parts, "https://mta.acme.test", True)
+    return admitted, message_spec(admitted, stored, parts, "https://mta.acme.test", True)
 
 
 def _part(given: Attachment) -> AttachmentPart:
@@ -27,9 +28,49 @@ def _part(given: Attachment) -> AttachmentPart:
 
 def made(**changes: Any) -> EmailMessage:
     addressee = Addressee(0, "n0", "bob@example.test", data=b'{"first_name":"Bob"}')
-    (result,) = compose([group(specified(**changes), addressee)])
+    (result,) = compose([group(specified(**changes)[1], addressee)])
     assert isinstance(result, Composed), result
     return parsed(result.envelope.message.wire)
+
+
+GIVEN = b"From: News <news@acme.test>\r\nTo: list@acme.test\r\nSubject: Mine\r\n\r\nBody\r\n"
+
+
+def given(raw: bytes) -> dict[str, str]:
+    return {"rfc822": base64.b64encode(raw).decode()}
+
+
+@pytest.mark.parametrize(
+    ("head", "changes", "said"),
+    [
+        (b"X-Ref: 1\r\n", {"headers": {"x-ref": "2"}}, "x-ref"),
+        (b"List-Id: <a.b>\r\n", {"unsubscribe": {"list_id": "c.d"}}, "List-Id"),
+        (b"List-Unsubscribe-Post: x\r\n", {"unsubscribe": {"one_click": True}}, "List-Unsubscribe-Post"),
+        (b"Message-ID: <1@acme.test>\r\n", {"recipients": people(2)}, "Message-ID"),
+        (b"From: other@acme.test\r\n", {}, "From"),
+        (b"no field\r\n", {}, "header field"),
+    ],
+)
+def test_given_messages_that_are_refused(head: bytes, changes: dict[str, Any], said: str) -> None:
+    """As a whole, before they are accepted, and with the name of the field."""
+    admitted, spec = specified(content=given(head + GIVEN), **changes)
+    with pytest.raises(PayloadRefused) as caught:
+        check_given(admitted, spec)
+    assert caught.value.rejected.code == "schema"
+    assert said in caught.value.rejected.detail
+
+
+@pytest.mark.parametrize(
+    ("head", "changes"),
+    [
+        (b"", {"recipients": people(2), "headers": {"X-Ref": "2"}}),
+        (b"Message-ID: <1@acme.test>\r\n", {}),
+        (b"Message-ID: nonsense\r\n", {"recipients": people(2)}),
+    ],
+)
+def test_given_messages_that_are_taken(head: bytes, changes: dict[str, Any]) -> None:
+    """An id of their own for one recipient, or none that counts."""
+    check_given(*specified(content=given(head + GIVEN), **changes))
 
 
 LONG = "a" * 127

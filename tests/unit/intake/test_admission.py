@@ -39,6 +39,14 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "from subdomain": ("from_not_allowed", {"sender": {"email": "news@x.acme.test"}}),
     "from name": ("bad_header", {"sender": {"email": "news@acme.test", "name": "A\r\nBcc: x@y.test"}}),
     "from name reversed": ("bad_header", {"sender": {"email": "news@acme.test", "name": "a\u202eb"}}),
+    "reply_to beside rfc822": (
+        "schema",
+        {"content": {"rfc822": "AAAA"}, "reply_to": [{"email": "h@acme.test"}]},
+    ),
+    "attachments beside rfc822": (
+        "schema",
+        {"content": {"rfc822": "AAAA"}, "attachments": [{"name": "a", "type": "text/csv", "data": ""}]},
+    ),
     "reply_to no address": ("bad_address", {"reply_to": [{"email": "help@"}]}),
     "reply_to name": ("bad_header", {"reply_to": [{"email": "h@acme.test", "name": "\x00"}]}),
     "reply_to too many": ("schema", {"reply_to": [{"email": "h@acme.test"}] * 11}),
