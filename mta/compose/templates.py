@@ -57,14 +57,15 @@ class StoredTemplate(Struct, frozen=True, omit_defaults=True, gc=False):
     version: str = ""
 
     def content(self, asked: Content) -> Content:
-        """What a payload's content means that names this template. A subject of the payload's own wins."""
+        """What a payload's content means that names this template. Its own subject wins, and either of the two may
+        say that undefined names are empty."""
         return Content(
             subject=self.subject if asked.subject is None else asked.subject,
             text=self.text,
             html=self.html,
             amp=self.amp,
             engine=self.engine,
-            undefined=self.undefined,
+            undefined=self.undefined if asked.undefined == "error" else asked.undefined,
         )
 
 
@@ -171,9 +172,12 @@ class Templates:
 
 def _decoded(value: bytes, name: str, version: str) -> StoredTemplate:
     try:
-        return msgspec.structs.replace(_decoder.decode(value), version=version)
+        found = msgspec.structs.replace(_decoder.decode(value), version=version)
     except msgspec.DecodeError as error:
         raise TemplateMissing(f"template {name}, version {version}, is not readable: {error}") from error
+    if found.text is None and found.html is None:
+        raise TemplateMissing(f"template {name}, version {version}, has neither text nor html")
+    return found
 
 
 def _order(version: str) -> tuple[int, str]:

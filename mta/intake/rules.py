@@ -115,6 +115,8 @@ def check_content(content: Content) -> None:
     if not has_body and any(part is not None for part in parts):
         raise Refusal(RejectCode.SCHEMA, "`subject` and `amp` go with `text` or `html` only")
     if content.template is not None:
+        if content.engine != "jinja":
+            raise Refusal(RejectCode.SCHEMA, "`engine` does not go with `template`, which has its own")
         reference = content.template
         if _TEMPLATE_KEY(reference.name) is None or _TEMPLATE_KEY(reference.version) is None:
             raise Refusal(

@@ -139,3 +139,22 @@ def test_content() -> None:
     assert FIRST.content(asked) == Content(subject="Hi {{ name }}", html="<p>1</p>", undefined="empty")
     own = Content(template=TemplateRef("spring"), subject="Mine")
     assert FIRST.content(own).subject == "Mine"
+
+
+def test_undefined_names_are_empty_where_either_says_so() -> None:
+    """The template for all its payloads, or a payload for itself."""
+    for template, undefined, means in (
+        (FIRST, "error", "empty"),
+        (SECOND, "error", "error"),
+        (SECOND, "empty", "empty"),
+    ):
+        asked = Content(template=TemplateRef("spring"), undefined=undefined)  # type: ignore[arg-type]
+        assert template.content(asked).undefined == means
+
+
+async def test_a_template_of_nothing_is_missing() -> None:
+    """Rather than an empty mail."""
+    templates = Templates(FakeBucket())
+    await templates.put("acme", "spring", StoredTemplate(subject="Hi", amp="x"))
+    with pytest.raises(TemplateMissing, match="neither text nor html"):
+        await templates.get("acme", "spring")

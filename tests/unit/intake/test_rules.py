@@ -88,6 +88,7 @@ def test_limits_of_headers() -> None:
         {"amp": "x"},
         {"template": {"name": "t"}, "text": "x"},
         {"template": {"name": "t"}, "subject": "x"},
+        {"template": {"name": "t"}, "engine": "static"},
         {"template": {"name": "t.x"}},
         {"template": {"name": "t", "version": "*"}},
         {"template": {"name": ""}},
