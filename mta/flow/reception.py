@@ -111,6 +111,7 @@ class Reception:
             lane=lane,
             tenant=tenant,
             campaign=campaign,
+            stream=pulled.stream,
             sequence=pulled.stream_sequence,
             at=times.from_ns(pulled.at_ns),
         )

@@ -65,10 +65,19 @@ class Teller:
         return self._told(event)
 
     def rejected(
-        self, rejected: Rejected, *, lane: Lane, tenant: str, campaign: str, sequence: int, at: float
+        self,
+        rejected: Rejected,
+        *,
+        lane: Lane,
+        tenant: str,
+        campaign: str,
+        stream: str,
+        sequence: int,
+        at: float,
     ) -> Told:
-        """Of a payload as a whole, which may not even be readable: what is known of it comes from its subject."""
-        payload_id = rejected.payload_id or str(sequence)
+        """Of a payload as a whole, which may not even be readable: what is known of it comes from its subject, and
+        from its place in the source stream where it has no id."""
+        payload_id = rejected.payload_id or ids.derived_payload_id(at, stream, sequence)
         common = CommonFields(
             node=self._settings.node,
             tenant=tenant,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from mta.intake.decode import (
+    MAX_ID,
     MAX_METADATA_BYTES,
     MAX_TAGS,
     Decoded,
@@ -42,7 +43,6 @@ from mta.model.lane import Lane
 from mta.model.payload import Address, LastTry, Payload, Recipient, RetryPart, RetryRecipient
 from mta.model.times import from_datetime
 
-MAX_ID = 128
 MAX_INTERNATIONAL = 5_000
 """Characters of all international domains of a payload, each counted once: IDNA takes up to 13 us for one. It is 400
 domains of a usual length, where of a thousand recipients ten have one."""
@@ -158,9 +158,9 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
         check_unsubscribe(payload.unsubscribe, payload.stream)
         _check_tags(payload.tags)
     except BadAddress as error:
-        return Rejected(_code(error), str(error), payload.id)
+        return Rejected(_code(error), str(error), _fit_id(payload))
     except Refusal as refusal:
-        return Rejected(refusal.code, refusal.detail, payload.id)
+        return Rejected(refusal.code, refusal.detail, _fit_id(payload))
     sorted_out = _recipients(decoded, arrival.now)
     payload_id = payload.id or ids.derived_payload_id(arrival.accepted_at, arrival.stream, arrival.sequence)
     return Admitted(
@@ -273,6 +273,10 @@ def _identity(payload: Payload, arrival: Arrival) -> str:
     if payload.campaign not in ("", NO_CAMPAIGN, campaign):
         raise Refusal(RejectCode.SCHEMA, "`campaign` is not the one in the subject")
     return campaign
+
+
+def _fit_id(payload: Payload) -> str:
+    return payload.id if len(payload.id) <= MAX_ID else ""
 
 
 def _campaign(arrival: Arrival) -> str:

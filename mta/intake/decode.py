@@ -18,7 +18,7 @@ import msgspec
 import orjson
 from msgspec import Raw, Struct
 
-from mta.intake.objects import has_repeated_key, is_too_deep, joined, repeated_key
+from mta.intake.objects import claimed_id, has_repeated_key, is_too_deep, joined, repeated_key
 from mta.model.payload import Payload, Recipient, RetryPart, RetryRecipient
 
 VERSION = 1
@@ -34,6 +34,8 @@ MAX_TAGS = 10
 # Deeper than any real data and far below what breaks a parser that recurses (CVE-2024-27454, CVE-2025-67221).
 MAX_DEPTH = 32
 MAX_DETAIL = 300
+MAX_ID = 128
+MAX_CLAIMED_EMAIL = 320
 RESERVED_KEYS = ("recipient", "payload", "unsubscribe_url")
 
 _SPACE = b" \t\r\n"
@@ -63,7 +65,7 @@ class RejectCode(StrEnum):
 
 
 class Rejected(Struct, frozen=True, gc=False):
-    """The whole payload is refused. `payload_id` is the id its sender gave, as far as it can be read."""
+    """The whole payload is refused. `payload_id` is the id its sender gave, empty where it is none or unreadable."""
 
     code: RejectCode
     detail: str
@@ -141,7 +143,7 @@ def decode(body: bytes) -> Decoded | Rejected:
     """A payload as a sender wrote it."""
     if len(body) > MAX_PAYLOAD_BYTES:
         detail = f"the payload has {len(body)} bytes, {MAX_PAYLOAD_BYTES} are allowed"
-        return Rejected(RejectCode.TOO_LARGE, detail)
+        return Rejected(RejectCode.TOO_LARGE, detail, _claim(body).id)
     try:
         payload = _payload(body)
         if payload.retry is not None or payload.content.sha256 is not None:
@@ -323,8 +325,8 @@ def _claim(raw: bytes) -> _Claim:
     try:
         claim = _CLAIM.decode(raw)
     except _BAD_INPUT:
-        return _Claim()
-    for name in ("id", "email"):
+        claim = _Claim(id=claimed_id(raw))
+    for name, limit in (("id", MAX_ID), ("email", MAX_CLAIMED_EMAIL)):
         value = getattr(claim, name)
-        setattr(claim, name, value[:320] if isinstance(value, str) else "")
+        setattr(claim, name, value if isinstance(value, str) and len(value) <= limit else "")
     return claim

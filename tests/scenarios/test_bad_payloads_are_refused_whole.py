@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from tests.fakes.rig import Rig
+from tests.fakes.rig import Event, Rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -17,6 +18,10 @@ BAD: dict[str, tuple[str, Change]] = {
     "empty": ("schema", lambda p: b""),
     "not UTF-8": ("schema", lambda p: b'{"v":1,"id":"\xff"}'),
     "an array": ("schema", lambda p: b"[1]"),
+    "nested, with an id": (
+        "schema",
+        lambda p: b'{"x":%b,"id":"%b"}' % (b"[" * 10_000 + b"]" * 10_000, p["id"].encode()),
+    ),
     "nested": ("schema", lambda p: b"[" * 10_000 + b"]" * 10_000),
     "NaN": ("schema", lambda p: json.dumps(p | {"data": {"x": float("nan")}}).encode()),
     "unknown field": ("schema", lambda p: p | {"surprise": 1}),
@@ -44,6 +49,7 @@ BAD: dict[str, tuple[str, Change]] = {
     "from name": ("bad_header", lambda p: p | {"from": {"email": "news@acme.test", "name": "A\r\nBcc: x"}}),
     "pool": ("pool_not_allowed", lambda p: p | {"pool": "other"}),
     "too large": ("too_large", lambda p: p | {"data": {"x": "x" * 200_000}}),
+    "much too large": ("too_large", lambda p: p | {"content": {"text": "x" * 1_100_000}}),
     "header": ("bad_header", lambda p: p | {"headers": {"Bcc": "evil@other.test"}}),
     "header line": ("bad_header", lambda p: p | {"headers": {"X-A": "a\nBcc: evil@other.test"}}),
     "built message": ("schema", lambda p: p | {"content": {"rfc822": "U3ViamVjdDogeA=="}}),
@@ -69,13 +75,19 @@ async def test_it_is_rejected_and_kept(rig: Rig, what: str) -> None:
     payload = rig.payload("ada@other.test", id=f"bad-{what.replace(' ', '-')}")
     changed = change(payload)
     body = changed if isinstance(changed, bytes) else json.dumps(changed).encode()
+    before = set(rig.events)
+
+    def new() -> list[Event]:
+        return [event for name, events in rig.events.items() if name not in before for event in events]
+
     ack = await rig.publish(body)
-    names = (payload["id"], str(ack.sequence))
-    await rig.until(lambda: any(rig.told(name).events for name in names))
+    await rig.until(new)
     await rig.emptied(payload | {"id": ""})
-    events = [event for name in names for event in rig.told(name).events]
+    events = new()
     assert [(event["type"], event["error"]["code"]) for event in events] == [("rejected", code)]
     assert events[0]["tenant"] == "acme"
+    name = events[0]["payload_id"]
+    assert name == payload["id"] if b"bad-" in body else UUID(name).version == 7
     subject, kept, headers = await rig.dead(ack.sequence)
     assert (subject, kept) == (f"mta.dead.{code}", body)
     assert headers["Mta-Reason"] == code

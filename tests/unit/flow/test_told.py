@@ -7,6 +7,7 @@ from mta.delivery.reference import Parked
 from mta.flow.told import Teller
 from mta.intake.admission import Admitted
 from mta.intake.decode import RejectCode, Rejected
+from mta.model.ids import derived_payload_id
 from mta.model.lane import Lane
 from mta.model.outcome import (
     Attempt,
@@ -106,12 +107,22 @@ def test_a_rejected_recipient_is_named_as_submitted() -> None:
 
 
 def test_a_rejected_payload_is_known_by_its_subject() -> None:
-    """What cannot be read is called by its sequence; only a duplicate's id carries the sequence as well."""
+    """What cannot be read is called as it would have been; only a duplicate's event id carries the sequence."""
     teller = Teller(settings())
-    common = {"lane": Lane.BULK, "tenant": "acme", "campaign": "c", "sequence": 7, "at": 1.0}
+    common = {
+        "lane": Lane.BULK,
+        "tenant": "acme",
+        "campaign": "c",
+        "stream": "MTA_PAYLOADS",
+        "sequence": 7,
+        "at": 1.0,
+    }
     unread = json.loads(teller.rejected(Rejected(RejectCode.SCHEMA, "no JSON"), **common)[1])  # type: ignore[arg-type]
     again = json.loads(teller.rejected(Rejected(RejectCode.DUPLICATE, "x", "o1"), **common)[1])  # type: ignore[arg-type]
-    assert (unread["payload_id"], again["payload_id"]) == ("7", "o1")
+    assert (unread["payload_id"], again["payload_id"]) == (
+        derived_payload_id(1.0, "MTA_PAYLOADS", 7),
+        "o1",
+    )
     assert unread["id"].endswith(".rejected.0")
     assert again["id"].endswith(".rejected.7")
     assert unread["provider"] == "_"

@@ -60,6 +60,10 @@ HOSTILE = {
     "900 keys for each recipient, one twice": with_recipients(
         lambda n: b'{"email":"r%d@b.test","data":{%b,"k80":1}}' % (n, members(81))
     ),
+    "400,000 escaped quotes, unreadable": b'{"x":%b"%b","id":"' % (b"[" * 9_000, b'\\"' * 400_000),
+    "400,000 escaped quotes that do not end": b'{"x":%b"%b"id":"x"' % (b"[" * 9_000, b'\\"' * 400_000),
+    "100,000 ids, unreadable": b'{"x":%b%b' % (b"[" * 9_000, b'{"id":"r"},' * 80_000),
+    "100,000 ids that do not end": b'{"x":%b%b' % (b"[" * 9_000, b'"id":"' * 100_000),
     "a number of 900,000 digits": with_field("data", b'{"a":%b}' % (b"9" * 900_000)),
     "an address of 900,000 characters": with_recipients(person("b.test", "a." * 400_000 + "%d"), 1),
     "an unsubscribe address of 900,000": with_field("unsubscribe", b'{"mailto":"%b"}' % (b"a." * 400_000)),

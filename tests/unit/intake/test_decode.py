@@ -154,10 +154,37 @@ def test_the_senders_id_is_told_where_it_can_be_read() -> None:
     result = decode(encoded(id="order-1", cc=[]))
     assert isinstance(result, Rejected)
     assert result.payload_id == "order-1"
-    for odd in (1, ["x"], {}):
-        result = decode(encoded(id=odd))
+    for odd in (1, ["x"], {}, "x" * 129):
+        result = decode(encoded(id=odd, cc=[]))
         assert isinstance(result, Rejected)
         assert result.payload_id == ""
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("body", "payload_id"),
+    [
+        (encoded(id="order-1", content={"text": "x" * MAX_PAYLOAD_BYTES}), "order-1"),
+        (b'{"id":"order-1","x":%b}' % DEEP, "order-1"),
+        (b'{"x":%b, "id" :\t"\\u006frder-1"}' % DEEP, "order-1"),
+        (b'{"a":"\\"id\\":","b":[{"id":"r1"}],"x":%b,"c":"{\\\\","id":"order-1"}' % DEEP, "order-1"),
+        (b'{"recipients":[%b],"x":%b,"id":"order-1"}' % (b",".join([b'{"id":"r"}'] * 1000), DEEP), "order-1"),
+        (encoded(id="order-1")[:-1], "order-1"),
+        (encoded(id="order-1", tenant=float("nan")), "order-1"),
+        (b'{"recipients":[{"id":"r"}],"x":%b}' % DEEP, ""),
+        (b'{"id":%b}' % DEEP, ""),
+        (b'{"x":%b,"id":"\\x"}' % DEEP, ""),
+        (b'{"x":%b,"id":"%b"}' % (DEEP, b"x" * 129), ""),
+        (DEEP, ""),
+    ],
+)
+def test_the_senders_id_is_told_of_what_no_parser_takes(body: bytes, payload_id: str) -> None:
+    """Too large, or nested too deep: its own, not that of something within."""
+    result = decode(body)
+    assert isinstance(result, Rejected)
+    assert result.payload_id == payload_id
 
 
 BAD_RECIPIENTS: dict[str, tuple[bytes, str]] = {
