@@ -35,10 +35,9 @@ class IndexEntry(Struct, frozen=True, omit_defaults=True):
     lane: str = ""
     recipients: tuple[str, ...] = ()
 
-    def is_of(self, admitted: Admitted) -> bool:
+    def is_of(self, stream: str, sequence: int) -> bool:
         """Whether it was written for this very source message."""
-        source = (self.source_stream, self.source_sequence)
-        return source == (admitted.source_stream, admitted.source_sequence)
+        return (self.source_stream, self.source_sequence) == (stream, sequence)
 
 
 _decoder = msgspec.json.Decoder(IndexEntry)
@@ -64,6 +63,12 @@ class Index:
                 return await self.claim(admitted)
             return _decoder.decode(there.data)
         return None
+
+    async def find(self, tenant: str, payload_id: str) -> IndexEntry | None:
+        """Of what was accepted under this id, whoever wrote it."""
+        key = ids.payload_key(tenant, payload_id)
+        there = await self._link.last_message(INDEX, index_subject(key), leader=True)
+        return None if there is None else _decoder.decode(there.data)
 
     def _entry(self, admitted: Admitted) -> IndexEntry:
         return IndexEntry(

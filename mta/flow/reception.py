@@ -6,7 +6,7 @@ import structlog
 
 from mta.compose.spec import SpecBlob
 from mta.flow.content import Contents
-from mta.flow.index import Index
+from mta.flow.index import Index, IndexEntry
 from mta.flow.settings import FlowSettings
 from mta.flow.told import Teller, Told
 from mta.flow.work import PayloadRefused, Received
@@ -68,9 +68,8 @@ class Reception:
         content = await self._contents.find(admitted)
         spec = await self._contents.prepare(admitted, content, self._require_dkim(admitted))
         before = await self._index.claim(admitted)
-        if before is not None and not before.is_of(admitted):
-            text = f"accepted before, as message {before.source_sequence} of {before.source_stream}"
-            raise PayloadRefused(Rejected(RejectCode.DUPLICATE, text, admitted.payload_id))
+        if before is not None and not before.is_of(admitted.source_stream, admitted.source_sequence):
+            raise PayloadRefused(_duplicate(before))
         return Received(content, spec, is_claimed=before is not None)
 
     async def _receive_due(self, admitted: Admitted) -> Received:
@@ -94,6 +93,7 @@ class Reception:
     async def bury(self, pulled: Pulled, lane: Lane, rejected: Rejected) -> Told:
         """The whole message into MTA_DEAD with the reason; returns the event that is to say so."""
         tenant, campaign = _named(pulled)
+        rejected = await self._told_apart(pulled, tenant, rejected)
         source = f"{pulled.stream}.{pulled.stream_sequence}"
         detail = " ".join(rejected.detail.split())[:_MOST_DETAIL]
         headers = {
@@ -116,11 +116,27 @@ class Reception:
             at=times.from_ns(pulled.at_ns),
         )
 
+    async def _told_apart(self, pulled: Pulled, tenant: str, rejected: Rejected) -> Rejected:
+        """A fresh message under the id of a payload that was accepted is its duplicate, whatever else is wrong with
+        it: the payload's own events stay as true as they were."""
+        is_fresh = parse_payload(pulled.subject) is not None
+        if not is_fresh or not rejected.payload_id or rejected.code is RejectCode.DUPLICATE:
+            return rejected
+        before = await self._index.find(tenant, rejected.payload_id)
+        if before is None or before.is_of(pulled.stream, pulled.stream_sequence):
+            return rejected
+        return _duplicate(before, f"; also {rejected.code}: {rejected.detail}")
+
     def _require_dkim(self, admitted: Admitted) -> bool:
         """Where the configuration no longer knows the domain, nothing leaves unsigned."""
         tenant = self._settings.rules.tenants.get(admitted.tenant)
         domain = tenant.domains.get(admitted.from_domain) if tenant is not None else None
         return domain is None or domain.require_dkim
+
+
+def _duplicate(before: IndexEntry, also: str = "") -> Rejected:
+    text = f"accepted before, as message {before.source_sequence} of {before.source_stream}{also}"
+    return Rejected(RejectCode.DUPLICATE, text, before.payload_id)
 
 
 def _named(pulled: Pulled) -> tuple[str, str]:

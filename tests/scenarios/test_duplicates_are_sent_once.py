@@ -27,6 +27,29 @@ async def test_second_publish_is_rejected(rig: Rig) -> None:
         assert headers["Mta-Reason"] == "duplicate"
 
 
+CHANGES = {
+    "expired": {"expires_at": "2020-01-01T00:00:00Z"},
+    "pool": {"pool": "other"},
+    "template": {"content": {"template": {"name": "nowhere"}}},
+    "schema": {"surprise": 1},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+async def test_another_payload_under_its_id_is_a_duplicate(rig: Rig, what: str) -> None:
+    """Whatever is wrong with it: nothing is told that could be taken for the end of the one accepted."""
+    async with rig.destination() as place:
+        payload = rig.payload(place.to("ada"))
+        await rig.deliver(payload)
+        again = await rig.publish(payload | CHANGES[what], msg_id=f"another-{what}")
+        await rig.saw(payload, "rejected")
+        await rig.emptied(payload)
+        (rejected,) = (event for event in rig.told(payload).whole if event["type"] == "rejected")
+        assert rejected["error"]["code"] == "duplicate"
+        assert rejected["id"].endswith(f".rejected.{again.sequence}")
+        assert rig.told(payload).counts() == {"delivered": 1}
+
+
 async def test_stream_drops_a_second_message_id(rig: Rig) -> None:
     """The sender's Nats-Msg-Id is enough within the dedupe window: nobody even sees the second."""
     async with rig.destination() as place:

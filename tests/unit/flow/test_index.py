@@ -28,7 +28,8 @@ class Stream:
         if self.forgets:
             self.kept.clear()
             return None
-        return Stored(subject, 1, self.kept[subject], {}, "")
+        body = self.kept.get(subject)
+        return None if body is None else Stored(subject, 1, body, {}, "")
 
 
 def index(stream: Stream, **changes: Any) -> Index:
@@ -47,12 +48,21 @@ async def test_the_first_claim_wins_and_its_redelivery_too() -> None:
     assert await index(stream).claim(one) is None
     again = await index(stream).claim(one)
     assert again is not None
-    assert again.is_of(one)
+    assert again.is_of("MTA_PAYLOADS", 7)
     other = msgspec.structs.replace(one, source_sequence=8)
     before = await index(stream).claim(other)
     assert before is not None
-    assert not before.is_of(other)
+    assert not before.is_of("MTA_PAYLOADS", 8)
+    assert not before.is_of("MTA_RETRY", 7)
     assert (before.source_stream, before.source_sequence) == ("MTA_PAYLOADS", 7)
+
+
+async def test_what_was_accepted_is_found_by_tenant_and_id() -> None:
+    """Of another tenant the same id is another payload."""
+    stream = Stream()
+    await index(stream).claim(admitted())
+    assert await index(stream).find("acme", "order-1") == entry(stream)
+    assert await index(stream).find("other", "order-1") is None
 
 
 async def test_an_entry_that_aged_out_in_between_is_written_anew() -> None:
