@@ -182,9 +182,9 @@ def recipient_event(
         session_id=attempt.session_id,
         session_seq=attempt.session_seq,
         tls=_tls(attempt.tls_version, attempt.tls_cipher, attempt.tls_policy),
-        smtp=UNSET if attempt is _NO_ATTEMPT else _smtp(attempt, common.form, person.address),
+        smtp=UNSET if attempt is _NO_ATTEMPT else _smtp(attempt, common.form, person),
         bounce=UNSET if verdict is None else bounce_part(verdict, last_class),
-        error=error or UNSET,
+        error=UNSET if error is None else _error(error, common.form, person),
         ambiguous=attempt.ambiguous,
         dry_run=common.dry_run,
         tags=_joined(common.tags, person.tags),
@@ -297,14 +297,28 @@ def _tls(version: str, cipher: str, policy: str) -> TlsPart | UnsetType:
     return TlsPart(version, cipher, policy=policy) if version else UNSET
 
 
-def _smtp(attempt: Attempt, form: RecipientForm, address: str) -> SmtpPart:
+def _smtp(attempt: Attempt, form: RecipientForm, person: Person) -> SmtpPart:
     reply = attempt.reply
     if reply is None:
         return SmtpPart(attempt.stage, attempt.command)
     text = peer_text(reply)
-    if form is not RecipientForm.FULL and address:
-        text = re.sub(re.escape(address), MASK, text, flags=re.IGNORECASE)
+    if form is not RecipientForm.FULL:
+        text = _masked(text, person)
     return SmtpPart(attempt.stage, attempt.command, reply.code, reply.enhanced, text)
+
+
+def _error(error: ErrorPart, form: RecipientForm, person: Person) -> ErrorPart:
+    """A template that stumbles over the address says so in its error."""
+    if form is RecipientForm.FULL:
+        return error
+    return ErrorPart(code=error.code, text=_masked(error.text, person))
+
+
+def _masked(text: str, person: Person) -> str:
+    """Without the address, as submitted (also with its characters escaped) or canonical."""
+    forms = {form for form in (person.email, ascii(person.email)[1:-1], person.address) if form}
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), MASK, text, flags=re.IGNORECASE) if forms else text
 
 
 _NO_ATTEMPT = Attempt(number=0, at=0.0, stage=Stage.LOCAL)

@@ -253,6 +253,22 @@ def test_the_hash_is_of_the_canonical_address_and_keyed() -> None:
     assert recipient_as(form, b"k1", Person(str(ID), "\ud800")) != one
 
 
+@pytest.mark.parametrize("form", [RecipientForm.HASH, RecipientForm.DOMAIN])
+@pytest.mark.parametrize("kind", [EventType.FAILED, EventType.REJECTED])
+def test_no_error_shows_a_hidden_address(form: RecipientForm, kind: EventType) -> None:
+    """Nor does the error of a template that stumbles over it, in whatever form it writes it."""
+    common = msgspec.structs.replace(COMMON, form=form, hash_key=b"key")
+    person = Person(BOB.message_id, "Bob@Stra\xdfe.test", "Bob@xn--strae-oqa.test", "xn--strae-oqa.test")
+    text = "no Bob@Stra\xdfe.test, 'bob@stra\\xdfe.test', <BOB@xn--strae-oqa.test>"
+    told = body(recipient_event(kind, common, person, at=AT, error=ErrorPart("template", text)))
+    assert told["error"] == {"code": "template", "text": "no <recipient>, '<recipient>', <<recipient>>"}
+    full = msgspec.structs.replace(COMMON, form=RecipientForm.FULL)
+    assert (
+        body(recipient_event(kind, full, person, at=AT, error=ErrorPart("template", text)))["error"]["text"]
+        == text
+    )
+
+
 HOSTILE_REPLIES = [
     ("a\x1b[2Jb\x00\r\nc", "a\x1b[2Jb\x00\r\nc"),
     ("a\x9b2Jb\x85c", "a\\u009b2Jb\\u0085c"),
