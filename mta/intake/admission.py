@@ -203,7 +203,7 @@ def admit_due(decoded: DecodedDue, arrival: Arrival, rules: Rules) -> Admitted |
             expires_at=from_datetime(retry.expires_at),
             lane=arrival.lane,
             tenant=payload.tenant,
-            campaign=payload.campaign or _campaign(arrival),
+            campaign=_campaign(payload.campaign or arrival.campaign),
             stream=payload.stream,
             pool=payload.pool or (pools[0] if pools else ""),
             from_mailbox=parse(payload.sender.email),
@@ -269,18 +269,19 @@ def _identity(payload: Payload, arrival: Arrival) -> str:
         raise Refusal(RejectCode.SCHEMA, f"`id` is longer than {MAX_ID} characters")
     if payload.lane is not None and payload.lane != arrival.lane:
         raise Refusal(RejectCode.SCHEMA, "`lane` is not the one in the subject")
-    campaign = _campaign(arrival)
-    if payload.campaign not in ("", NO_CAMPAIGN, campaign):
+    if payload.campaign not in ("", arrival.campaign):
         raise Refusal(RejectCode.SCHEMA, "`campaign` is not the one in the subject")
-    return campaign
+    # A token of another kind is written in one way by who reads the payload and in another by who reads its events.
+    check_token("campaign", arrival.campaign)
+    return _campaign(arrival.campaign)
 
 
 def _fit_id(payload: Payload) -> str:
     return payload.id if len(payload.id) <= MAX_ID else ""
 
 
-def _campaign(arrival: Arrival) -> str:
-    return "" if arrival.campaign == NO_CAMPAIGN else arrival.campaign
+def _campaign(named: str) -> str:
+    return "" if named == NO_CAMPAIGN else named
 
 
 def _sender(payload: Payload, policy: TenantPolicy) -> Mailbox:

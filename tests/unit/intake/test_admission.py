@@ -7,6 +7,7 @@ import pytest
 
 from mta.intake.admission import Admitted, admit_due
 from mta.intake.decode import DecodedDue, Rejected, decode_due
+from mta.intake.retry import encode_retry, waiting_recipient
 from mta.model import ids
 from mta.model.lane import Lane
 from mta.model.times import render
@@ -27,6 +28,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "tenant no token": ("schema", {"tenant": "Ac.me"}),
     "campaign no token": ("schema", {"campaign": "Spring Sale"}),
     "campaign too long": ("schema", {"campaign": "x" * 65}),
+    "campaign _ under another subject": ("schema", {"campaign": "_"}),
     "campaign of another subject": ("schema", {"campaign": "autumn-sale"}),
     "stream no token": ("schema", {"stream": "mta.>"}),
     "pool no token": ("schema", {"pool": "*"}),
@@ -145,6 +147,30 @@ def test_what_an_admitted_payload_carries() -> None:
         "bob@example.test",
         "example.test",
     )
+
+
+@pytest.mark.parametrize("campaign", ["Spring Sale", "x" * 65, "=zz", "", "a.b"])
+def test_a_campaign_that_only_the_subject_names_is_a_token(campaign: str) -> None:
+    """Else it would be written differently in the events of one recipient."""
+    arrival = msgspec.structs.replace(ARRIVAL, campaign=campaign)
+    for named in (None, campaign):
+        result = judged(arrival=arrival, campaign=named)
+        assert isinstance(result, Rejected)
+        assert result.code == "schema"
+
+
+def test_no_campaign_is_none_in_a_retry_too() -> None:
+    """However the sender said so."""
+    arrival = msgspec.structs.replace(ARRIVAL, campaign="_")
+    for campaign in (None, "_"):
+        fresh = judged(arrival=arrival, campaign=campaign)
+        assert isinstance(fresh, Admitted)
+        returned = waiting_recipient(fresh.recipients[0], attempt=1, source="", last=None)
+        due = decode_due(encode_retry(fresh, "00", [returned]))
+        assert isinstance(due, DecodedDue)
+        again = admit_due(due, arrival, RULES)
+        assert isinstance(again, Admitted)
+        assert again.campaign == fresh.campaign == ""
 
 
 def test_no_campaign_in_the_subject_is_no_campaign() -> None:
