@@ -122,7 +122,8 @@ def mailto(address: str) -> str:
 def parameter(attribute: str, value: str) -> str:
     """A MIME parameter on lines of its own, by RFC 2231 where plain quoting will not do (F-07)."""
     checked_text(attribute, value)
-    if value.isascii() and len(value) <= 60:
+    # What looks like an encoded word is decoded by many readers, quoted or not.
+    if value.isascii() and len(value) <= 60 and "=?" not in value:
         if _TOKEN_VALUE.match(value):
             return f";\r\n {attribute}={value}"
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')

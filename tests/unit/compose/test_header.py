@@ -103,6 +103,15 @@ def test_lookalike(lookalike: str) -> None:
     assert len(message.keys()) == 1
 
 
+@pytest.mark.parametrize("name", ["=?utf-8?q?=0D=0ABcc:_evil=40x.test?=.pdf", "=?utf-8?b?YQ==?=", "a =?x"])
+def test_F_07_a_parameter_that_looks_encoded_is_text(name: str) -> None:
+    """Many readers decode encoded words there, though RFC 2047 section 5 forbids them."""
+    value = header.parameter("filename", name)
+    assert "=?" not in value
+    message = email.message_from_string(f"Content-Disposition: attachment{value}\r\n\r\n")
+    assert message.get_filename() == name
+
+
 def test_half_a_surrogate_pair_is_refused() -> None:
     """It has no UTF-8."""
     with pytest.raises(HeaderRefused, match="U\\+D800"):
