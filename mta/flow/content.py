@@ -19,7 +19,7 @@ from mta.flow.specs import check_given, message_spec, refused, sources_of
 from mta.intake.admission import Admitted
 from mta.intake.decode import RejectCode
 from mta.intake.retry import encode_content
-from mta.jetstream.errors import NotFound, Refused
+from mta.jetstream.errors import NotFound, Refused, TooLarge
 from mta.jetstream.kv import Bucket
 from mta.jetstream.objects import ObjectStore
 from mta.model.lane import Lane
@@ -27,12 +27,13 @@ from mta.model.payload import Attachment, StoredContent
 
 _OBJECT = "obj://"
 _CONTENT_BYTES = 32 << 20
+_LINE_BYTES, _LINE_ENCODED = 57, 78  # of base64, with its line end
 _PUT_AGAIN_S = 86_400.0  # the bucket keeps a content for 8 days, a recipient waits for 5 at most
 _stored_decoder = msgspec.json.Decoder(StoredContent)
 
 
 class Contents:
-    """`max_attachment_bytes` bounds what is fetched from the object store for one payload."""
+    """`max_attachment_bytes` bounds the attachments of one payload as they are sent: in base64."""
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class Contents:
         room = self._max_attachment_bytes
         for attachment in stored.attachments:
             part = await self._attachment(admitted, attachment, room)
-            room -= len(part.data)
+            room -= -(-len(part.data) // _LINE_BYTES) * _LINE_ENCODED
             parts.append(part)
         spec = message_spec(admitted, stored, tuple(parts), self._public_url, require_dkim)
         check_given(admitted, spec)
@@ -109,7 +110,10 @@ class Contents:
         else:
             name = (attachment.ref or "").removeprefix(_OBJECT)
             try:
-                data = await self._objects.get(name, max_bytes=max(room, 0))
+                most = max(room, 0) // _LINE_ENCODED * _LINE_BYTES
+                data = await self._objects.get(name, max_bytes=most)
+            except TooLarge as error:
+                raise refused(RejectCode.TOO_LARGE, str(error), admitted) from error
             except (NotFound, Refused) as error:
                 raise refused(RejectCode.ATTACHMENT_MISSING, str(error), admitted) from error
         return AttachmentPart(attachment.name, attachment.type, data, attachment.inline, attachment.cid or "")
