@@ -16,8 +16,6 @@ from msgspec import Struct
 
 from mta.intake.decode import (
     MAX_ID,
-    MAX_METADATA_BYTES,
-    MAX_TAGS,
     Decoded,
     DecodedDue,
     Malformed,
@@ -26,26 +24,24 @@ from mta.intake.decode import (
     Rejected,
 )
 from mta.intake.rules import (
+    International,
     check_address_name,
     check_attachments,
     check_content,
     check_given,
     check_headers,
+    check_person,
+    check_tags,
     check_token,
     check_unsubscribe,
-    is_clean_text,
-    pairs_within,
 )
 from mta.intake.settings import TenantPolicy
 from mta.model import ids
-from mta.model.address import MAX_DOMAIN, BadAddress, Mailbox, parse
+from mta.model.address import BadAddress, Mailbox, parse
 from mta.model.lane import Lane
 from mta.model.payload import Address, LastTry, Payload, Recipient, RetryPart, RetryRecipient
 from mta.model.times import from_datetime
 
-MAX_INTERNATIONAL = 5_000
-"""Characters of all international domains of a payload, each counted once: IDNA takes up to 13 us for one. It is 400
-domains of a usual length, where of a thousand recipients ten have one."""
 MAX_EXPIRES_AFTER_S = 5 * 86_400.0
 NO_CAMPAIGN = "_"
 """The subject token of no campaign."""
@@ -156,7 +152,7 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
         check_headers(payload.headers)
         check_attachments(payload.attachments)
         check_unsubscribe(payload.unsubscribe, payload.stream)
-        _check_tags(payload.tags)
+        check_tags(payload.tags)
     except BadAddress as error:
         return Rejected(_code(error), str(error), _fit_id(payload))
     except Refusal as refusal:
@@ -331,13 +327,6 @@ def _address(field: str, address: Address) -> Mailbox:
         raise Refusal(_code(error), f"`{field}`: {error}") from error
 
 
-def _check_tags(tags: Sequence[str]) -> None:
-    if len(tags) > MAX_TAGS:
-        raise Refusal(RejectCode.SCHEMA, f"there are more than {MAX_TAGS} tags")
-    if sum(map(len, tags)) > MAX_METADATA_BYTES:
-        raise Refusal(RejectCode.TOO_LARGE, f"the tags are longer than {MAX_METADATA_BYTES} bytes")
-
-
 def _code(error: BadAddress) -> RejectCode:
     return RejectCode(error.code)
 
@@ -354,8 +343,7 @@ def _recipients(decoded: Decoded, now: float) -> _SortedOut:
     rejected: list[RejectedRecipient] = []
     seen: set[str] = set()
     seen_ids: set[str] = set()
-    international = _International()
-    tags = len(payload.tags)
+    international = International()
     metadata = 0 if payload.metadata is None else len(payload.metadata)
     for index, recipient in enumerate(decoded.recipients):
         try:
@@ -371,7 +359,7 @@ def _recipients(decoded: Decoded, now: float) -> _SortedOut:
                 or len(name) > MAX_ID
                 or not (name.isascii() and name.isprintable())
             ):
-                _check_person(recipient, tags, metadata)
+                check_person(recipient, payload.tags, metadata)
             if "--" in recipient.email or not recipient.email.isascii():
                 international.note(recipient.email)
             mailbox = parse(recipient.email)
@@ -389,38 +377,6 @@ def _recipients(decoded: Decoded, now: float) -> _SortedOut:
             seen_ids.add(recipient.id)
         admitted.append(AdmittedRecipient(index, recipient, mailbox, now))
     return _SortedOut(admitted, rejected)
-
-
-class _International:
-    """The international domains of a payload, as far as they were named."""
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-        self._characters = 0
-
-    def note(self, email: str) -> None:
-        domain = email.rpartition("@")[2][: 4 * MAX_DOMAIN]
-        if domain not in self._seen:
-            if self._characters + len(domain) > MAX_INTERNATIONAL:
-                detail = f"a payload may have {MAX_INTERNATIONAL} characters of international domains"
-                raise Refusal(RejectCode.TOO_LARGE, detail)
-            self._seen.add(domain)
-            self._characters += len(domain)
-
-
-def _check_person(recipient: Recipient, tags: int, metadata: int) -> None:
-    """`tags` and `metadata` are those of the payload: an event echoes both, and holds no more than the limit."""
-    name = recipient.name
-    if len(recipient.id) > MAX_ID or len(name) > MAX_ID:
-        raise Refusal(RejectCode.SCHEMA, f"`id` or `name` is longer than {MAX_ID} characters")
-    if name and not is_clean_text(name):
-        raise Refusal(RejectCode.BAD_HEADER, "`name` holds a control character")
-    if recipient.tags:
-        _check_tags(recipient.tags)
-        if len(recipient.tags) + tags > MAX_TAGS:
-            raise Refusal(RejectCode.SCHEMA, f"with those of the payload there are more than {MAX_TAGS} tags")
-    if metadata and recipient.metadata is not None:
-        pairs_within("metadata", metadata + len(recipient.metadata), MAX_METADATA_BYTES)
 
 
 def _rejected(

@@ -1,4 +1,4 @@
-"""The rules for the parts of a payload: texts, headers, content, attachments, unsubscribe.
+"""The rules for the parts of a payload: texts, people, headers, content, attachments, unsubscribe.
 
 A broken one raises `Refusal`, which admission turns into a value.
 
@@ -10,9 +10,9 @@ import binascii
 import re
 from collections.abc import Mapping, Sequence
 
-from mta.intake.decode import Refusal, RejectCode
-from mta.model.address import BadAddress, canonical_domain, parse
-from mta.model.payload import Attachment, Content, Payload, Unsubscribe
+from mta.intake.decode import MAX_ID, MAX_METADATA_BYTES, MAX_TAGS, Refusal, RejectCode
+from mta.model.address import MAX_DOMAIN, BadAddress, canonical_domain, parse
+from mta.model.payload import Attachment, Content, Payload, Recipient, Unsubscribe
 
 MAX_HEADER_BYTES = 2_000
 MAX_HEADER_NAME = 76
@@ -22,6 +22,10 @@ MAX_FILE_NAME = 255
 MAX_HEADER_TEXT = 8_000
 """Characters of a subject and of the name in From or Reply-To: what the composer takes."""
 MARKETING = "marketing"
+
+MAX_INTERNATIONAL = 5_000
+"""Characters of all international domains of a payload, each counted once: IDNA takes up to 13 us for one. It is 400
+domains of a usual length, where of a thousand recipients ten have one."""
 
 _TOKEN = re.compile(r"[a-z0-9_-]{1,64}").fullmatch
 # C0, DEL, C1, line and paragraph separator, and the bidi controls that make a name read as another (F-12).
@@ -42,7 +46,7 @@ _DENIED_PREFIXES = ("dkim", "arc-", "content-", "list-unsubscribe", "cfbl-", "re
 
 _TEMPLATE_KEY = re.compile(r"[A-Za-z0-9_=-]{1,64}").fullmatch
 _MEDIA_TYPE = re.compile(
-    r"(application|audio|font|image|model|text|video)/([A-Za-z0-9!#$&^_.+-]{1,127})"
+    r"(application|audio|font|image|model|text|video)/([a-z0-9!#$&^_.+-]{1,127})"
 ).fullmatch
 # What mail filters refuse from anybody and no wanted mail carries: programs and scripts, by type and by name.
 _DENIED_TYPES = frozenset(
@@ -81,11 +85,42 @@ def check_address_name(field: str, name: str) -> None:
         raise Refusal(RejectCode.BAD_HEADER, f"the name in `{field}` holds a control character")
 
 
-def pairs_within(name: str, size: int, limit: int) -> None:
-    if size > limit:
-        raise Refusal(
-            RejectCode.TOO_LARGE, f"with that of the payload, `{name}` is larger than {limit} bytes"
-        )
+def check_tags(tags: Sequence[str]) -> None:
+    if len(tags) > MAX_TAGS:
+        raise Refusal(RejectCode.SCHEMA, f"there are more than {MAX_TAGS} tags")
+    if sum(len(tag.encode()) for tag in tags) > MAX_METADATA_BYTES:
+        raise Refusal(RejectCode.TOO_LARGE, f"the tags are longer than {MAX_METADATA_BYTES} bytes")
+
+
+def check_person(recipient: Recipient, tags: tuple[str, ...], metadata: int) -> None:
+    """`tags` and (the size of) `metadata` are those of the payload: an event echoes both, and holds no more than the
+    limit."""
+    if len(recipient.id) > MAX_ID or len(recipient.name) > MAX_ID:
+        raise Refusal(RejectCode.SCHEMA, f"`id` or `name` is longer than {MAX_ID} characters")
+    if recipient.name and not is_clean_text(recipient.name):
+        raise Refusal(RejectCode.BAD_HEADER, "`name` holds a control character")
+    if recipient.tags:
+        check_tags(tags + recipient.tags)
+    if recipient.metadata is not None and metadata + len(recipient.metadata) > MAX_METADATA_BYTES:
+        detail = f"with that of the payload, `metadata` is larger than {MAX_METADATA_BYTES} bytes"
+        raise Refusal(RejectCode.TOO_LARGE, detail)
+
+
+class International:
+    """The international domains of a payload, as far as they were named."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._characters = 0
+
+    def note(self, email: str) -> None:
+        domain = email.rpartition("@")[2][: 4 * MAX_DOMAIN]
+        if domain not in self._seen:
+            if self._characters + len(domain) > MAX_INTERNATIONAL:
+                detail = f"a payload may have {MAX_INTERNATIONAL} characters of international domains"
+                raise Refusal(RejectCode.TOO_LARGE, detail)
+            self._seen.add(domain)
+            self._characters += len(domain)
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
@@ -175,7 +210,8 @@ def _check_file_name(name: str) -> None:
 def _check_media_type(attachment: Attachment) -> None:
     """No parameters: name and charset are written by the MTA. multipart/ and message/ would bring a structure of
     their own."""
-    if _MEDIA_TYPE(attachment.type) is None or attachment.type.lower() in _DENIED_TYPES:
+    kind = attachment.type.lower()
+    if _MEDIA_TYPE(kind) is None or kind in _DENIED_TYPES:
         raise Refusal(RejectCode.ATTACHMENT_TYPE, "an attachment of this `type` is not sent")
 
 

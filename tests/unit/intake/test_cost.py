@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from mta.intake.admission import MAX_INTERNATIONAL, Admitted, admit
+from mta.intake.admission import Admitted, admit
 from mta.intake.decode import MAX_PAYLOAD_BYTES, Decoded, decode
+from mta.intake.rules import MAX_INTERNATIONAL
 from tests.unit.intake.payloads import ARRIVAL, RULES, judged
 from tests.unit.intake.test_decode import encoded
 

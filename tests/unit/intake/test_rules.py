@@ -11,12 +11,13 @@ from mta.intake.rules import (
     check_attachments,
     check_content,
     check_headers,
+    check_person,
+    check_tags,
     check_token,
     check_unsubscribe,
     is_clean_text,
-    pairs_within,
 )
-from mta.model.payload import Attachment, Content, Unsubscribe
+from mta.model.payload import Attachment, Content, Recipient, Unsubscribe
 
 SEPARATORS = ["\r\n", "\n", "\r", "\x00", "\x0b", "\x0c", "\x1b", "\x1c", "\x1d", "\x1e", "\x7f"]
 SEPARATORS += ["\x85", "\x9b", "\u2028", "\u2029", "\u202e", "\u2066", "\ud800", "\t"]
@@ -196,12 +197,28 @@ def test_unsubscribe_where_it_is_not_needed() -> None:
     check_unsubscribe(Unsubscribe(one_click=True), "marketing")
 
 
-def test_tokens_and_sizes() -> None:
-    """Two one-line rules."""
+def test_tokens() -> None:
+    """One to 64 characters that need no escape in a subject."""
     check_token("pool", "a-z_0")
     for bad in ("", "A", "a.b", "a" * 65, "=41"):
         with pytest.raises(Refusal):
             check_token("pool", bad)
-    pairs_within("metadata", 10, 10)
+
+
+def test_tags_are_counted_in_bytes_and_together() -> None:
+    """An event echoes those of the payload and of the recipient: 2 kB and ten in all."""
+    check_tags(["é" * 1000])
+    check_person(Recipient("a@b.test", tags=("x" * 1000,)), ("y" * 1000,), 0)
+    with pytest.raises(Refusal) as caught:
+        check_tags(["é" * 1001])
+    assert caught.value.code == "too_large"
+    with pytest.raises(Refusal) as caught:
+        check_person(Recipient("a@b.test", tags=("x" * 1001,)), ("y" * 1000,), 0)
+    assert caught.value.code == "too_large"
+
+
+def test_media_types_have_no_case() -> None:
+    """RFC 2045 section 5.1."""
+    check_attachments([Attachment("a", "Image/PNG", "")])
     with pytest.raises(Refusal):
-        pairs_within("metadata", 11, 10)
+        check_attachments([Attachment("a", "Application/X-MSDownload", "")])
