@@ -11,6 +11,7 @@ mail.
 """
 
 import json
+import re
 import string
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,6 +28,8 @@ MAX_ITEMS = 10_000
 """Length of a `range` and of multiplied sequences; Jinja's own cap is 100,000, and loops nest."""
 MAX_INTEGER_BITS = 4096
 
+_WIDTHS = re.compile("[0-9.*#+ -]*[hlL]?")
+_BRACKET = re.compile("[()]")
 _STRING_METHODS = frozenset(
     {
         "capitalize", "casefold", "count", "endswith", "find", "format", "format_map", "index",
@@ -92,10 +95,28 @@ _BINOPS: dict[str, Callable[[Any, Any], Any]] = {"*": _multiply, "**": _power, "
 
 
 def _check_printf(template: str) -> None:
-    """Widths may be literal and small: `%5.2f` is formatting, `%*d` and `%999999999d` are bombs."""
-    for spec in template.replace("%%", "").split("%")[1:]:
-        flags = spec[: len(spec) - len(spec.lstrip("0123456789.-+ #*()"))]
-        _check_widths(flags)
+    """Widths may be literal and small: `%5.2f` is formatting, `%*d` and `%(key)999999999d` are bombs."""
+    at = template.find("%")
+    while at >= 0:
+        after = _after_key(template, at + 1)
+        found = _WIDTHS.match(template, after)
+        assert found is not None
+        _check_widths(found[0])
+        at = template.find(
+            "%", found.end() + 1
+        )  # behind the letter of the conversion, which may be another %
+
+
+def _after_key(template: str, at: int) -> int:
+    """Where the flags begin: behind a key in brackets, which may hold more of them."""
+    if not template.startswith("(", at):
+        return at
+    depth = 0
+    for found in _BRACKET.finditer(template, at):
+        depth += 1 if found[0] == "(" else -1
+        if not depth:
+            return found.end()
+    return len(template)
 
 
 def _check_widths(spec: str) -> None:
