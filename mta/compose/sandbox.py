@@ -14,11 +14,15 @@ import json
 import re
 import string
 from collections.abc import Callable, Iterable
+from functools import wraps
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
 from jinja2 import ChainableUndefined, StrictUndefined, filters, pass_eval_context
 from jinja2.exceptions import SecurityError
+from jinja2.runtime import TemplateReference
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Cycler, Joiner
 from markupsafe import Markup, soft_str
 
 MAX_STRING = 1_000_000
@@ -28,6 +32,7 @@ MAX_ITEMS = 10_000
 """Length of a `range` and of multiplied sequences; Jinja's own cap is 100,000, and loops nest."""
 MAX_INTEGER_BITS = 4096
 
+_FUNCTIONS = (FunctionType, MethodType, BuiltinMethodType)
 _WIDTHS = re.compile("[0-9.*#+ -]*[hlL]?")
 _BRACKET = re.compile("[()]")
 _STRING_METHODS = frozenset(
@@ -49,11 +54,71 @@ _METHODS: tuple[tuple[type, frozenset[str]], ...] = (
     (bytes, frozenset()),
     (type, frozenset()),
 )
+_LAZY_FILTERS = (
+    "batch",
+    "items",
+    "map",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "select",
+    "selectattr",
+    "slice",
+    "unique",
+)
+"""What they give is made at once: an iterator shows its address where it is printed."""
 _DROPPED_FILTERS = ("lipsum", "pprint", "random", "wordwrap")
 
 
 def _refuse(what: str) -> SecurityError:
     return SecurityError(f"{what} is not allowed in a template")
+
+
+def _unprintable(self: object) -> str:
+    """Python would show an address, which is of no use to a reader, another one in each attempt, and the
+    interpreter's own business."""
+    raise _refuse("printing what is no value")
+
+
+class Function:
+    """A function or method as templates see it: to be called."""
+
+    __slots__ = ("_function",)
+    __repr__ = __str__ = _unprintable
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+
+class _Cycler(Cycler):
+    __repr__ = __str__ = _unprintable
+
+
+class _Joiner(Joiner):
+    __repr__ = __str__ = _unprintable
+
+
+class OwnBlocks(TemplateReference):
+    """`self` in a template."""
+
+    def __getitem__(self, name: str) -> Any:
+        return Function(super().__getitem__(name))
+
+
+def _at_once(lazy: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(lazy)
+    def eager(*args: Any, **kwargs: Any) -> Any:
+        made = lazy(*args, **kwargs)
+        return made if isinstance(made, str) else list(made)
+
+    return eager
+
+
+def _to_be_called(value: Any) -> Any:
+    return Function(value) if isinstance(value, _FUNCTIONS) else value
 
 
 def capped_range(*args: int) -> range:
@@ -232,7 +297,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             keep_trailing_newline=True,
         )
         self.binop_table.update(_BINOPS)
-        self.globals["range"] = capped_range
+        self.globals |= {"range": Function(capped_range), "cycler": _Cycler, "joiner": _Joiner}
         del self.globals["lipsum"]
         for name in _DROPPED_FILTERS:
             self.filters.pop(name, None)
@@ -240,6 +305,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
             center=_center, indent=_indent, format=_format, replace=_replace, batch=_batch, slice=_slice,
             round=_round, tojson=_tojson, join=_join,
         )  # fmt: skip
+
+        for name in _LAZY_FILTERS:
+            self.filters[name] = _at_once(self.filters[name])
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return _to_be_called(super().getattr(obj, attribute))
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return _to_be_called(super().getitem(obj, argument))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         for kind, allowed in _METHODS:

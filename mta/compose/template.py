@@ -19,7 +19,7 @@ from jinja2.runtime import Context
 from markupsafe import escape
 
 from mta.compose.cache import LruCache
-from mta.compose.sandbox import Sandbox
+from mta.compose.sandbox import OwnBlocks, Sandbox
 from mta.compose.substitution import Substitution, Text, is_tidy, substitution
 
 RESERVED = frozenset({"recipient", "payload", "unsubscribe_url"})
@@ -71,8 +71,9 @@ class Dynamic:
         self._field = field
         self._is_straight = is_straight
         self._plain = plain
-        if "escape" in self._root.__globals__:
-            self._root.__globals__["escape"] = _escape
+        for name, ours in (("escape", _escape), ("TemplateReference", OwnBlocks)):
+            if name in self._root.__globals__:
+                self._root.__globals__[name] = ours
 
     def render(self, variables: Mapping[str, Any], limit: int) -> str:
         return self.write(variables, limit)[0]

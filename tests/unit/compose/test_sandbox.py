@@ -153,6 +153,66 @@ def test_harmless(expression: str, shown: str) -> None:
     assert render(expression) == shown
 
 
+@pytest.mark.parametrize(
+    "thing",
+    [
+        "range",
+        "joiner()",
+        "cycler('a')",
+        "cycler('a').next",
+        "name.upper",
+        "name['upper']",
+        "name|attr('upper')",
+        "''.format",
+        "''.join",
+        "items.count",
+        "self.part",
+        "self['part']",
+    ],
+)
+@pytest.mark.parametrize(
+    "printed", ["{}", "'' ~ {}", "[{}]", "[{}]|join", "'%s'|format({})", "{}|string|upper"]
+)
+def test_what_is_no_value_is_not_printed(thing: str, printed: str) -> None:
+    """Its address would be another one in each attempt."""
+    source = f"{{% block part %}}{{% endblock %}}{{{{ {printed.format(thing)} }}}}"
+    engine = Engine(256_000)
+    with pytest.raises(TemplateFailed, match="not allowed"):
+        engine.compile("acme", "text", source).render({**engine.globals("error"), **DATA}, 1000)
+
+
+@pytest.mark.parametrize(
+    ("expression", "shown"),
+    [
+        ("items|map('upper')", "['A', 'B']"),
+        ("items|select('equalto', 'a')", "['a']"),
+        ("items|reject('equalto', 'a')", "['b']"),
+        ("rows|selectattr('x', 'equalto', 1)", "[{'x': 1}]"),
+        ("rows|rejectattr('x', 'equalto', 1)", "[{'x': 2}]"),
+        ("items|reverse", "['b', 'a']"),
+        ("name|reverse", "boB"),
+        ("items|unique", "['a', 'b']"),
+        ("items|batch(1)", "[['a'], ['b']]"),
+        ("items|slice(1)", "[['a', 'b']]"),
+        ("order|items", "[('id', 7)]"),
+        ("cycler('a', 'b').next()", "a"),
+        ("joiner()()", ""),
+        ("order.items()|list", "[('id', 7)]"),
+    ],
+)
+def test_iterators_are_made_at_once(expression: str, shown: str) -> None:
+    """They too would print as an address."""
+    assert render(expression) == shown
+
+
+def test_a_block_may_be_repeated() -> None:
+    """`self` gives what can be called."""
+    engine = Engine(256_000)
+    source = "{% block part %}x{% endblock %}{{ self.part() }}"
+    source += "{% for i in range(2) %}{{ loop.cycle('a', 'b') }}{% endfor %}"
+    assert engine.compile("acme", "text", source).render(engine.globals("error"), 1000) == "xxab"
+
+
 def test_no_randomness() -> None:
     """Every attempt must make the same mail."""
     with pytest.raises(TemplateFailed, match="random"):
