@@ -19,6 +19,7 @@ MAX_TEXT = 8000
 _COLUMN = 76
 _WORD = 75
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _PRINTABLE = re.compile(r"[ -~]*\Z")
 _NAME = re.compile(r"[!-9;-~]{1,76}\Z")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~ ]*\Z")
@@ -90,6 +91,8 @@ def mailbox(name: str, display_name: str, address: str) -> str:
         return address
     if len(display_name) > MAX_TEXT:
         raise HeaderRefused(f"{name}: longer than {MAX_TEXT} characters")
+    if not display_name.isascii() and _BIDI.search(display_name):
+        raise HeaderRefused(f"{name}: a bidi control makes a name read as another")  # F-12
     phrase = _phrase(name, display_name)
     used = len(phrase) - phrase.rfind("\n") - 1 if "\n" in phrase else len(name) + 2 + len(phrase)
     space = " " if used + len(address) + 3 <= _COLUMN else "\r\n "

@@ -288,12 +288,12 @@ def _common_fields(spec: MessageSpec) -> tuple[Field, ...]:
 
 
 def feedback_id(spec: MessageSpec) -> str:
-    """`campaign:tenant:lane:platform` (L-05): letters and digits only, at most 15 each, no identifier
-    twice."""
+    """`campaign:tenant:lane:platform` (L-05): letters and digits only, at most 15 each, no identifier twice. What is
+    further to the right is settled first: the last one is the same whatever the others are called."""
     identifiers: list[str] = []
-    for value in (spec.campaign or "none", spec.tenant, spec.lane.value, spec.platform):
+    for value in (spec.platform, spec.lane.value, spec.tenant, spec.campaign or "none"):
         identifier = value
         while not _READABLE.match(identifier) or identifier in identifiers:
             identifier = base32(blake2b(f"{len(identifiers)}{identifier}".encode(), digest_size=8).digest())
         identifiers.append(identifier)
-    return ":".join(identifiers)
+    return ":".join(reversed(identifiers))

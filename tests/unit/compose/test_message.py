@@ -196,6 +196,15 @@ def test_bad_addresses_of_the_spec(changes: dict[str, Any]) -> None:
         made(**changes)
 
 
+@pytest.mark.parametrize("control", ["\u202e", "\u2066"])
+def test_F_12_a_rendered_name_reads_one_way(control: str) -> None:
+    """What admission refuses in a name does not come in by data either."""
+    person = addressee(data={"name": f"A{control}B"})
+    for changes in ({"from_name": "{{ name }}"}, {"reply_to": (Address("a@acme.test", "{{ name }}"),)}):
+        with pytest.raises(HeaderRefused, match="bidi"):
+            made(person=person, **changes)
+
+
 def test_feedback_id() -> None:
     """L-05: four fields from the right, letters and digits, none twice, none long."""
     for changes in (
@@ -209,6 +218,9 @@ def test_feedback_id() -> None:
         assert len(set(identifiers)) == len(identifiers) == 4
         assert all(re.fullmatch("[A-Za-z0-9]{1,15}", identifier) for identifier in identifiers)
         assert 5 <= len(identifiers[-1]) <= 15
+    for campaign in ("mtamail", "bulk", "acme", "none", ""):
+        assert feedback_id(spec(campaign=campaign)).split(":")[1:] == ["acme", "bulk", "mtamail"]
+    assert feedback_id(spec(tenant="mtamail")).endswith(":bulk:mtamail")
     assert feedback_id(spec()) == feedback_id(spec(payload_id="p2"))
 
 
