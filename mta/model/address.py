@@ -3,8 +3,9 @@
 Two parsers that disagree send mail to the wrong person (`"a@evil x"@good`), and what is not an address
 can carry a second SMTP command or a parameter. So an address is an addr-spec of RFC 5321 section 4.1.2 or
 it is refused; nothing is stripped, guessed or repaired. Domains become lower-case A-labels (UTS-46
-mapping, then the rules of IDNA2008); local parts are kept to the letter. `Mailbox.text` is what stands
-between the angle brackets on the wire, and equal texts mean the same mailbox.
+mapping, then the rules of IDNA2008); local parts are kept to the letter, with no more quoting than they
+need. `Mailbox.text` is what stands between the angle brackets on the wire, and equal texts mean the same
+mailbox.
 
 Reasons never quote the address: they travel in events in which it may have to be hidden.
 """
@@ -29,6 +30,7 @@ _PLAIN = re.compile(rf"({_ATEXT}+(?:\.{_ATEXT}+)*)@([A-Za-z0-9.-]+)").fullmatch
 # qtextSMTP and quoted-pairSMTP, without the angle brackets that both allow: no mailbox has them, and a
 # peer that looks for the end of the path by its bracket would read parameters behind it.
 _QUOTED = re.compile(r'"(?:[ !#-;=?-\[\]-~]|\\[ -;=?-~])+"')
+_PAIR = re.compile(r"\\(.)")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?").fullmatch
 # Zero width non-joiner and joiner: IDNA2008 allows them in their context (RFC 5892 appendix A), idna
 # checks it.
@@ -127,13 +129,22 @@ def _split(text: str) -> tuple[str, str]:
     if not local:
         raise BadAddress("the local part is empty")
     if quoted is not None:
-        return local, name
+        return _least_quoted(local), name
     if _DOT_STRING.fullmatch(local):
         return local, name
     if not local.isascii() and _is_utf8_dot_string(local):
         canonical_domain(name)
         raise UnsupportedAddress("a local part outside ASCII is not supported")
     raise BadAddress("the local part is not a dot-atom or a quoted string")
+
+
+def _least_quoted(local: str) -> str:
+    """RFC 5321 section 4.1.2: quoting is no part of a name, so that what need not be quoted is not."""
+    bare = _PAIR.sub(r"\1", local[1:-1])
+    if _DOT_STRING.fullmatch(bare):
+        return bare
+    escaped = bare.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _is_utf8_dot_string(local: str) -> bool:

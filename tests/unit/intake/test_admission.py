@@ -212,6 +212,7 @@ BAD_PEOPLE: dict[str, tuple[str, dict[str, Any]]] = {
     "metadata with that of the payload": ("too_large", {"email": "a@b.test", "metadata": {"x": "y" * 1985}}),
     "data": ("too_large", {"email": "a@b.test", "data": {"x": "y" * 16_000}}),
     "same address": ("duplicate", {"email": "r0@EXAMPLE.test"}),
+    "same address, quoted": ("duplicate", {"email": '"r0"@example.test'}),
     "same id": ("duplicate", {"email": "a@b.test", "id": "c0"}),
 }
 
