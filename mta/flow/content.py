@@ -17,8 +17,9 @@ from mta.compose.templates import TemplateMissing, Templates
 from mta.compose.workers import Composer
 from mta.flow.specs import check_given, message_spec, refused, sources_of
 from mta.intake.admission import Admitted
-from mta.intake.decode import RejectCode
+from mta.intake.decode import Refusal, RejectCode
 from mta.intake.retry import encode_content
+from mta.intake.rules import check_texts
 from mta.jetstream.errors import NotFound, Refused, TooLarge
 from mta.jetstream.kv import Bucket
 from mta.jetstream.objects import ObjectStore
@@ -63,9 +64,12 @@ class Contents:
             ref = content.template
             try:
                 found = await self._templates.get(admitted.tenant, ref.name, ref.version)
+                content = found.content(content)
+                check_texts(content)
             except TemplateMissing as error:
                 raise refused(RejectCode.TEMPLATE_MISSING, str(error), admitted) from error
-            content = found.content(content)
+            except Refusal as error:
+                raise refused(RejectCode.TEMPLATE_ERROR, error.detail, admitted) from error
             label = f"{ref.name}/{found.version}"
         return StoredContent(content=content, attachments=payload.attachments, label=label)
 

@@ -34,6 +34,7 @@ from mta.intake.rules import (
     check_tags,
     check_token,
     check_unsubscribe,
+    has_instruction,
 )
 from mta.intake.settings import TenantPolicy
 from mta.model import ids
@@ -314,7 +315,7 @@ def _expires_at(payload: Payload, arrival: Arrival, rules: Rules) -> float:
 
 
 def _reply_to(payload: Payload) -> Sequence[Mailbox]:
-    if any(mark in address.email for address in payload.reply_to for mark in ("{{", "{%", "{#")):
+    if any(has_instruction(address.email) for address in payload.reply_to):
         raise Refusal(RejectCode.UNSUPPORTED, "a templated `reply_to` is not supported")
     return [_address("reply_to", address) for address in payload.reply_to]
 

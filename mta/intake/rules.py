@@ -73,6 +73,10 @@ def is_clean_text(text: str) -> bool:
     return (text.isascii() and text.isprintable()) or _UNCLEAN(text) is None
 
 
+def has_instruction(text: str) -> bool:
+    return "{" in text and any(mark in text for mark in ("{{", "{%", "{#"))
+
+
 def check_token(name: str, value: str) -> None:
     if _TOKEN(value) is None:
         raise Refusal(RejectCode.SCHEMA, f"`{name}` is not 1 to 64 characters of a-z, 0-9, _ and -")
@@ -157,15 +161,16 @@ def check_content(content: Content) -> None:
             raise Refusal(
                 RejectCode.SCHEMA, "`template` needs a name and a version of A-Z, a-z, 0-9, _ and -"
             )
-    _check_texts(content)
+    check_texts(content)
     if content.rfc822 is not None:
         _check_base64("content.rfc822", content.rfc822)
 
 
-def _check_texts(content: Content) -> None:
+def check_texts(content: Content) -> None:
     """What no data makes fit to send. A template may be laid out over several lines, a subject may not."""
     subject = content.subject or ""
-    if len(subject) > MAX_HEADER_TEXT or ("{" not in subject and _CONTROL(subject.strip())):
+    is_template = content.engine == "jinja" and has_instruction(subject)
+    if len(subject) > MAX_HEADER_TEXT or (not is_template and _CONTROL(subject.strip())):
         raise Refusal(RejectCode.BAD_HEADER, "`subject` is too long, or holds a control character")
     if any("\0" in text for text in (content.text, content.html, content.amp) if text):
         raise Refusal(RejectCode.SCHEMA, "`content` holds the character U+0000")

@@ -3,7 +3,7 @@ from typing import cast
 import pytest
 
 from mta.compose.spec import decode_spec
-from mta.compose.templates import Templates
+from mta.compose.templates import StoredTemplate, Templates
 from mta.flow.content import Contents
 from mta.flow.work import PayloadRefused
 from mta.jetstream.errors import NotFound, TooLarge
@@ -24,10 +24,11 @@ class Objects:
         return bytes(int(name))
 
 
-def contents(most: int) -> Contents:
+def contents(most: int = 0, templates: Templates | None = None) -> Contents:
     kept = cast(Bucket, FakeBucket())
     objects = cast(ObjectStore, Objects())
-    return Contents(Templates(FakeBucket()), {}, kept, objects, public_url="", max_attachment_bytes=most)
+    templates = templates or Templates(FakeBucket())
+    return Contents(templates, {}, kept, objects, public_url="", max_attachment_bytes=most)
 
 
 async def sizes(most: int, *names: str) -> list[int]:
@@ -53,3 +54,20 @@ async def test_an_attachment_that_is_not_there() -> None:
     with pytest.raises(PayloadRefused) as caught:
         await sizes(7800, "nowhere")
     assert caught.value.rejected.code == "attachment_missing"
+
+
+@pytest.mark.parametrize(
+    ("template", "code"),
+    [
+        (StoredTemplate(subject="a\nb", text="x"), "template_error"),
+        (StoredTemplate(text="x\0"), "template_error"),
+        (StoredTemplate(subject="a"), "template_missing"),
+    ],
+)
+async def test_a_template_no_message_can_be_made_of(template: StoredTemplate, code: str) -> None:
+    """However it got into the bucket, its payloads are refused and not each of their recipients."""
+    templates = Templates(FakeBucket())
+    await templates.put("acme", "spring", template)
+    with pytest.raises(PayloadRefused) as caught:
+        await contents(templates=templates).find(admitted(content={"template": {"name": "spring"}}))
+    assert caught.value.rejected.code == code

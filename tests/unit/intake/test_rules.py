@@ -111,6 +111,8 @@ def test_content_is_of_one_kind(content: dict[str, Any]) -> None:
     [
         ({"subject": "a\nBcc: b@x.test", "text": "x"}, "bad_header"),
         ({"subject": "a" * 8001, "text": "x"}, "bad_header"),
+        ({"subject": "a{b\nc", "text": "x"}, "bad_header"),
+        ({"subject": "{{ a }}\nc", "text": "x", "engine": "static"}, "bad_header"),
         ({"text": "a\0b"}, "schema"),
         ({"text": "a", "html": "{{ x }}\0"}, "schema"),
     ],
