@@ -21,7 +21,8 @@ import uvloop
 
 from loadtest import sinklog
 from loadtest.delay import DelayLine
-from mta.demo.dialogue import Dialogue, Features, Policy, Received
+from mta.demo.dialogue import Dialogue
+from mta.demo.policy import Features, Policy, Received
 from mta.demo.receiver import Receiver, ReceiverFactory, listen
 
 _MAX_SAMPLES = 40

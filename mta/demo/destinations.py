@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
 
-from mta.demo.dialogue import Policy, Received
+from mta.demo.policy import Policy, Received
 
 UNKNOWN_PREFIX = b"former."
 """Local parts that the google-like destination does not know."""

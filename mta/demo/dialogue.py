@@ -12,15 +12,9 @@ What to refuse is the policy's business; sockets, TLS and closing are the receiv
 
 import re
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
-from msgspec import Struct
-
-STALL: Final = b"stall"
-"""As a policy's reply: say nothing to this and to whatever follows; the connection stays open."""
-
-CUT: Final = b"cut"
-"""As a policy's reply: close the connection without a word."""
+from mta.demo.policy import CUT, RESET, STALL, Answer, Features, Pause, Policy, Received
 
 # RFC 5321 section 4.5.3.1.4 asks for 512 octets; extensions add to it, real servers take 2 to 4 kB.
 _MAX_LINE: Final = 4096
@@ -54,47 +48,15 @@ _TOO_LONG: Final = b"500 5.5.2 line too long, closing connection\r\n"
 _BAD_CHUNK: Final = b"501 5.5.4 syntax error in BDAT, closing connection\r\n"
 
 
-class Received(Struct, frozen=True, gc=False):
-    """A message whose end was read. `body` is unstuffed; `session` numbers the connection."""
-
-    sender: bytes
-    recipients: tuple[bytes, ...]
-    body: bytes
-    session: int
-
-
-class Policy(Protocol):
-    """What a destination says. None stands for the ordinary positive reply; else a complete reply with its
-    CRLF, which accepts if it is a 2yz and closes the connection if it is a 421, or STALL, or CUT."""
-
-    def on_mail(self, sender: bytes) -> bytes | None: ...
-
-    def on_rcpt(self, recipient: bytes) -> bytes | None: ...
-
-    def on_message(self, received: Received) -> bytes | None: ...
-
-    def before_replies(self) -> None:
-        """Called before the replies of what was just read go out: the place to write down what was
-        accepted."""
-
-
-class Features(Struct, frozen=True):
-    """What is offered after EHLO. `tls` says that STARTTLS can be served."""
-
-    hostname: str = "receiver.test"
-    max_size_bytes: int = 50_000_000
-    pipelining: bool = True
-    chunking: bool = True
-    tls: bool = False
-
-
 class Dialogue:
     """One connection's worth of SMTP. After `is_over` nothing is read any more; after `wants_tls` nothing
-    until `tls_started`."""
+    until `tls_started`; with `pause_s` nothing until `resume`, which is to be called after so many seconds."""
 
     def __init__(self, policy: Policy, features: Features, session: int = 0) -> None:
         self.is_over = False
+        self.is_reset = False
         self.wants_tls = False
+        self.pause_s = 0.0
         self._policy = policy
         self._features = features
         self._session = session
@@ -102,6 +64,7 @@ class Dialogue:
         self._is_stalled = False
         self._read: Callable[[bytes, int], int] = self._read_command
         self._replies: list[bytes] = []
+        self._late: bytes | None = None
         self._rest = b""
         self._is_greeted = False
         self._sender: bytes | None = None
@@ -112,9 +75,12 @@ class Dialogue:
         self._is_last = False
         self._refusal = b""
         self._data = bytearray()
+        self._is_body_begun = False
 
     def greeting(self) -> bytes:
-        return f"220 {self._features.hostname} ESMTP\r\n".encode()
+        ordinary = f"220 {self._features.hostname} ESMTP\r\n".encode()
+        self._say(self._paused(self._policy.on_connect()) or ordinary)
+        return self._said()
 
     def tls_started(self) -> None:
         """All that was said before is forgotten (RFC 3207 section 4.2)."""
@@ -127,20 +93,53 @@ class Dialogue:
         """The replies to all commands that are complete now."""
         if self._rest:
             data, self._rest = self._rest + data, b""
-        position, end, replies = 0, len(data), self._replies
-        while position < end and not (self.is_over or self.wants_tls or self._is_stalled):
+        position, end = 0, len(data)
+        while position < end and not (self.is_over or self.wants_tls or self._is_stalled or self.pause_s):
             position = self._read(data, position)
+        if self.pause_s:
+            self._rest = data[position:]
+        return self._said()
+
+    def resume(self) -> bytes:
+        """The pause is over: what was kept back, and the replies to what has come meanwhile."""
+        self.pause_s = 0.0
+        late, self._late = self._late, None
+        if late:
+            self._say(late)
+        return self.feed(b"")
+
+    def _said(self) -> bytes:
+        replies = self._replies
         if not replies:
             return b""
         said = replies[0] if len(replies) == 1 else b"".join(replies)
         replies.clear()
         return said
 
+    def _paused(self, answer: Answer) -> bytes | None:
+        """The reply in an answer; a pause begins here and keeps it back."""
+        if isinstance(answer, Pause):
+            self.pause_s = answer.seconds
+            return answer.reply
+        return answer
+
+    def _say(self, reply: bytes) -> None:
+        if self.pause_s:
+            self._late = reply
+        elif reply == STALL:
+            self._is_stalled = True
+        elif reply in (CUT, RESET):
+            self.is_over = True
+            self.is_reset = reply == RESET
+        else:
+            self.is_over = self.is_over or reply[:3] == b"421"
+            self._replies.append(reply)
+
     def _read_command(self, data: bytes, position: int) -> int:
         eol = data.find(b"\r\n", position)
         if eol < 0 or eol - position > _MAX_LINE:
             if len(data) - position > _MAX_LINE:
-                self._replies.append(_TOO_LONG)
+                self._say(_TOO_LONG)
                 self.is_over = True
             self._rest = data[position:]
             return len(data)
@@ -148,12 +147,15 @@ class Dialogue:
         command = _COMMANDS.get(line[:4].upper())
         reply = command(self, line) if command is not None else _UNKNOWN
         if reply:
-            self._replies.append(reply)
+            self._say(reply)
         return eol + 2
 
     def _ehlo(self, line: bytes) -> bytes:
         if not line[5:].strip() or line[4:5] != b" ":
             return _SYNTAX
+        own = self._paused(self._policy.on_ehlo())
+        if own is not None:
+            return own
         self._is_greeted = True
         self._reset()
         features = self._features
@@ -177,11 +179,10 @@ class Dialogue:
             return _TOO_BIG
         if parameters and (refusal := self._refuse(parameters)):
             return refusal
-        reply = self._policy.on_mail(sender)
-        if reply is None or reply[:1] == b"2":
+        reply = self._paused(self._policy.on_mail(sender)) or _MAIL_OK
+        if reply[:1] == b"2":
             self._sender = sender
-            return reply or _MAIL_OK
-        return self._special(reply)
+        return reply
 
     def _refuse(self, parameters: bytes) -> bytes:
         for parameter in parameters.split():
@@ -203,11 +204,10 @@ class Dialogue:
         if match[2]:
             return _PARAMETER
         recipient = match[1]
-        reply = self._policy.on_rcpt(recipient)
-        if reply is None or reply[:1] == b"2":
+        reply = self._paused(self._policy.on_rcpt(recipient)) or _RCPT_OK
+        if reply[:1] == b"2":
             self._recipients.append(recipient)
-            return reply or _RCPT_OK
-        return self._special(reply)
+        return reply
 
     def _start_data(self, line: bytes) -> bytes:
         if line[4:].strip():
@@ -218,12 +218,29 @@ class Dialogue:
             return _MIXED
         if not self._recipients:
             return _NO_RECIPIENT
-        self._data = bytearray(b"\r\n")
-        self._size = 0
-        self._read = self._read_data
-        return _GO_AHEAD
+        reply = self._paused(self._policy.on_data(tuple(self._recipients))) or _GO_AHEAD
+        if reply[:1] == b"3":
+            self._data = bytearray(b"\r\n")
+            self._size = 0
+            self._read = self._read_data
+        return reply
+
+    def _begin_body(self) -> bool:
+        """Whether its first octets may be read now."""
+        if self._is_body_begun:
+            return True
+        self._is_body_begun = True
+        answer = self._policy.on_body(tuple(self._recipients))
+        if answer is None:
+            return True
+        reply = self._paused(answer)
+        if reply:
+            self._say(reply)
+        return False
 
     def _read_data(self, data: bytes, position: int) -> int:
+        if not self._begin_body():
+            return position
         # The CRLF of the DATA line stands in front, so that a dot in the first line is found like any other.
         kept = self._data
         known = len(kept)
@@ -246,8 +263,7 @@ class Dialogue:
                 body = body.replace(b"\r\n.", b"\r\n")
             reply = self._accept(body[2:])
         self._data = bytearray()
-        if reply:
-            self._replies.append(reply)
+        self._say(reply)
         return len(data) - behind
 
     def _start_chunk(self, line: bytes) -> bytes:
@@ -267,12 +283,16 @@ class Dialogue:
             self._refusal = _NO_RECIPIENT
         elif self._size > self._features.max_size_bytes:
             self._refusal = _TOO_BIG
+        elif not self._chunks:
+            self._refusal = self._paused(self._policy.on_data(tuple(self._recipients))) or b""
         if not self._left:
             return self._end_chunk()
         self._read = self._read_chunk
         return b""
 
     def _read_chunk(self, data: bytes, position: int) -> int:
+        if not self._refusal and not self._begin_body():
+            return position
         end = position + self._left
         if end > len(data):
             self._left = end - len(data)
@@ -283,9 +303,7 @@ class Dialogue:
             self._chunks.append(data[position:end])
         if not self._left:
             self._read = self._read_command
-            reply = self._end_chunk()
-            if reply:
-                self._replies.append(reply)
+            self._say(self._end_chunk())
         return end
 
     def _end_chunk(self) -> bytes:
@@ -303,18 +321,10 @@ class Dialogue:
     def _accept(self, body: bytes) -> bytes:
         received = Received(self._sender or b"", tuple(self._recipients), body, self._session)
         self._reset()
-        reply = self._policy.on_message(received)
-        return _MESSAGE_OK if reply is None else self._special(reply)
-
-    def _special(self, reply: bytes) -> bytes:
-        if reply == STALL:
-            self._is_stalled = True
-            return b""
-        if reply == CUT:
-            self.is_over = True
-            return b""
-        if reply[:3] == b"421":
-            self.is_over = True
+        reply = self._paused(self._policy.on_message(received)) or _MESSAGE_OK
+        if reply[:1] == b"2" and not self.pause_s:
+            self._say(reply)
+            return self._paused(self._policy.behind_message(received)) or b""
         return reply
 
     def _reset(self) -> None:
@@ -322,6 +332,7 @@ class Dialogue:
         self._recipients.clear()
         self._chunks.clear()
         self._size = 0
+        self._is_body_begun = False
 
     def _rset(self, line: bytes) -> bytes:
         self._reset()

@@ -5,11 +5,14 @@ for a demo or a load test and keeps no deadlines, so it is no server to put on a
 """
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from typing import cast
 
-from mta.demo.dialogue import Dialogue, Features, Policy
+from mta.demo.dialogue import Dialogue
+from mta.demo.policy import Features, Policy
 
 
 class Receiver(asyncio.Protocol):
@@ -24,22 +27,48 @@ class Receiver(asyncio.Protocol):
         self._tls = tls
         self._transport: asyncio.Transport | None = None
         self._handshake: asyncio.Task[None] | None = None
+        self._pause: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
-        self._write(self._dialogue.greeting())
+        self._go_on(self._dialogue.greeting())
 
     def data_received(self, data: bytes) -> None:
+        self._go_on(self._dialogue.feed(data))
+
+    def _go_on(self, replies: bytes) -> None:
         dialogue = self._dialogue
-        replies = dialogue.feed(data)
         self._policy.before_replies()
         if replies:
             self._write(replies)
         if dialogue.is_over:
-            self._close()
+            self._end()
+        elif dialogue.pause_s:
+            self._start_pause()
         elif dialogue.wants_tls and self._handshake is None:
             self._start_tls()
+
+    def _end(self) -> None:
+        if self._dialogue.is_reset and self._transport is not None:
+            linger = struct.pack("ii", 1, 0)  # on, for 0 s: closing it is a reset
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self._transport.abort()
+        else:
+            self._close()
+
+    def _start_pause(self) -> None:
+        """Not read either: who goes on sending finds the window closed."""
+        if self._pause is None and self._transport is not None:
+            self._transport.pause_reading()
+            loop = asyncio.get_running_loop()
+            self._pause = loop.call_later(self._dialogue.pause_s, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        if self._transport is not None:
+            self._transport.resume_reading()
+            self._go_on(self._dialogue.resume())
 
     def pause_writing(self) -> None:
         """Who does not read our replies is not read either."""
@@ -53,6 +82,8 @@ class Receiver(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._connections.discard(self)
+        if self._pause is not None:
+            self._pause.cancel()
 
     def abort(self) -> None:
         if self._handshake is not None:
@@ -91,7 +122,7 @@ class Receiver(asyncio.Protocol):
 
 
 class Listener:
-    """An open port and the connections that came in by it."""
+    """An open port, of one address or several, and the connections that came in by it."""
 
     def __init__(self, server: asyncio.Server, connections: set[Receiver]) -> None:
         self._server = server
@@ -112,7 +143,7 @@ async def listen(
     policy: Policy,
     features: Features,
     *,
-    host: str = "127.0.0.1",
+    host: str | Sequence[str] = "127.0.0.1",
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     receiver: ReceiverFactory = Receiver,

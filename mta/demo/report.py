@@ -6,7 +6,7 @@ from collections.abc import Collection
 import dkim
 from msgspec import Struct
 
-from mta.demo.dialogue import Received
+from mta.demo.policy import Received
 from mta.demo.tally import Tally
 
 

@@ -21,9 +21,9 @@ from rich.live import Live
 from mta.demo import show
 from mta.demo.configuration import SELECTOR, Plan, Route, dkim_record, write
 from mta.demo.destinations import Destination, Greylists, KnowsItsUsers
-from mta.demo.dialogue import Features
 from mta.demo.follow import follow
 from mta.demo.mailing import CAMPAIGN, DOMAIN, TENANT, payloads
+from mta.demo.policy import Features
 from mta.demo.process import DaemonFailed, DaemonProcess
 from mta.demo.receiver import listen
 from mta.demo.report import Verdict, judge, sample, verifies

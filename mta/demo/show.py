@@ -8,7 +8,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from mta.demo.dialogue import Received
+from mta.demo.policy import Received
 from mta.demo.report import Verdict
 from mta.demo.tally import Row
 

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from mta.demo.destinations import Destination
-from mta.demo.dialogue import CUT, Features, Received
+from mta.demo.policy import CUT, Features, Received
 from mta.demo.process import DaemonFailed, DaemonProcess
 from mta.demo.receiver import listen
 

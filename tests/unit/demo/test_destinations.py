@@ -1,5 +1,5 @@
 from mta.demo.destinations import Destination, Greylists, KnowsItsUsers
-from mta.demo.dialogue import Received
+from mta.demo.policy import Received
 
 
 def test_unknown_user_gets_the_real_reply() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.demo.dialogue import CUT, STALL, Dialogue, Features, Policy, Received
+from mta.demo.dialogue import Dialogue
+from mta.demo.policy import CUT, RESET, STALL, Answer, Features, Pause, Policy, Received
 
 
 class Scripted(Policy):
@@ -293,3 +294,107 @@ def test_pieces_never_matter(bodies: list[bytes], cuts: list[int]) -> None:
     assert [received.body for received in policy.received] == [
         body + b"\r\n" for body in bodies for _ in range(2)
     ]
+
+
+class Moody(Scripted):
+    """Answers each phase with what was given for it."""
+
+    def __init__(self, **answers: Answer) -> None:
+        super().__init__()
+        self.answers = answers
+
+    def on_connect(self) -> Answer:
+        return self.answers.get("connect")
+
+    def on_ehlo(self) -> Answer:
+        return self.answers.get("ehlo")
+
+    def on_mail(self, sender: bytes) -> Answer:
+        return self.answers.get("mail")
+
+    def on_rcpt(self, recipient: bytes) -> Answer:
+        return self.answers.get("rcpt")
+
+    def on_data(self, recipients: tuple[bytes, ...]) -> Answer:
+        return self.answers.get("data")
+
+    def on_body(self, recipients: tuple[bytes, ...]) -> Answer:
+        return self.answers.get("body")
+
+    def on_message(self, received: Received) -> Answer:
+        self.received.append(received)
+        return self.answers.get("message")
+
+    def behind_message(self, received: Received) -> Answer:
+        return self.answers.get("behind")
+
+
+PHASES = ("connect", "ehlo", "mail", "rcpt", "data", "body", "message", "behind")
+BY_DATA = (
+    b"EHLO c.test\r\n",
+    b"MAIL FROM:<s@a.test>\r\n",
+    b"RCPT TO:<r@b.test>\r\n",
+    b"DATA\r\n",
+    b"x\r\n.\r\n",
+)
+BY_CHUNK = (*BY_DATA[:3], b"BDAT 2\r\nx\r", b"BDAT 1 LAST\r\n\n")
+
+
+def talk(dialogue: Dialogue, commands: tuple[bytes, ...]) -> list[int]:
+    said = dialogue.greeting() + b"".join(dialogue.feed(command) for command in commands)
+    return codes([line for line in said.splitlines() if line[3:4] == b" "])
+
+
+@pytest.mark.parametrize("commands", [BY_DATA, BY_CHUNK])
+@pytest.mark.parametrize("phase", PHASES)
+def test_silence_in_every_phase(phase: str, commands: tuple[bytes, ...]) -> None:
+    """STALL, CUT and RESET leave all replies before the phase and none from it on."""
+    before = {"data": 4, "body": 5 - (commands is BY_CHUNK), "message": 5, "behind": 6}
+    number = before.get(phase, PHASES.index(phase))
+    ordinary = talk(Dialogue(Moody(), Features()), commands)
+    for silence in (STALL, CUT, RESET):
+        dialogue = Dialogue(Moody(**{phase: silence}), Features())
+        assert talk(dialogue, commands) == ordinary[:number]
+        assert (dialogue.is_over, dialogue.is_reset) == (silence != STALL, silence == RESET)
+
+
+@pytest.mark.parametrize("commands", [BY_DATA, BY_CHUNK])
+@pytest.mark.parametrize("phase", PHASES)
+def test_pause_in_every_phase(phase: str, commands: tuple[bytes, ...]) -> None:
+    """A pause keeps back its own reply and those to what comes meanwhile, and changes none; or it ends in silence."""
+    ordinary = talk(Dialogue(Moody(), Features()), commands)
+    policy = Moody(**{phase: Pause(2.5)})
+    dialogue = Dialogue(policy, Features())
+    early = talk(dialogue, commands)
+    assert dialogue.pause_s == 2.5
+    policy.answers.clear()
+    late = [line for line in dialogue.resume().splitlines() if line[3:4] == b" "]
+    assert early + codes(late) == ordinary
+    assert [one.body for one in policy.received] == [b"x\r\n"]
+    ending = Dialogue(Moody(**{phase: Pause(2.5, CUT)}), Features())
+    talk(ending, commands)
+    assert (ending.is_over, ending.resume(), ending.is_over) == (False, b"", True)
+
+
+@pytest.mark.parametrize(
+    ("phase", "expected"),
+    [
+        ("connect", [451, 250, 250, 250, 354, 250]),
+        ("ehlo", [220, 451, 503, 503, 503, 500]),
+        ("mail", [220, 250, 451, 503, 503, 500]),
+        ("rcpt", [220, 250, 250, 451, 554, 500]),
+        ("data", [220, 250, 250, 250, 451, 500]),
+        ("message", [220, 250, 250, 250, 354, 451]),
+    ],
+)
+def test_refusal_in_every_phase(phase: str, expected: list[int]) -> None:
+    """A refusal is said in its own phase, and what depends on it fails."""
+    dialogue = Dialogue(Moody(**{phase: b"451 4.3.0 no\r\n"}), Features())
+    assert talk(dialogue, BY_DATA)[:6] == expected
+
+
+def test_refused_chunk_is_answered_behind_its_octets() -> None:
+    """As servers do: the octets are under way already."""
+    dialogue = greeted(Moody(data=b"451 4.3.0 no\r\n"))
+    assert codes(whole(dialogue, GROUP + b"BDAT 3 LAST\r\n")) == [250, 250]
+    assert codes(whole(dialogue, b"RS\nRSET\r\n")) == [451, 250]

@@ -5,7 +5,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mta.demo.dialogue import Received
+from mta.demo.policy import Received
 from mta.demo.report import judge, sample, verifies
 from mta.demo.tally import Tally
 from tests.unit.demo.test_tally import line

@@ -4,7 +4,7 @@ from io import StringIO
 from rich.console import Console, RenderableType
 
 from mta.demo import show
-from mta.demo.dialogue import Received
+from mta.demo.policy import Received
 from mta.demo.report import judge
 from mta.demo.tally import Row
 from tests.unit.demo.test_report import ASKED, clean
