@@ -16,7 +16,7 @@ from msgspec import Struct
 from loadtest import letters
 from loadtest.referee import judge
 from loadtest.rig import Rig, RunFailed, Setting, open_rig
-from loadtest.sinklog import Acceptance
+from loadtest.sinklog import Entry
 from loadtest.throughput import Progress
 from mta.model.lane import Lane
 
@@ -153,7 +153,7 @@ def _waits_ms(left: dict[str, int], arrived: dict[str, int]) -> list[float]:
     return waits
 
 
-def bulk_rate(acceptances: Sequence[Acceptance], from_ns: int, to_ns: int) -> float:
+def bulk_rate(acceptances: Sequence[Entry], from_ns: int, to_ns: int) -> float:
     """Bulk messages accepted a second between two moments."""
     number = sum(
         1 for one in acceptances if one.recipient.startswith("bulk-") and from_ns <= one.at_ns <= to_ns

@@ -81,13 +81,13 @@ class ChildProcess:
 
 
 class SinkProcess(ChildProcess):
-    """`python -m loadtest.sink`, with its log and samples in `directory`. Started again it keeps its port and goes on
-    in the same log."""
+    """`python -m loadtest.sink`, with its log and samples in `directory`. Started again it keeps its ports
+    (the good one first) and goes on in the same log."""
 
     def __init__(self, directory: Path, *options: str, is_tls: bool = False) -> None:
         super().__init__(directory / "sink.err")
         self.log = directory / "sink.log"
-        self.port = 0
+        self.ports: list[int] = []
         self._samples = directory / "samples"
         self._samples.mkdir()
         self._options = ["--log", str(self.log), "--samples", str(self._samples), *options]
@@ -102,16 +102,17 @@ class SinkProcess(ChildProcess):
         return sorted(self._samples.glob("*.eml"), key=lambda path: int(path.stem))
 
     async def start(self) -> None:
-        arguments = (*self._options, "--port", str(self.port))
+        ports = ("--ports", *map(str, self.ports)) if self.ports else ()
+        arguments = (*self._options, *ports)
         process = await self._spawn(sys.executable, "-m", "loadtest.sink", *arguments)
         assert process.stdout is not None
         line = b""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_S):
                 line = await process.stdout.readline()
-        if not line.strip().isdigit():
+        if not line.replace(b" ", b"").strip().isdigit():
             raise NotStarted("the sink did not start")
-        self.port = int(line)
+        self.ports = [int(port) for port in line.split()]
 
 
 class NatsProcess(ChildProcess):

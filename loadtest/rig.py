@@ -9,13 +9,14 @@ import contextlib
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct, structs
 
 from loadtest import cpu, letters, referee, sinklog
 from loadtest.processes import ChildProcess, NatsProcess, NotStarted, SinkProcess
+from loadtest.sink import host
 from mta.demo.configuration import Plan, Route, write, write_config
 from mta.demo.follow import follow
 from mta.demo.process import DaemonFailed, DaemonProcess
@@ -55,7 +56,9 @@ class RunFailed(RuntimeError):
 
 class Setting(Struct, frozen=True):
     """`pattern` as on the command line: auto, A, B, C, CB or E<window>. With `own_nats` the nats-server is a process
-    beside the daemons, of which there are `daemons`, and messages in work are leased for `ack_wait_s`."""
+    beside the daemons, of which there are `daemons`, and messages in work are leased for `ack_wait_s`. All domains in
+    .test are one site, but `h0.test` to `h<addresses - 1>.test`, each a host of its own, and one `<phase>-<verb>.test`
+    for each of `bad`, as the sink takes them."""
 
     connections: int = 20
     pattern: str = "auto"
@@ -66,12 +69,31 @@ class Setting(Struct, frozen=True):
     daemons: int = 1
     ack_wait_s: int = 30
     schedule: tuple[str, ...] = ("5m", "30m")
+    addresses: int = 0
+    bad: tuple[str, ...] = ()
 
     @property
     def shaping(self) -> str:
         window = self.pattern[1:] if self.pattern[:1] == "E" else ""
         pattern = "E" if window else self.pattern
         return _SHAPING.format(connections=self.connections, pattern=pattern, window=window or 4)
+
+    @property
+    def sink_options(self) -> list[str]:
+        options = ["--sample-every", str(self.sample_every), "--rtt-ms", str(self.rtt_ms)]
+        options += ["--addresses", str(self.addresses)] if self.addresses else []
+        return [*options, *(word for bad in self.bad for word in ("--bad", bad))]
+
+    def routes(self, ports: Sequence[int]) -> tuple[Route, ...]:
+        """`ports` are those of the sink."""
+        good, *others = ports
+        hosts = tuple(Route(f"h{number}.test", good, host=host(number)) for number in range(self.addresses))
+        bad = zip(self.bad, others, strict=True)
+        return (
+            Route("*.test", good),
+            *hosts,
+            *(Route("-".join(text.split(":")[:2]) + ".test", port) for text, port in bad),
+        )
 
 
 class Rig:
@@ -86,8 +108,7 @@ class Rig:
             beside = directory / f"node-{number}"
             beside.mkdir()
             self.daemons.append(DaemonProcess(beside, directory / f"mta-{number}.toml"))
-        options = ["--sample-every", str(setting.sample_every), "--rtt-ms", str(setting.rtt_ms)]
-        self.sink = SinkProcess(directory, *options, is_tls=setting.is_tls)
+        self.sink = SinkProcess(directory, *setting.sink_options, is_tls=setting.is_tls)
         self.nats = NatsProcess(directory) if setting.own_nats else None
         self.ended = dict.fromkeys(Lane, 0)
         self.last_event_at = 0.0
@@ -123,7 +144,10 @@ class Rig:
         found = re.search(r'sync_interval\s*[:=]\s*"?(\w+)', text)
         return found[1] if found else "2m"
 
-    def acceptances(self) -> list[sinklog.Acceptance]:
+    def acceptances(self) -> list[sinklog.Entry]:
+        return [entry for entry in self.entries() if entry.is_acceptance]
+
+    def entries(self) -> list[sinklog.Entry]:
         return list(sinklog.parse(self.sink.log.read_bytes()))
 
     def events(self) -> list[referee.Event]:
@@ -199,7 +223,7 @@ class Rig:
             node="load",
             tenant=letters.TENANT,
             domain=letters.DOMAIN,
-            routes=(Route("*.test", self.sink.port),),
+            routes=self.setting.routes(self.sink.ports),
             shaping=self.setting.shaping,
             schedule=self.setting.schedule,
         )

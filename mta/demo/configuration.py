@@ -49,13 +49,14 @@ return_path = "bounce.{domain}"
 domains."{domain}" = {{ dkim = [{{ selector = "{selector}", key = "{domain}.pem" }}], require_dkim = true }}
 """
 
-_ROUTE = '[routes."{pattern}"]\nhost = "127.0.0.1:{port}"\nprovider = "{provider}"\ntls = "opportunistic"\n'
+_ROUTE = '[routes."{pattern}"]\nhost = "{host}:{port}"\nprovider = "{provider}"\ntls = "opportunistic"\n'
 
 
 class Route(Struct, frozen=True):
     pattern: str
     port: int
     provider: str = "other"
+    host: str = "127.0.0.1"
 
 
 class Plan(Struct, frozen=True):
@@ -96,7 +97,9 @@ def write_config(config: Path, plan: Plan, state_dir: Path) -> Path:
             schedule="[" + ", ".join(f'"{wait}"' for wait in plan.schedule) + "]",
             domain=plan.domain,
             routes="\n".join(
-                _ROUTE.format(pattern=route.pattern, port=route.port, provider=route.provider)
+                _ROUTE.format(
+                    pattern=route.pattern, host=route.host, port=route.port, provider=route.provider
+                )
                 for route in plan.routes
             ),
             tenant=plan.tenant,

@@ -1,5 +1,6 @@
 """The sink as a process, and short runs of the scenarios with real processes."""
 
+import asyncio
 import json
 import os
 import signal
@@ -30,7 +31,8 @@ class Sink:
             text=True,
         )
         assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
+        self.ports = [int(port) for port in self.process.stdout.readline().split()]
+        self.port = self.ports[0]
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -95,6 +97,89 @@ async def test_far_sink_reads_what_was_sent_before_the_end(far_sink: Sink) -> No
         writer.write_eof()
         await _.read()
     assert [one.recipient for one in parse(far_sink.log.read_bytes())] == ["r@b.test"]
+
+
+@pytest.fixture
+def bad_sink(tmp_path: Path) -> Iterator[Sink]:
+    bad = [word for text in ("connect:554", "ehlo:late:1", "mail:reset") for word in ("--bad", text)]
+    running = Sink(tmp_path, "--addresses", "251", *bad)
+    yield running
+    assert running.stop() == 0
+
+
+def letter_to(recipient: bytes) -> list[bytes]:
+    envelope = b"EHLO c.test\r\nMAIL FROM:<s@a.test>\r\nRCPT TO:<%b>\r\n" % recipient
+    return [envelope + b"DATA\r\n", b"Date: now\r\n\r\nx\r\n.\r\n", b"QUIT\r\n"]
+
+
+async def said(port: int, parts: list[bytes], host: str = "127.0.0.1") -> tuple[list[int], str]:
+    """The codes a client hears, and how it ends: closed, reset, or silence for two seconds."""
+    reader, writer = await asyncio.open_connection(host, port)
+    text, end = b"", "closed"
+    try:
+        for part in [b"", *parts]:
+            writer.write(part)
+            await writer.drain()
+        async with asyncio.timeout(2.0):
+            while piece := await reader.read(4096):
+                text += piece
+    except ConnectionError:
+        end = "reset"
+    except TimeoutError:
+        end = "silent"
+    writer.transport.abort()
+    return [int(line[:3]) for line in text.splitlines() if line[3:4] == b" "], end
+
+
+BEFORE_DOT = [220, 250, 250, 250, 354]
+
+
+@pytest.mark.parametrize(
+    ("recipient", "codes", "end", "log"),
+    [
+        (b"550-rcpt.a@d.test", [220, 250, 250, 550, 554, 500, 500, 500, 500, 221], "closed", ["550-rcpt"]),
+        (b"421-rcpt.a@d.test", [220, 250, 250, 421], "closed", ["421-rcpt"]),
+        (b"stall-rcpt.a@d.test", [220, 250, 250], "silent", ["stall-rcpt"]),
+        (b"stall-data-1.a@d.test", [220, 250, 250, 250], "closed", ["stall-data"]),
+        (b"cut-body.a@d.test", BEFORE_DOT, "closed", ["cut-body"]),
+        (b"reset-body.a@d.test", BEFORE_DOT, "reset", ["reset-body"]),
+        (b"late-body-1.a@d.test", [*BEFORE_DOT, 250, 221], "closed", ["late-body", "ok"]),
+        (b"late-dot-1.a@d.test", [*BEFORE_DOT, 250, 221], "closed", ["ok"]),
+        (b"cut-dot.a@d.test", BEFORE_DOT, "closed", ["cut-dot"]),
+        (b"451-dot.a@d.test", [*BEFORE_DOT, 451, 221], "closed", ["451-dot"]),
+        (b"cut-after.a@d.test", [*BEFORE_DOT, 250], "closed", ["ok", "cut-after"]),
+        (b"stall-after.a@d.test", [*BEFORE_DOT, 250], "silent", ["ok", "stall-after"]),
+    ],
+)
+async def test_sink_does_what_recipients_ask(
+    sink: Sink, recipient: bytes, codes: list[int], end: str, log: list[str]
+) -> None:
+    """On the wire and in the log; whoever comes after is served."""
+    heard, how = await said(sink.port, letter_to(recipient))
+    assert (heard if how != "reset" else codes, how) == (codes, end)
+    assert [entry.what for entry in parse(sink.log.read_bytes())] == log
+    assert await said(sink.port, letter_to(b"a@d.test")) == ([*BEFORE_DOT, 250, 221], "closed")
+
+
+async def test_sink_does_it_once(sink: Sink) -> None:
+    """The second time is ordinary, and the same message has the same identity."""
+    once = letter_to(b"451-dot-once.a@d.test")
+    assert await said(sink.port, once) == ([*BEFORE_DOT, 451, 221], "closed")
+    assert await said(sink.port, once) == ([*BEFORE_DOT, 250, 221], "closed")
+    first, second = parse(sink.log.read_bytes())
+    assert (first.what, second.what) == ("451-dot", "ok")
+    assert first.identity == second.identity != "-"
+
+
+async def test_bad_ports_and_further_hosts(bad_sink: Sink) -> None:
+    """Each bad port does its own, the good one is open at every address."""
+    good, refusing, late, resetting = bad_sink.ports
+    letter = letter_to(b"a@d.test")
+    assert (await said(refusing, letter))[0][0] == 554
+    assert await said(late, letter) == ([*BEFORE_DOT, 250, 221], "closed")
+    assert (await said(resetting, letter))[1] == "reset"
+    for host in ("127.0.0.1", "127.0.1.1", "127.0.1.250", "127.0.2.1"):
+        assert (await said(good, letter, host))[1] == "closed"
 
 
 def loadtest(temporary: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -1,7 +1,7 @@
 import pytest
 
 from loadtest.lanes import Latency, bulk_rate, latency, percentile
-from loadtest.sinklog import Acceptance
+from loadtest.sinklog import Entry
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,8 @@ def test_one_slow_probe_in_two_hundred_fifty_is_not_p99() -> None:
 def test_bulk_rate_counts_only_the_window() -> None:
     """Probes and what was accepted before or after do not count."""
     log = [
-        Acceptance(at, 1, 10, f"bulk-{at}@d.test") for at in (0, 1_000_000_000, 1_500_000_000, 9_000_000_000)
+        Entry(at, 1, "ok", 10, "0a", f"bulk-{at}@d.test")
+        for at in (0, 1_000_000_000, 1_500_000_000, 9_000_000_000)
     ]
-    log.append(Acceptance(1_200_000_000, 1, 10, "busy-1@d.test"))
+    log.append(Entry(1_200_000_000, 1, "ok", 10, "0a", "busy-1@d.test"))
     assert bulk_rate(log, 1_000_000_000, 2_000_000_000) == 2.0

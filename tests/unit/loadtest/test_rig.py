@@ -24,3 +24,17 @@ def test_shaping_says_what_was_asked(pattern: str, expected: Pattern, window: in
     settings, _ = shaping(tomllib.loads(Setting(connections=7, pattern=pattern).shaping), found)
     found.raise_if_wrong()
     assert (settings.connections, settings.pattern, settings.window) == (7, expected, window)
+
+
+def test_routes() -> None:
+    """Every host and every bad port has a domain of its own; all else is one site."""
+    setting = Setting(addresses=2, bad=("connect:stall", "ehlo:late:2"))
+    routes = {route.pattern: (route.host, route.port) for route in setting.routes([25, 26, 27])}
+    assert routes == {
+        "*.test": ("127.0.0.1", 25),
+        "h0.test": ("127.0.1.1", 25),
+        "h1.test": ("127.0.1.2", 25),
+        "connect-stall.test": ("127.0.0.1", 26),
+        "ehlo-late.test": ("127.0.0.1", 27),
+    }
+    assert setting.sink_options[4:] == ["--addresses", "2", "--bad", "connect:stall", "--bad", "ehlo:late:2"]
