@@ -11,9 +11,9 @@ import math
 import time
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from loadtest import letters
+from loadtest import invariants, letters
 from loadtest.referee import judge
 from loadtest.rig import Rig, RunFailed, Setting, open_rig
 from loadtest.sinklog import Entry
@@ -71,8 +71,9 @@ async def lanes(probes: int, probes_per_s: float, setting: Setting, progress: Pr
             )
             beside = await _probe(rig, mail, "busy", probes, probes_per_s, progress)
             feeding.cancel()
-        await rig.stop()
-        return _result(rig, idle, beside)
+        faults = await invariants.finish(rig)
+        result = _result(rig, idle, beside)
+        return structs.replace(result, faults=result.faults + faults)
 
 
 class _Feeder:
@@ -130,7 +131,7 @@ def _result(rig: Rig, idle: dict[str, int], beside: dict[str, int]) -> Lanes:
     asked = {**idle, **beside}
     ruling = judge(
         asked,
-        (one.recipient for one in acceptances if one.recipient in asked),
+        (one for one in acceptances if one.recipient in asked),
         (event for event in rig.events() if event.recipient in asked),
     )
     return Lanes(

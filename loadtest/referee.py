@@ -5,10 +5,12 @@ that publishes. It relies on each recipient's address being used once in a run.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 from msgspec import Struct
+
+from loadtest.sinklog import Entry
 
 TERMINAL = frozenset({"rejected", "suppressed", "failed", "delivered", "bounced", "expired", "cancelled"})
 
@@ -19,6 +21,7 @@ class Event(Struct, frozen=True, gc=False):
 
     id: str
     type: str
+    time: str = ""
     recipient: str = ""
     attempt: int = 0
     ambiguous: bool = False
@@ -30,7 +33,8 @@ class Ruling(Struct, frozen=True):
     `lost`: no terminal event, or a `delivered` the sink knows nothing of. `false_success` is that second
     part, `unreported` the reverse: accepted by the sink, and the terminal event says otherwise.
     `ended_twice`: two terminal events with different ids. `misnumbered`: attempts that are not 1..n, or one
-    after the end. `strangers`: recipients nobody asked for.
+    after the end. `after_end`: deferred later than ended. `differing`: what the sink got for one recipient were not
+    copies of one message. `strangers`: recipients nobody asked for.
     """
 
     recipients: int
@@ -42,6 +46,8 @@ class Ruling(Struct, frozen=True):
     unreported: int
     ended_twice: int
     misnumbered: int
+    after_end: int
+    differing: int
     strangers: int
 
     @property
@@ -53,6 +59,8 @@ class Ruling(Struct, frozen=True):
             "unreported": self.unreported,
             "ended_twice": self.ended_twice,
             "misnumbered": self.misnumbered,
+            "after_end": self.after_end,
+            "differing": self.differing,
             "strangers": self.strangers,
         }
         return tuple(name for name, count in counts.items() if count)
@@ -68,15 +76,21 @@ def parse_events(batches: Iterable[bytes]) -> list[Event]:
     return list(seen.values())
 
 
-def judge(asked: Collection[str], accepted: Iterable[str], events: Iterable[Event]) -> Ruling:
-    acceptances = Counter(accepted)
+def judge(asked: Collection[str], log: Iterable[Entry], events: Iterable[Event]) -> Ruling:
+    """`log` is all that the sink wrote down, or what of it concerns those who were asked for."""
+    acceptances: Counter[str] = Counter()
+    identities: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in log:
+        acceptances[entry.recipient] += entry.is_acceptance
+        if entry.size_bytes:
+            identities[entry.recipient].add(entry.identity)
     ends: defaultdict[str, list[Event]] = defaultdict(list)
-    deferrals: defaultdict[str, list[int]] = defaultdict(list)
+    deferrals: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events:
         if event.type in TERMINAL and event.recipient:
             ends[event.recipient].append(event)
         elif event.type == "deferred":
-            deferrals[event.recipient].append(event.attempt)
+            deferrals[event.recipient].append(event)
     wanted = set(asked)
     delivered = {name for name, of in ends.items() if any(event.type == "delivered" for event in of)}
     false_success = {name for name in delivered & wanted if not acceptances[name]}
@@ -85,20 +99,39 @@ def judge(asked: Collection[str], accepted: Iterable[str], events: Iterable[Even
         delivered=len((delivered & wanted) - false_success),
         ended=dict(Counter(of[0].type for name, of in ends.items() if name in wanted)),
         lost=len(wanted - ends.keys()) + len(false_success),
-        duplicates=sum(count - 1 for count in acceptances.values()),
+        duplicates=sum(max(0, count - 1) for count in acceptances.values()),
         false_success=len(false_success),
-        unreported=len((acceptances.keys() & wanted & ends.keys()) - delivered),
+        unreported=len((+acceptances).keys() & wanted & ends.keys() - delivered),
         ended_twice=sum(1 for of in ends.values() if len(of) > 1),
         misnumbered=sum(
             1 for name in wanted if not _is_numbered(deferrals.get(name, []), ends.get(name, []))
         ),
+        after_end=sum(1 for name, of in ends.items() if _goes_on(deferrals.get(name, []), of[0])),
+        differing=sum(1 for of in identities.values() if len(of) > 1),
         strangers=len((acceptances.keys() | ends.keys() | deferrals.keys()) - wanted),
     )
 
 
-def _is_numbered(deferrals: list[int], ends: list[Event]) -> bool:
+def misended(expected: Callable[[str], str], asked: Collection[str], events: Iterable[Event]) -> list[str]:
+    """Those who ended otherwise than they should have, as `recipient: type instead of type`."""
+    wanted = set(asked)
+    return [
+        f"{event.recipient}: {event.type} instead of {right}"
+        for event in events
+        if event.type in TERMINAL
+        and event.recipient in wanted
+        and event.type != (right := expected(event.recipient))
+    ]
+
+
+def _goes_on(deferrals: list[Event], end: Event) -> bool:
+    """Times are RFC 3339 of one form: they compare as they are written."""
+    return any(event.time > end.time for event in deferrals)
+
+
+def _is_numbered(deferrals: list[Event], ends: list[Event]) -> bool:
     """Deferrals are attempts 1..k; an end that was an attempt is number k+1. Others are no attempt."""
     last = len(deferrals)
-    if sorted(deferrals) != list(range(1, last + 1)):
+    if sorted(event.attempt for event in deferrals) != list(range(1, last + 1)):
         return False
     return all(end.attempt == last + 1 for end in ends if end.type in ("delivered", "bounced"))

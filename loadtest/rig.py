@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from loadtest import cpu, letters, referee, sinklog
 from loadtest.processes import ChildProcess, NatsProcess, NotStarted, SinkProcess
 from loadtest.sink import host
+from loadtest.vitals import Vitals, vitals
 from mta.demo.configuration import Plan, Route, write, write_config
 from mta.demo.follow import follow
 from mta.demo.process import DaemonFailed, DaemonProcess
@@ -35,7 +36,7 @@ connections = {connections}
 connection_rate = "1000000/min"
 message_rate = "1000000/s"
 messages_per_connection = 1000000
-idle_timeout = "60s"
+idle_timeout = "2s"
 pattern = "{pattern}"
 window = {window}
 """
@@ -98,7 +99,7 @@ class Setting(Struct, frozen=True):
 
 class Rig:
     """Made by `open_rig`. `ended` counts terminal events by lane: each once with `own_nats`, where they may come
-    again, else every line."""
+    again, else every line. `idle` is what each daemon held when it was first ready."""
 
     def __init__(self, directory: Path, setting: Setting) -> None:
         self.directory = directory
@@ -112,6 +113,7 @@ class Rig:
         self.nats = NatsProcess(directory) if setting.own_nats else None
         self.ended = dict.fromkeys(Lane, 0)
         self.last_event_at = 0.0
+        self.idle: dict[DaemonProcess, Vitals] = {}
         self._pump: Pump | None = None
         self._batches: list[bytes] = []
         self._ends: set[str] = set()
@@ -229,7 +231,7 @@ class Rig:
         )
         if self.nats is None:
             write(self.directory, plan)
-            await self.daemon.start()
+            await self._start_daemon(self.daemon)
             address = read_address(self.daemon.state_dir)
             if address is None:
                 raise self.failed("the daemon is ready and wrote no nats.json")
@@ -240,11 +242,17 @@ class Rig:
             await setup(link, Capacity(), ack_wait_s=self.setting.ack_wait_s)
             self._configure(structs.replace(plan, nats=self._nats_lines(self.nats)))
             for daemon in self.daemons:
-                await daemon.start()
+                await self._start_daemon(daemon)
         self._client = link
         self._pump = Pump(link)
         await follow(link, f"mta.event.{letters.TENANT}.>", self._on_events)
         return link
+
+    async def _start_daemon(self, daemon: DaemonProcess) -> None:
+        await daemon.start()
+        found = vitals(daemon.pid)
+        if found is not None:
+            self.idle[daemon] = found
 
     async def _link(self, stack: contextlib.AsyncExitStack, url: str) -> Link:
         link = await open_link(NatsSettings(servers=(url,)), name="loadtest", report=_ignore)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, structs
 
-from loadtest import cpu, letters
+from loadtest import cpu, invariants, letters
 from loadtest.referee import judge
 from loadtest.rig import Rig, RunFailed, Setting, open_rig
 from mta.demo.configuration import SELECTOR, dkim_record
@@ -104,10 +104,11 @@ async def throughput(messages: int, size_bytes: int, setting: Setting, progress:
             looking.cancel()
         used = rig.usage().since(before)
         wall_s = rig.last_event_at - started
-        await rig.stop()
+        faults = await invariants.finish(rig)
         sign_us = statistics.median(beside) if beside else idle_us
         signing = Signing(sign_us, idle_us, signature.bits)
-        return _result(rig, load, used, wall_s, signing, resident_mb(resident))
+        result = _result(rig, load, used, wall_s, signing, resident_mb(resident))
+        return structs.replace(result, faults=result.faults + faults)
 
 
 async def _look_at_memory(rig: Rig, into: list[float]) -> None:
@@ -189,7 +190,7 @@ def _result(
 ) -> Throughput:
     acceptances = [one for one in rig.acceptances() if one.recipient.startswith("load-")]
     events = [event for event in rig.events() if event.recipient.startswith("load-")]
-    ruling = judge(load, (one.recipient for one in acceptances), events)
+    ruling = judge(load, acceptances, events)
     verified = _verified(rig)
     delivered = max(1, ruling.delivered)
     per_message = CpuPerMessage(

@@ -1,0 +1,51 @@
+"""What holds in every scenario, whatever it measures: I5 and I8 of the fault campaign. I1 to I4 are the referee's; I6
+and I7 belong to the scenarios that have healthy traffic beside a fault, or an end of one.
+
+Loop lag (the other half of I8) is not to be seen from outside: once the daemon logs it, `of_logs` is the place to read
+it.
+"""
+
+import asyncio
+import re
+import time
+
+from loadtest.letters import DOMAIN
+from loadtest.rig import Rig
+from loadtest.vitals import Vitals, above, vitals
+
+RSS_MB = 300.0
+_IDLE_AGAIN_S = 60.0
+_LOOK_S = 0.25
+_UNEXPECTED = {"traceback": "Traceback", "never_retrieved": "never retrieved"}
+_ADDRESS = re.compile(r"[^\s\"'<>*]@(?:[a-z0-9-]+\.)+test\b")
+
+
+async def finish(rig: Rig) -> tuple[str, ...]:
+    """Waits until the daemons are idle again, stops everything, and says what is not as it has to be."""
+    faults = await _idle_again(rig)
+    await rig.stop()
+    return faults + of_logs("\n".join(daemon.log_tail(1_000_000) for daemon in rig.daemons))
+
+
+async def _idle_again(rig: Rig) -> tuple[str, ...]:
+    """I5."""
+    give_up_at = time.monotonic() + _IDLE_AGAIN_S
+    while True:
+        found = [(now, idle) for daemon, idle in rig.idle.items() if (now := vitals(daemon.pid)) is not None]
+        faults = {name for now, idle in found for name in above(now, idle)}
+        if not faults or time.monotonic() > give_up_at:
+            break
+        await asyncio.sleep(_LOOK_S)
+    return (*sorted(faults), *_too_large([now for now, _ in found]))
+
+
+def _too_large(found: list[Vitals]) -> tuple[str, ...]:
+    return ("memory",) if any(one.peak_mb > RSS_MB for one in found) else ()
+
+
+def of_logs(text: str) -> tuple[str, ...]:
+    """I8: nothing that nobody expected, and no recipient in clear. Our own domain holds no recipient."""
+    faults = [name for name, word in _UNEXPECTED.items() if word in text]
+    if any(not found[0].endswith(f"@{DOMAIN}") for found in _ADDRESS.finditer(text)):
+        faults.append("address_in_log")
+    return tuple(faults)

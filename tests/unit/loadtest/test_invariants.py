@@ -1,0 +1,20 @@
+import pytest
+
+from loadtest.invariants import of_logs
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"event":"node_ready","text":"all is well"}', ()),
+        ('{"text":"***@d1.test: 550 no"}', ()),
+        ('{"text":"news@load.test is ours"}', ()),
+        ('{"text":"550 <load-0000001@d1.test> no"}', ("address_in_log",)),
+        ('{"text":"cut-dot.a@mail.d1.test"}', ("address_in_log",)),
+        ("Traceback (most recent call last):", ("traceback",)),
+        ("Task exception was never retrieved", ("never_retrieved",)),
+    ],
+)
+def test_logs(line: str, expected: tuple[str, ...]) -> None:
+    """A hidden local part is fine, one in clear is not, nor what nobody expected."""
+    assert of_logs(f"before\n{line}\nbehind") == expected
