@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from loadtest import crash, lanes, throughput
-from loadtest.rig import RunFailed, Setting
+from loadtest import backlog, crash, lanes, throughput
+from loadtest.rig import RunFailed
+from loadtest.setting import Setting
 
 _PATTERN_HELP = "auto, A, B, C, CB, or E<transactions in flight>"
 
@@ -63,11 +64,14 @@ def parser() -> argparse.ArgumentParser:
     )
     death.add_argument("--ack-wait-s", type=_positive, default=30, metavar="S", help="of a message in work")
     death.add_argument("--seed", type=int, default=0, help="of the moments; 0 is another one each time")
-    for scenario in (one, other, death):
+    many = scenarios.add_parser("backlog", help="what a great many recipients of a dead destination cost")
+    many.add_argument("--dead-recipients", type=_positive, default=1_000_000, metavar="N")
+    many.add_argument("--healthy-messages", type=_positive, default=20_000, metavar="M", help="of each round")
+    for scenario in (one, other, death, many):
         scenario.add_argument("--json", action="store_true", help="one JSON object as the last line")
         scenario.add_argument("--tls", action="store_true", help="the sink offers STARTTLS")
         scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
-        scenario.add_argument("--connections", type=_positive, default=20)
+        scenario.add_argument("--connections", type=_positive, default=10 if scenario is many else 20)
         scenario.add_argument("--pattern", type=_pattern, default="auto", help=_PATTERN_HELP)
     return top
 
@@ -86,6 +90,8 @@ def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Cor
         )
         blow = crash.Blow(options.kill, options.down_s, options.seed)
         return crash.crash(blow, options.rounds, options.messages, setting, progress)
+    if options.scenario == "backlog":
+        return backlog.backlog(options.dead_recipients, options.healthy_messages, setting, progress)
     if options.scenario == "lanes":
         return lanes.lanes(options.probes, options.probes_per_s, setting, progress)
     return throughput.throughput(options.messages, options.size, setting, progress)

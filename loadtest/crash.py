@@ -20,7 +20,8 @@ from msgspec import Struct
 from loadtest import cpu, invariants, letters
 from loadtest.ledgerfile import open_dots
 from loadtest.referee import Ruling, judge
-from loadtest.rig import Rig, Setting, open_rig
+from loadtest.rig import Rig, open_rig
+from loadtest.setting import Setting
 from loadtest.throughput import Progress
 from mta.model.lane import Lane
 
@@ -102,7 +103,7 @@ async def _round(
     sent_before = rig.ended[Lane.BULK] - before
     await asyncio.sleep(chance.uniform(0.0, 0.05))
     killed_at = time.monotonic()
-    dots = await _strike(rig, blow, chance)
+    dots = await strike(rig, blow, chance)
     await _until(rig, before + messages, rig.setting, lambda: progress(f"round {turn[0] + 1}, after", *turn))
     recovery_s = time.monotonic() - killed_at
     await rig.until_empty()
@@ -151,7 +152,7 @@ def _sent_within(rig: Rig, begin: float, end: float) -> int:
     return sum(begin * 1e9 <= one.at_ns <= end * 1e9 for one in rig.acceptances())
 
 
-async def _strike(rig: Rig, blow: Blow, chance: random.Random) -> int:
+async def strike(rig: Rig, blow: Blow, chance: random.Random) -> int:
     """Kills, and starts again; the dots that were open."""
     match blow.kill:
         case "daemon":

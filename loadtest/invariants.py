@@ -22,12 +22,12 @@ _ADDRESS = re.compile(r"[^\s\"'<>*]@(?:[a-z0-9-]+\.)+test\b")
 
 async def finish(rig: Rig) -> tuple[str, ...]:
     """Waits until the daemons are idle again, stops everything, and says what is not as it has to be."""
-    faults = await _idle_again(rig)
+    faults = await idle_again(rig)
     await rig.stop()
-    return faults + of_logs("\n".join(daemon.log_tail(1_000_000) for daemon in rig.daemons))
+    return faults + of_logs(rig.logs)
 
 
-async def _idle_again(rig: Rig) -> tuple[str, ...]:
+async def idle_again(rig: Rig) -> tuple[str, ...]:
     """I5."""
     give_up_at = time.monotonic() + _IDLE_AGAIN_S
     while True:

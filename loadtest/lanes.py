@@ -15,7 +15,8 @@ from msgspec import Struct, structs
 
 from loadtest import invariants, letters
 from loadtest.referee import judge
-from loadtest.rig import Rig, RunFailed, Setting, open_rig
+from loadtest.rig import Rig, RunFailed, open_rig
+from loadtest.setting import Setting
 from loadtest.sinklog import Entry
 from loadtest.throughput import Progress
 from mta.model.lane import Lane
@@ -135,8 +136,8 @@ def _result(rig: Rig, idle: dict[str, int], beside: dict[str, int]) -> Lanes:
         (event for event in rig.events() if event.recipient in asked),
     )
     return Lanes(
-        idle=latency(_waits_ms(idle, first_at)),
-        beside_bulk=latency(_waits_ms(beside, first_at)),
+        idle=latency(waits_ms(idle, first_at)),
+        beside_bulk=latency(waits_ms(beside, first_at)),
         bulk_msgs_per_s=round(bulk_rate(acceptances, min(beside.values()), max(beside.values())), 1),
         probes=len(asked),
         lost=ruling.lost,
@@ -146,7 +147,7 @@ def _result(rig: Rig, idle: dict[str, int], beside: dict[str, int]) -> Lanes:
     )
 
 
-def _waits_ms(left: dict[str, int], arrived: dict[str, int]) -> list[float]:
+def waits_ms(left: dict[str, int], arrived: dict[str, int]) -> list[float]:
     """Of those that arrived; the others are lost, and counted as such."""
     waits = [(arrived[address] - at) / 1e6 for address, at in left.items() if address in arrived]
     if not waits:

@@ -92,13 +92,13 @@ def recipient(address: str) -> dict[str, Any]:
     return {"email": address, "data": data}
 
 
-def payload(name: str, lane: Lane, mail: dict[str, str], to: Iterable[str]) -> bytes:
+def payload(name: str, lane: Lane, mail: dict[str, str], to: Iterable[str], campaign: str = "") -> bytes:
     return msgspec.json.encode(
         {
             "v": 1,
             "id": name,
             "tenant": TENANT,
-            "campaign": CAMPAIGNS[lane],
+            "campaign": campaign or CAMPAIGNS[lane],
             "stream": "marketing",
             "lane": lane,
             "from": {"email": f"news@{DOMAIN}", "name": "Load test"},
@@ -109,5 +109,5 @@ def payload(name: str, lane: Lane, mail: dict[str, str], to: Iterable[str]) -> b
     )
 
 
-def subject(lane: Lane) -> str:
-    return payload_subject(lane, TENANT, CAMPAIGNS[lane])
+def subject(lane: Lane, campaign: str = "") -> str:
+    return payload_subject(lane, TENANT, campaign or CAMPAIGNS[lane])

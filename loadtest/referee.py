@@ -6,6 +6,7 @@ that publishes. It relies on each recipient's address being used once in a run.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +26,12 @@ class Event(Struct, frozen=True, gc=False):
     recipient: str = ""
     attempt: int = 0
     ambiguous: bool = False
+
+
+class Misended(NamedTuple):
+    recipient: str
+    type: str
+    right: str
 
 
 class Ruling(Struct, frozen=True):
@@ -112,11 +119,13 @@ def judge(asked: Collection[str], log: Iterable[Entry], events: Iterable[Event])
     )
 
 
-def misended(expected: Callable[[str], str], asked: Collection[str], events: Iterable[Event]) -> list[str]:
-    """Those who ended otherwise than they should have, as `recipient: type instead of type`."""
+def misended(
+    expected: Callable[[str], str], asked: Collection[str], events: Iterable[Event]
+) -> list[Misended]:
+    """Those who ended otherwise than they should have."""
     wanted = set(asked)
     return [
-        f"{event.recipient}: {event.type} instead of {right}"
+        Misended(event.recipient, event.type, right)
         for event in events
         if event.type in TERMINAL
         and event.recipient in wanted

@@ -9,16 +9,17 @@ import contextlib
 import re
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from loadtest import cpu, letters, referee, sinklog
+from loadtest.blackhole import BlackHole
 from loadtest.processes import ChildProcess, NatsProcess, NotStarted, SinkProcess
-from loadtest.sink import host
+from loadtest.setting import Setting
 from loadtest.vitals import Vitals, vitals
-from mta.demo.configuration import Plan, Route, write, write_config
+from mta.demo.configuration import Plan, write, write_config
 from mta.demo.follow import follow
 from mta.demo.process import DaemonFailed, DaemonProcess
 from mta.jetstream.connection import Link, open_link
@@ -30,17 +31,8 @@ from mta.jetstream.settings import NatsSettings
 from mta.jetstream.setup import setup
 from mta.model.lane import Lane
 
-_SHAPING = """\
-[default]
-connections = {connections}
-connection_rate = "1000000/min"
-message_rate = "1000000/s"
-messages_per_connection = 1000000
-idle_timeout = "2s"
-pattern = "{pattern}"
-window = {window}
-"""
 _LOOK_S = 0.05
+_AT_ONCE = 8
 _LANES = {campaign: lane for lane, campaign in letters.CAMPAIGNS.items()}
 
 
@@ -53,48 +45,6 @@ class RunFailed(RuntimeError):
     def __init__(self, text: str, logs: str = "") -> None:
         super().__init__(text)
         self.logs = logs
-
-
-class Setting(Struct, frozen=True):
-    """`pattern` as on the command line: auto, A, B, C, CB or E<window>. With `own_nats` the nats-server is a process
-    beside the daemons, of which there are `daemons`, and messages in work are leased for `ack_wait_s`. All domains in
-    .test are one site, but `h0.test` to `h<addresses - 1>.test`, each a host of its own, and one `<phase>-<verb>.test`
-    for each of `bad`, as the sink takes them."""
-
-    connections: int = 20
-    pattern: str = "auto"
-    rtt_ms: float = 0.0
-    is_tls: bool = False
-    sample_every: int = 1000
-    own_nats: bool = False
-    daemons: int = 1
-    ack_wait_s: int = 30
-    schedule: tuple[str, ...] = ("5m", "30m")
-    addresses: int = 0
-    bad: tuple[str, ...] = ()
-
-    @property
-    def shaping(self) -> str:
-        window = self.pattern[1:] if self.pattern[:1] == "E" else ""
-        pattern = "E" if window else self.pattern
-        return _SHAPING.format(connections=self.connections, pattern=pattern, window=window or 4)
-
-    @property
-    def sink_options(self) -> list[str]:
-        options = ["--sample-every", str(self.sample_every), "--rtt-ms", str(self.rtt_ms)]
-        options += ["--addresses", str(self.addresses)] if self.addresses else []
-        return [*options, *(word for bad in self.bad for word in ("--bad", bad))]
-
-    def routes(self, ports: Sequence[int]) -> tuple[Route, ...]:
-        """`ports` are those of the sink."""
-        good, *others = ports
-        hosts = tuple(Route(f"h{number}.test", good, host=host(number)) for number in range(self.addresses))
-        bad = zip(self.bad, others, strict=True)
-        return (
-            Route("*.test", good),
-            *hosts,
-            *(Route("-".join(text.split(":")[:2]) + ".test", port) for text, port in bad),
-        )
 
 
 class Rig:
@@ -111,6 +61,7 @@ class Rig:
             self.daemons.append(DaemonProcess(beside, directory / f"mta-{number}.toml"))
         self.sink = SinkProcess(directory, *setting.sink_options, is_tls=setting.is_tls)
         self.nats = NatsProcess(directory) if setting.own_nats else None
+        self._black_hole = BlackHole() if setting.has_dead else None
         self.ended = dict.fromkeys(Lane, 0)
         self.last_event_at = 0.0
         self.idle: dict[DaemonProcess, Vitals] = {}
@@ -166,6 +117,19 @@ class Rig:
             for name, body in named:
                 group.create_task(self.publish(name, lane, body), name=f"publish {name}")
 
+    async def publish_each(self, subject: str, named: Iterable[tuple[str, bytes]]) -> None:
+        """Takes a few at a time, so that they need never all exist; returns when the stream has stored them."""
+        assert self._pump is not None
+        pump, left = self._pump, iter(named)
+
+        async def publish() -> None:
+            for name, body in left:
+                await pump.publish_acked(subject, body, msg_id=f"{letters.TENANT}/{name}")
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(_AT_ONCE):
+                group.create_task(publish(), name=f"publisher {number}")
+
     async def until(self, lane: Lane, ended: int, limit_s: float, tick: Callable[[], None]) -> None:
         """Waits for that many terminal events of a lane, calling `tick` every so often; RunFailed when time
         is up."""
@@ -181,6 +145,11 @@ class Rig:
                     f"{self.ended[lane]} of {ended} terminal events of the {lane} lane after {limit_s:.0f} s"
                 )
                 raise self.failed(text)
+
+    @property
+    def logs(self) -> str:
+        """All that the daemons wrote."""
+        return "\n".join(daemon.log_tail(1_000_000) for daemon in self.daemons)
 
     def failed(self, text: str) -> RunFailed:
         logs = "".join(f"--- daemon\n{daemon.log_tail()}\n" for daemon in self.daemons)
@@ -207,16 +176,24 @@ class Rig:
     async def until_empty(self, limit_s: float = 60.0) -> None:
         """Nothing waits in the work queues: whatever was published has been acknowledged to its end."""
         for _ in range(int(limit_s / _LOOK_S)):
-            left = {stream: await self._messages(stream) for stream in (PAYLOADS, RETRY)}
+            left = {stream: await self.messages(stream) for stream in (PAYLOADS, RETRY)}
             if not any(left.values()):
                 return
             await asyncio.sleep(_LOOK_S)
         raise self.failed(f"after {limit_s:g} s the work queues hold {left}")
 
-    async def _messages(self, stream: str) -> int:
+    async def messages(self, stream: str) -> int:
+        """How many lie in it; -1 while nobody can say."""
         with contextlib.suppress(JetStreamError):
             return int((await self._client.api(f"STREAM.INFO.{stream}"))["state"]["messages"])
         return -1
+
+    async def stored(self, stream: str) -> AsyncIterator[bytes]:
+        """The bodies of all messages that lie in a stream, one at a time."""
+        sequence = 1
+        while (found := await self._client.next_message(stream, ">", sequence)) is not None:
+            yield found.data
+            sequence = found.sequence + 1
 
     async def start(self, stack: contextlib.AsyncExitStack) -> Link:
         stack.push_async_callback(self._stop_all)
@@ -225,9 +202,10 @@ class Rig:
             node="load",
             tenant=letters.TENANT,
             domain=letters.DOMAIN,
-            routes=self.setting.routes(self.sink.ports),
+            routes=self.setting.routes(self.sink.ports, self._black_hole.port if self._black_hole else 0),
             shaping=self.setting.shaping,
             schedule=self.setting.schedule,
+            max_age=self.setting.max_age,
         )
         if self.nats is None:
             write(self.directory, plan)
@@ -276,8 +254,16 @@ class Rig:
             self._beside.cancel()
         await self._stop_all()
 
+    async def stop_daemons(self) -> None:
+        """In order; streams and sink stay."""
+        for daemon in self.daemons:
+            self.unwatch(daemon)
+        await asyncio.gather(*(daemon.stop() for daemon in self.daemons))
+
     async def _stop_all(self) -> None:
         await asyncio.gather(*(daemon.stop() for daemon in self.daemons))
+        if self._black_hole is not None:
+            self._black_hole.close()
         await self.sink.stop()
         if self.nats is not None:
             await self.nats.stop()

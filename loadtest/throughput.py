@@ -19,7 +19,8 @@ from msgspec import Struct, structs
 
 from loadtest import cpu, invariants, letters
 from loadtest.referee import judge
-from loadtest.rig import Rig, RunFailed, Setting, open_rig
+from loadtest.rig import Rig, RunFailed, open_rig
+from loadtest.setting import Setting
 from mta.demo.configuration import SELECTOR, dkim_record
 from mta.demo.report import verifies
 from mta.model.lane import Lane

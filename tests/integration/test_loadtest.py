@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.blackhole import BlackHole
 from loadtest.sinklog import parse
 from tests.integration.test_demo import GROUP, PROJECT, connected, replies
 
@@ -182,6 +184,19 @@ async def test_bad_ports_and_further_hosts(bad_sink: Sink) -> None:
         assert (await said(good, letter, host))[1] == "closed"
 
 
+def test_black_hole() -> None:
+    """A connect is neither taken nor refused, however often one tries; once closed it is refused."""
+    hole = BlackHole()
+    try:
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                socket.create_connection(("127.0.0.1", hole.port), timeout=0.2)
+    finally:
+        hole.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", hole.port), timeout=5.0)
+
+
 def loadtest(temporary: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "loadtest", *arguments],
@@ -189,7 +204,7 @@ def loadtest(temporary: Path, *arguments: str) -> "subprocess.CompletedProcess[s
         env={**os.environ, "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -235,4 +250,18 @@ def test_crash(tmp_path: Path, kill: str, knobs: tuple[str, ...]) -> None:
     assert 0 < only["sent_before"] < 3000
     if kill in ("worker", "nats"):
         assert only["duplicates"] == 0
+    assert not list(tmp_path.glob("mta-*"))
+
+
+def test_backlog(tmp_path: Path) -> None:
+    """G1 in its short form: every dead recipient is kept, the healthy ones lose nothing, memory stays in its bound.
+    How fast a busy machine is proves nothing."""
+    numbers = ("--dead-recipients", "5000", "--healthy-messages", "1000")
+    done = loadtest(tmp_path, "backlog", *numbers, "--json")
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert set(result["faults"]) <= {"slow"}, done.stdout + done.stderr
+    assert result["dead_stored"] + result["dead_waiting"] == result["dead_recipients"] == 5000
+    assert (result["dead_lost"], result["lost"], result["duplicates"]) == (0, 0, 0)
+    assert 0 < result["rss_mb"] < 300
+    assert min(result["healthy_msgs_per_s"], result["healthy_msgs_per_s_alone"]) > 0
     assert not list(tmp_path.glob("mta-*"))

@@ -1,7 +1,7 @@
 import pytest
 
 from loadtest.crash import Blow, lateness
-from loadtest.rig import Setting
+from loadtest.setting import Setting
 
 
 @pytest.mark.parametrize(

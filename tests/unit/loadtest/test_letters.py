@@ -52,3 +52,9 @@ def test_payload_and_subject_agree() -> None:
         == f"mta.payload.{body['lane']}.{body['tenant']}.{body['campaign']}"
     )
     assert letters.subject(Lane.BULK) != letters.subject(Lane.TRANSACTIONAL)
+
+
+def test_campaign_of_its_own() -> None:
+    """In the body as in the subject."""
+    body = msgspec.json.decode(letters.payload("p", Lane.BULK, letters.content(0), ["a@d0.test"], "dead"))
+    assert (body["campaign"], letters.subject(Lane.BULK, "dead")) == ("dead", "mta.payload.bulk.load.dead")

@@ -14,6 +14,8 @@ def test_scenarios_and_defaults() -> None:
     )
     options = parser().parse_args(["lanes", "--rtt-ms", "50", "--pattern", "E8"])
     assert (options.probes, options.rtt_ms, options.pattern) == (250, 50.0, "E8")
+    options = parser().parse_args(["backlog"])
+    assert (options.dead_recipients, options.connections) == (1_000_000, 10)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from loadtest.rig import Setting
+from loadtest.setting import Setting
 from loadtest.throughput import ResidentMb, resident_mb, slowest_rate
 
 

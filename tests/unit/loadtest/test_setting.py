@@ -2,7 +2,7 @@ import tomllib
 
 import pytest
 
-from loadtest.rig import Setting
+from loadtest.setting import Setting
 from mta.config.problems import Findings
 from mta.config.shaping import shaping
 from mta.smtp.settings import Pattern
@@ -37,4 +37,6 @@ def test_routes() -> None:
         "connect-stall.test": ("127.0.0.1", 26),
         "ehlo-late.test": ("127.0.0.1", 27),
     }
+    assert "dead.test" not in routes
+    assert setting.routes([25, 26, 27], 99)[3].port == 99
     assert setting.sink_options[4:] == ["--addresses", "2", "--bad", "connect:stall", "--bad", "ehlo:late:2"]
