@@ -17,11 +17,13 @@ idle_timeout = "2s"
 pattern = "{pattern}"
 window = {window}
 """
+_PHASES = ("connect", "greeting", "ehlo", "tls", "mail", "rcpt", "data", "block", "dot")
 
 
 class Setting(Struct, frozen=True):
     """`pattern` as on the command line: auto, A, B, C, CB or E<window>. With `own_nats` the nats-server is a process
-    beside the daemons, of which there are `daemons`, and messages in work are leased for `ack_wait_s`.
+    beside the daemons, of which there are `daemons`, and messages in work are leased for `ack_wait_s`. Every phase of
+    a dialogue ends after `phase_timeout_s`; 0: as is shipped.
 
     All domains in .test are one site, but `h0.test` to `h<addresses - 1>.test`, each a host of its own, and one
     `<phase>-<verb>.test` for each of `bad`, as the sink takes them; with `has_dead`, a connect to `dead.test` never
@@ -38,6 +40,7 @@ class Setting(Struct, frozen=True):
     schedule: tuple[str, ...] = ("5m", "30m")
     max_age: str = "10m"
     message_rate: int = 1_000_000
+    phase_timeout_s: int = 0
     addresses: int = 0
     has_dead: bool = False
     bad: tuple[str, ...] = ()
@@ -46,12 +49,13 @@ class Setting(Struct, frozen=True):
     def shaping(self) -> str:
         window = self.pattern[1:] if self.pattern[:1] == "E" else ""
         pattern = "E" if window else self.pattern
+        timeouts = "".join(f'{phase} = "{self.phase_timeout_s}s"\n' for phase in _PHASES)
         return _SHAPING.format(
             connections=self.connections,
             message_rate=self.message_rate,
             pattern=pattern,
             window=window or 4,
-        )
+        ) + (f"[default.timeouts]\n{timeouts}" if self.phase_timeout_s else "")
 
     @property
     def sink_options(self) -> list[str]:

@@ -265,3 +265,15 @@ def test_backlog(tmp_path: Path) -> None:
     assert 0 < result["rss_mb"] < 300
     assert min(result["healthy_msgs_per_s"], result["healthy_msgs_per_s_alone"]) > 0
     assert not list(tmp_path.glob("mta-*"))
+
+
+def test_soak(tmp_path: Path) -> None:
+    """G9 and K5 in their short form: every fault of the sink, and deaths, and everybody ends once and as he should."""
+    kills = [word for kill in ("worker", "nats", "sink") for word in ("--kill", kill)]
+    done = loadtest(tmp_path, "soak", "--minutes", "0.4", "--per-s", "30", *kills, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["lost"], result["faults"], result["misended"]) == (0, [], [])
+    assert set(result["ended"]) == {"delivered", "bounced", "expired"}
+    assert sum(result["kills"].values()) > 0
+    assert not list(tmp_path.glob("mta-*"))
