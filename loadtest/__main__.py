@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from loadtest import backlog, crash, lanes, soak, throughput
+from loadtest import backlog, crash, deadslow, lanes, soak, throughput
 from loadtest.rig import RunFailed
 from loadtest.setting import Setting
 
@@ -72,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
     long.add_argument("--per-s", type=_positive, default=100, metavar="N", help="bulk messages")
     long.add_argument("--kill", choices=soak.KILLS, action="append", default=[], help="now and then")
     long.add_argument("--seed", type=int, default=0, help="of the mixture; 0 is another one each time")
-    for scenario in (one, other, death, many, long):
+    slow = scenarios.add_parser("deadslow", help="a destination of two seconds a message beside healthy ones")
+    slow.add_argument("--seconds", type=float, default=20.0, metavar="S", help="without it, and beside it")
+    for scenario in (one, other, death, many, long, slow):
         scenario.add_argument("--json", action="store_true", help="one JSON object as the last line")
         scenario.add_argument("--tls", action="store_true", help="the sink offers STARTTLS")
         scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
@@ -100,6 +102,8 @@ def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Cor
     if options.scenario == "soak":
         course = soak.Course(options.minutes, options.per_s, tuple(options.kill), options.seed)
         return soak.soak(course, setting, progress)
+    if options.scenario == "deadslow":
+        return deadslow.deadslow(options.seconds, setting, progress)
     if options.scenario == "lanes":
         return lanes.lanes(options.probes, options.probes_per_s, setting, progress)
     return throughput.throughput(options.messages, options.size, setting, progress)

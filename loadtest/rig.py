@@ -106,10 +106,12 @@ class Rig:
     def events(self) -> list[referee.Event]:
         return referee.parse_events(self._batches)
 
-    async def publish(self, name: str, lane: Lane, body: bytes) -> None:
+    async def publish(self, name: str, lane: Lane, body: bytes, campaign: str = "") -> None:
         """Returns when the stream has stored it."""
         assert self._pump is not None
-        await self._pump.publish_acked(letters.subject(lane), body, msg_id=f"{letters.TENANT}/{name}")
+        await self._pump.publish_acked(
+            letters.subject(lane, campaign), body, msg_id=f"{letters.TENANT}/{name}"
+        )
 
     async def publish_all(self, lane: Lane, named: list[tuple[str, bytes]]) -> None:
         """Hands all to the link at once; returns when the stream has stored them."""

@@ -277,3 +277,14 @@ def test_soak(tmp_path: Path) -> None:
     assert set(result["ended"]) == {"delivered", "bounced", "expired"}
     assert sum(result["kills"].values()) > 0
     assert not list(tmp_path.glob("mta-*"))
+
+
+def test_deadslow(tmp_path: Path) -> None:
+    """I6 in its short form: nobody is lost, healthy or slow. What a busy machine takes for it proves nothing."""
+    done = loadtest(tmp_path, "deadslow", "--seconds", "4", "--json")
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert set(result["faults"]) <= {"transactional_slower", "bulk_slower", "rate"}, done.stdout + done.stderr
+    assert (result["lost"], result["duplicates"]) == (0, 0)
+    assert result["slow_recipients"] > 0
+    assert result["transactional"]["p50_ms"] < 2000
+    assert not list(tmp_path.glob("mta-*"))

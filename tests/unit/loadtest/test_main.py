@@ -16,6 +16,7 @@ def test_scenarios_and_defaults() -> None:
     assert (options.probes, options.rtt_ms, options.pattern) == (250, 50.0, "E8")
     options = parser().parse_args(["backlog"])
     assert (options.dead_recipients, options.connections) == (1_000_000, 10)
+    assert parser().parse_args(["deadslow"]).seconds == 20.0
     options = parser().parse_args(["soak", "--kill", "nats", "--kill", "worker"])
     assert (options.minutes, options.kill) == (30.0, ["nats", "worker"])
 
