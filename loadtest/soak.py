@@ -44,7 +44,7 @@ BAD = (
     *("ehlo:451", "ehlo:550", "ehlo:cut", "mail:451", "mail:550", "mail:421", "mail:stall", "mail:late:1"),
 )
 _HOSTS = 20
-_FAULTY_SHARE, _BAD_SHARE = 0.08, 0.02
+_FAULTY_SHARE, _BAD_SHARE = 0.02, 0.01
 _PROBES_PER_S = 10.0
 _PHASE_S = 10
 """Of a client. Longer than any delay, shorter than a stall is worth waiting for."""
