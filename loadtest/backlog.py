@@ -14,6 +14,7 @@ Connections and message rate of a site are those that are shipped. `rss_mb` is t
 import statistics
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct, structs
@@ -48,14 +49,16 @@ class Compared(Struct, frozen=True):
 
 
 class Backlog(Struct, frozen=True):
-    """`dead_lost` are told of nowhere and stored nowhere; `dead_stored` wait in MTA_RETRY; `dead_waiting` lie in
-    payloads that were not taken in. The rest is about the healthy ones and their mailings, the rounds."""
+    """`dead_lost` are told of nowhere and stored nowhere; `dead_stored` wait in MTA_RETRY, into which `retry_messages`
+    were written, each at the price of an fsync; `dead_waiting` lie in payloads that were not taken in. The rest is
+    about the healthy ones and their mailings, the rounds."""
 
     dead_recipients: int
     dead_stored: int
     dead_waiting: int
     dead_ended: int
     dead_lost: int
+    retry_messages: int
     rss_mb: float
     healthy_msgs_per_s: float
     healthy_msgs_per_s_alone: float
@@ -67,6 +70,12 @@ class Backlog(Struct, frozen=True):
     duplicates: int
     faults: tuple[str, ...]
     sync_interval: str
+
+
+class Cost(NamedTuple):
+    rss_mb: float
+    intake_s: float
+    retry_messages: int
 
 
 class _Round(Struct, frozen=True):
@@ -100,11 +109,18 @@ async def backlog(dead: int, healthy: int, setting: Setting, progress: Progress)
         found = vitals(rig.daemon.pid)
         faults = await invariants.idle_again(rig)
         await rig.stop_daemons()
+        retry_messages = await rig.written(RETRY)
         whereabouts = await Whereabouts(dead).look(rig, progress)
         await rig.stop()
         faults += invariants.of_logs(rig.logs)
         return _result(
-            rig, whereabouts, warm, alone, beside, found.peak_mb if found else 0.0, intake_s, faults
+            rig,
+            whereabouts,
+            warm,
+            alone,
+            beside,
+            Cost(found.peak_mb if found else 0.0, intake_s, retry_messages),
+            faults,
         )
 
 
@@ -198,8 +214,7 @@ def _result(
     warm: _Round,
     alone: list[_Round],
     beside: list[_Round],
-    rss_mb: float,
-    intake_s: float,
+    cost: Cost,
     faults: tuple[str, ...],
 ) -> Backlog:
     asked = {address for one in (warm, *alone, *beside) for address in one.asked}
@@ -211,7 +226,7 @@ def _result(
     faults += ("dead_lost",) if dead.lost else ()
     faults += ("not_taken_in",) if dead.count(dead.WAITING) else ()
     faults += ("slow",) if rate < LEAST_SHARE * rate_alone else ()
-    faults += ("memory",) if rss_mb > RSS_MB and "memory" not in faults else ()
+    faults += ("memory",) if cost.rss_mb > RSS_MB and "memory" not in faults else ()
     number = sum(map(dead.count, (0, dead.STORED, dead.WAITING, dead.ENDED)))
     return Backlog(
         dead_recipients=number,
@@ -219,13 +234,14 @@ def _result(
         dead_waiting=dead.count(dead.WAITING),
         dead_ended=dead.count(dead.ENDED),
         dead_lost=dead.lost,
-        rss_mb=rss_mb,
+        retry_messages=cost.retry_messages,
+        rss_mb=cost.rss_mb,
         healthy_msgs_per_s=round(rate, 1),
         healthy_msgs_per_s_alone=round(rate_alone, 1),
         healthy_msgs_per_s_worst=round(min(one.per_s for one in beside), 1),
         healthy_rounds=len(beside),
         daemon_cpu_us=Compared(_cpu_us(alone), _cpu_us(beside)),
-        intake_s=round(intake_s, 1),
+        intake_s=round(cost.intake_s, 1),
         lost=ruling.lost,
         duplicates=ruling.duplicates,
         faults=faults,

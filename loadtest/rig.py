@@ -190,6 +190,10 @@ class Rig:
             return int((await self._client.api(f"STREAM.INFO.{stream}"))["state"]["messages"])
         return -1
 
+    async def written(self, stream: str) -> int:
+        """How many messages were ever stored in it."""
+        return int((await self._client.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
+
     async def stored(self, stream: str) -> AsyncIterator[bytes]:
         """The bodies of all messages that lie in a stream, one at a time."""
         sequence = 1
