@@ -60,6 +60,7 @@ class Setting(Struct, frozen=True):
     @property
     def sink_options(self) -> list[str]:
         options = ["--sample-every", str(self.sample_every), "--rtt-ms", str(self.rtt_ms)]
+        options += ["--copies"] if self.own_nats else []  # where something dies, copies are to be expected
         options += ["--addresses", str(self.addresses)] if self.addresses else []
         return [*options, *(word for bad in self.bad for word in ("--bad", bad))]
 

@@ -41,8 +41,9 @@ def host(number: int) -> str:
 class Record:
     """Log and samples: one line a recipient, one write for all messages of a read."""
 
-    def __init__(self, log: int, samples: Path, every: int) -> None:
+    def __init__(self, log: int, samples: Path, every: int, *, knows_copies: bool) -> None:
         self._log = log
+        self._knows_copies = knows_copies
         self._samples = samples
         self._every = every
         self._count = 0
@@ -50,7 +51,7 @@ class Record:
 
     def note(self, what: bytes, session: int, body: bytes, recipients: Iterable[bytes]) -> None:
         now = time.monotonic_ns()
-        known = sinklog.identity(body) if body else sinklog.UNKNOWN
+        known = sinklog.identity(body) if body and self._knows_copies else sinklog.UNKNOWN
         self._lines += [sinklog.render(now, session, what, len(body), known, one) for one in recipients]
 
     def keep(self, body: bytes) -> None:
@@ -206,6 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="loadtest.sink", description=__doc__)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--samples", type=Path, required=True, help="directory for the messages kept whole")
+    parser.add_argument("--copies", action="store_true", help="tell copies of one message apart from others")
     parser.add_argument("--sample-every", type=int, default=1000)
     parser.add_argument("--rtt-ms", type=float, default=0.0)
     parser.add_argument("--addresses", type=int, default=0, help="so many hosts besides 127.0.0.1")
@@ -219,7 +221,12 @@ def main() -> None:
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     log = os.open(arguments.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        uvloop.run(serve(Record(log, arguments.samples, arguments.sample_every), arguments))
+        uvloop.run(
+            serve(
+                Record(log, arguments.samples, arguments.sample_every, knows_copies=arguments.copies),
+                arguments,
+            )
+        )
     finally:
         os.close(log)
 

@@ -46,7 +46,7 @@ class Sink:
 
 @pytest.fixture
 def sink(tmp_path: Path) -> Iterator[Sink]:
-    running = Sink(tmp_path, "--sample-every", "2")
+    running = Sink(tmp_path, "--sample-every", "2", "--copies")
     yield running
     assert running.stop() == 0
 
