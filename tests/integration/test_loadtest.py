@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -114,8 +115,12 @@ def letter_to(recipient: bytes) -> list[bytes]:
     return [envelope + b"DATA\r\n", b"Date: now\r\n\r\nx\r\n.\r\n", b"QUIT\r\n"]
 
 
+LAST_WORD = re.compile(rb"(221|421) ")
+
+
 async def said(port: int, parts: list[bytes], host: str = "127.0.0.1") -> tuple[list[int], str]:
-    """The codes a client hears, and how it ends: closed, reset, or silence for two seconds."""
+    """The codes a client hears, and how it ends: closed, reset, or silence for two seconds. Closed behind a last word is
+    closed, although TCP may call it a reset where commands were left unread."""
     reader, writer = await asyncio.open_connection(host, port)
     text, end = b"", "closed"
     try:
@@ -126,7 +131,7 @@ async def said(port: int, parts: list[bytes], host: str = "127.0.0.1") -> tuple[
             while piece := await reader.read(4096):
                 text += piece
     except ConnectionError:
-        end = "reset"
+        end = "closed" if text.endswith(b"\r\n") and LAST_WORD.match(text.splitlines()[-1]) else "reset"
     except TimeoutError:
         end = "silent"
     writer.transport.abort()
