@@ -59,6 +59,8 @@ _GC_THRESHOLDS = (50_000, 20, 100)
 _BULK_NICENESS = 10
 """Two workers that never rest would make the loop wait for its turn at every message: a transactional message took
 four times as long."""
+_LEAST_STOP_S = 2.0
+"""To store and tell what has happened, when the wire took all the time there was."""
 _MOST_LAG_S = 5.0
 """A loop this late has no right to say that it is alive."""
 
@@ -266,9 +268,11 @@ class Daemon:
         """Pull nothing more, finish what is on the wire, hand the rest back at once."""
         limit_s = self._config.node.drain_timeout_s
         self._notifier.extend_timeout(limit_s)
+        loop = asyncio.get_running_loop()
+        end_at = loop.time() + limit_s
         await intake.stop()
         await channel.drain(limit_s)
-        await flow.stop(limit_s)
+        await flow.stop(max(_LEAST_STOP_S, end_at - loop.time()))
 
 
 def flow_settings(config: Config) -> FlowSettings:

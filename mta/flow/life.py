@@ -124,7 +124,7 @@ class Flow:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._leases.run(), name="leases")
             group.create_task(self._books.progress.run(self._look_at_gate), name="snapshots")
-            group.create_task(self.hand.measure(self._look_at_acks), name="measure the rate")
+            group.create_task(self.hand.measure(self._look_at_works), name="measure the rate")
             group.create_task(self._books.run(), name="forget what is gone")
 
     @property
@@ -247,7 +247,7 @@ class Flow:
             at = max(next_.at, now)
             told = self._teller.settled(ref, settlement, note.at, next_.shown_at, is_recovered=True)
             self._telling.now(work, position, told)
-            work.wait(at, Waiting(ref, note.attempt, note.source, last_try(note)))
+            work.wait(at, Waiting(ref, note.attempt, note.source, last_try(note)), now)
         return to_send
 
     def _submit(self, work: Work, positions: Sequence[int], now: float) -> None:
@@ -278,14 +278,13 @@ class Flow:
                 told = self._teller.settled(ref, settlement, now, next_.shown_at)
                 self._telling.now(work, position, told)
                 mx_host = settlement.attempt.mx_host
-                work.wait(next_.at, Waiting(ref, note.attempt, note.source, last_try(note, mx_host)))
+                work.wait(next_.at, Waiting(ref, note.attempt, note.source, last_try(note, mx_host)), now)
             ref.envelope = None
         elif isinstance(settlement, Parked):
             ref.envelope = None
-            recipient = work.admitted.recipients[position]
-            is_paused = settlement.reason == PAUSED
-            waiting = Waiting(ref, recipient.attempt, recipient.source, recipient.last, is_paused)
-            work.wait(settlement.due_at, waiting)
+            one, reason = work.admitted.recipients[position], settlement.reason
+            due_at = work.due_together(settlement.due_at, one.attempt, reason, now)
+            work.wait(due_at, Waiting(ref, one.attempt, one.source, one.last, reason == PAUSED), now)
         else:
             is_delivered = isinstance(settlement, Delivered)
             state = RecipientState.DELIVERED if is_delivered else RecipientState.ENDED
@@ -331,7 +330,7 @@ class Flow:
     # -- the end of a payload -----------------------------------------------------------------------------------
 
     def _advance(self, work: Work) -> None:
-        if work.may_store:
+        if work.may_store(time.time()):
             work.is_storing = True
             self._act(work, self._store(work), f"store retries of {work.key[1]}")
         elif work.may_ack:
@@ -406,8 +405,9 @@ class Flow:
         if self.gate.look():
             self._channel.resume()
 
-    def _look_at_acks(self) -> None:
-        for work in [work for work in self._works.values() if work.may_ack]:
+    def _look_at_works(self) -> None:
+        """What became possible by the mere passing of time, or failed before."""
+        for work in [work for work in self._works.values() if work.waiting or work.may_ack]:
             self._advance(work)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

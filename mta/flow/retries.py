@@ -51,7 +51,7 @@ def next_try(
     )
     if not isinstance(due, RetryAt):
         return NextTry(due.at, 0.0, "")
-    at = work.due_together(due.at, attempt.number, bounce_class)
+    at = work.due_together(due.at, attempt.number, bounce_class, now)
     return NextTry(at, at, attempt.source if due.keep_source else "")
 
 

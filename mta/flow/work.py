@@ -20,6 +20,12 @@ from mta.model.outcome import Failed
 from mta.model.payload import LastTry, StoredContent
 from mta.queue.deferred import Entry
 
+_EARLIEST = 0.5  # of the time that somebody was to wait
+_GATHER_S = 5.0
+_AHEAD_S = 1.5
+"""For how long those who wait are gathered, and how long before they are due at the latest they are stored: one slow
+recipient must not keep the others of his payload from their next attempt."""
+
 SourceKey = tuple[str, int]
 Ref: TypeAlias = "Reference[Work]"
 
@@ -102,6 +108,7 @@ class Work:
         "tasks",
         "unkept",
         "waiting",
+        "waiting_since",
     )
 
     def __init__(
@@ -129,6 +136,7 @@ class Work:
         self.owed = bytearray(self.open)
         self.unkept = 0
         self.waiting: dict[float, list[Waiting]] = {}
+        self.waiting_since = 0.0
         self._due_at: dict[tuple[int, str], float] = {}
         self.expiry: Entry[Work] | None = None
         self.tasks: set[Cancellable] = set()
@@ -146,11 +154,18 @@ class Work:
 
     # -- what waits ---------------------------------------------------------------------------------------------
 
-    def due_together(self, due_at: float, attempt: int, bounce_class: str) -> float:
-        """Those of one pass, attempt and class are due together, in one message."""
-        return self._due_at.setdefault((attempt, bounce_class), due_at)
+    def due_together(self, due_at: float, attempt: int, reason: str, now: float) -> float:
+        """Those who wait after the same attempt and for the same reason are due together, in one message: unless that
+        would be far too early for the later ones."""
+        known = self._due_at.get((attempt, reason), 0.0)
+        if known >= now + (due_at - now) * _EARLIEST:
+            return known
+        self._due_at[attempt, reason] = due_at
+        return due_at
 
-    def wait(self, due_at: float, waiting: Waiting) -> None:
+    def wait(self, due_at: float, waiting: Waiting, now: float) -> None:
+        if not self.waiting:
+            self.waiting_since = now
         self.waiting.setdefault(due_at, []).append(waiting)
 
     # -- what is owed -------------------------------------------------------------------------------------------
@@ -195,10 +210,12 @@ class Work:
         """Something has become of a recipient: whoever gets the message again would do it again."""
         return self.open < len(self.page.record)
 
-    @property
-    def may_store(self) -> bool:
-        """The pass is over and something waits."""
-        return not self.open and bool(self.waiting) and not self.is_storing
+    def may_store(self, now: float) -> bool:
+        """Something waits, and the pass is over, or too slow to wait for its end."""
+        if not self.waiting or self.is_storing:
+            return False
+        is_late = now - self.waiting_since > _GATHER_S or min(self.waiting) - now < _AHEAD_S
+        return not self.open or is_late
 
     @property
     def may_ack(self) -> bool:

@@ -115,8 +115,8 @@ def letter_to(recipient: bytes) -> list[bytes]:
 
 
 async def said(port: int, parts: list[bytes], host: str = "127.0.0.1") -> tuple[list[int], str]:
-    """The codes a client hears, and how it ends: closed, reset, or silence for two seconds. A client that goes on talking
-    to who has closed is reset, too, and may not hear the last words."""
+    """The codes a client hears, and how it ends: closed, reset, or silence for two seconds. A client that talks on
+    to whoever has closed is reset, too, and may not hear the last words."""
     reader, writer = await asyncio.open_connection(host, port)
     text, end = b"", "closed"
     try:
@@ -255,6 +255,7 @@ def test_crash(tmp_path: Path, kill: str, knobs: tuple[str, ...]) -> None:
     assert not list(tmp_path.glob("mta-*"))
 
 
+@pytest.mark.long
 def test_backlog(tmp_path: Path) -> None:
     """G1 in its short form: every dead recipient is kept, the healthy ones lose nothing, memory stays in its bound.
     How fast a busy machine is proves nothing."""
@@ -269,6 +270,7 @@ def test_backlog(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("mta-*"))
 
 
+@pytest.mark.long
 def test_soak(tmp_path: Path) -> None:
     """G9 and K5 in their short form: every fault of the sink, and deaths, and everybody ends once and as he should."""
     kills = [word for kill in ("worker", "nats", "sink") for word in ("--kill", kill)]
@@ -281,6 +283,7 @@ def test_soak(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("mta-*"))
 
 
+@pytest.mark.long
 def test_deadslow(tmp_path: Path) -> None:
     """I6 in its short form: nobody is lost, healthy or slow. What a busy machine takes for it proves nothing."""
     done = loadtest(tmp_path, "deadslow", "--seconds", "4", "--json")

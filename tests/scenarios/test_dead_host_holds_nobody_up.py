@@ -4,6 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mta.jetstream.consumers import held_subjects
+from mta.jetstream.layout import RETRY
+from mta.model.ids import base32, payload_key
+from mta.model.lane import Lane
 from tests.fakes.rig import Rig, check_copies, numbered
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -28,3 +32,14 @@ async def test_others_go_on(rig: Rig) -> None:
         assert deferred
         assert {event["bounce"]["class"] for event in deferred} == {"connect_failed"}
         assert {event["smtp"]["stage"] for event in deferred} == {"connect"}
+
+
+async def test_who_is_parked_together_waits_in_one_message(rig: Rig) -> None:
+    """Two hundred recipients of a dead host cost the stream a handful of messages, not two hundred."""
+    payload = rig.payload(*numbered(rig.dead_domain(), 200))
+    ack = await rig.publish(payload, lane=Lane.BULK, campaign="dead")
+    await rig.emptied_of_fresh(payload)
+    key = base32(payload_key(payload["tenant"], payload["id"]))
+    subjects = [one for one in await held_subjects(rig.link, RETRY, "mta.retry.>") if key in one]
+    assert 1 <= len(subjects) <= 6
+    assert ack.sequence

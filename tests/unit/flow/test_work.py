@@ -7,6 +7,7 @@ from mta.ledger.state import RecipientState
 from mta.model.event import EventType
 from tests.unit.flow.works import Always, reference, work
 
+NOW = 10.0
 NOTE = Note(EventType.BOUNCED, 1, 5.0)
 
 
@@ -37,7 +38,7 @@ def test_an_open_recipient_holds_the_ack() -> None:
     ended(one, 0)
     one.note_kept(0)
     assert not one.may_ack
-    assert not one.may_store
+    assert not one.may_store(NOW)
 
 
 def test_deferred_is_kept_when_told_and_stored_in_either_order() -> None:
@@ -46,8 +47,8 @@ def test_deferred_is_kept_when_told_and_stored_in_either_order() -> None:
         one = work(1)
         one.open = 0
         one.note_told(0)
-        one.wait(5.0, Waiting(reference(one, 0), 1, "", None))
-        assert one.may_store
+        one.wait(50.0, Waiting(reference(one, 0), 1, "", None), NOW)
+        assert one.may_store(NOW)
         assert not one.may_ack
         one.waiting.clear()
         steps = [lambda one=one: one.note_stored(0, 5.0), lambda one=one: one.note_kept(0)]
@@ -68,13 +69,27 @@ def test_parked_needs_no_event() -> None:
 def test_storing_waits_for_the_end_of_the_pass() -> None:
     """One message for all that wait, so not before all are settled, and not twice at once."""
     one = work(2)
-    one.wait(5.0, Waiting(reference(one, 0), 1, "", None))
+    one.wait(50.0, Waiting(reference(one, 0), 1, "", None), NOW)
     one.open = 1
-    assert not one.may_store
+    assert not one.may_store(NOW)
     one.open = 0
-    assert one.may_store
+    assert one.may_store(NOW)
     one.is_storing = True
-    assert not one.may_store
+    assert not one.may_store(NOW)
+
+
+def test_a_slow_recipient_holds_nobody_up() -> None:
+    """Those who wait are stored when they have been gathered for a while, or are almost due."""
+    one = work(2)
+    one.open = 1
+    one.wait(NOW + 60, Waiting(reference(one, 0), 1, "", None), NOW)
+    assert not one.may_store(NOW + 4)
+    assert one.may_store(NOW + 6)
+    soon = work(2)
+    soon.open = 1
+    soon.wait(NOW + 2, Waiting(reference(soon, 0), 1, "", None), NOW)
+    assert not soon.may_store(NOW)
+    assert soon.may_store(NOW + 1)
 
 
 def test_busy_or_done_is_not_acked_again() -> None:
@@ -92,10 +107,19 @@ def test_busy_or_done_is_not_acked_again() -> None:
 def test_those_of_one_pass_and_class_are_due_together() -> None:
     """The first due time holds for its attempt and class; others have their own."""
     one = work(3)
-    assert one.due_together(10.0, 1, "greylisted") == 10.0
-    assert one.due_together(11.0, 1, "greylisted") == 10.0
-    assert one.due_together(12.0, 2, "greylisted") == 12.0
-    assert one.due_together(13.0, 1, "rate_limited") == 13.0
+    assert one.due_together(10.0, 1, "greylisted", 0.0) == 10.0
+    assert one.due_together(11.0, 1, "greylisted", 1.0) == 10.0
+    assert one.due_together(12.0, 2, "greylisted", 1.0) == 12.0
+    assert one.due_together(13.0, 1, "rate_limited", 1.0) == 13.0
+
+
+def test_who_comes_late_is_not_due_too_early() -> None:
+    """Half of his own time at least: else he waits with others."""
+    one = work(3)
+    assert one.due_together(300.0, 1, "greylisted", 0.0) == 300.0
+    assert one.due_together(400.0, 1, "greylisted", 100.0) == 300.0
+    assert one.due_together(550.0, 1, "greylisted", 250.0) == 550.0
+    assert one.due_together(560.0, 1, "greylisted", 260.0) == 550.0
 
 
 def test_a_dot_needs_the_lease_and_the_gate() -> None:
@@ -122,7 +146,7 @@ def test_what_is_lost_ends_its_tasks() -> None:
 
     one.tasks.add(Task())
     one.references.append(reference(one, 0))
-    one.wait(5.0, Waiting(reference(one, 1), 1, "", None))
+    one.wait(50.0, Waiting(reference(one, 1), 1, "", None), NOW)
     one.lose()
     assert one.is_lost
     assert ended_tasks == ["cancelled"]
