@@ -168,7 +168,11 @@ class Daemon:
         config = self._config
         resolver = Resolver(config.dns)
         composer = Composer(replace(config.compose, niceness=_BULK_NICENESS), config.keys)
-        express = Composer(replace(config.compose, workers=max(1, composer.workers // 4)), config.keys)
+        express = Composer(
+            replace(config.compose, workers=max(1, composer.workers // 4)),
+            config.keys,
+            quarantine=composer.quarantine,
+        )
         rng = random.Random()
         pump = Pump(side)
         contents = Contents(

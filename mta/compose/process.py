@@ -1,8 +1,8 @@
 """A worker process: how it is started, what it may use, and how it ends.
 
-Limits (reliability.md section 3.1): memory by RLIMIT_AS, no core file, a deadline by CPU time beside the
-pool's by the clock. It heeds no signal but SIGKILL: of the pool at a deadline, or of the kernel when the
-daemon dies. It holds one `Composing`, made once.
+Limits (reliability.md section 3.1): memory by RLIMIT_AS, no core file, for each piece of work a deadline by CPU
+time beside the pool's by the clock. It heeds no signal but SIGKILL (of the pool at a deadline, or of the kernel
+when the daemon dies) and SIGPROF: of the kernel when the CPU time is used up. It holds one `Composing`, made once.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import gc
 import os
 import resource
 import signal
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -20,7 +19,6 @@ from typing import Any, Protocol
 
 from mta.compose.settings import ComposeSettings, SigningKeys
 
-CPU_GRACE_S = 5.0
 PIPE_BYTES = 1 << 20
 LEAST_ROOM_BYTES = 16 << 20
 """What must be left of a worker's memory when it is ready; reserved for a moment, never touched."""
@@ -41,22 +39,20 @@ JobFactory = Callable[[ComposeSettings, SigningKeys], Composing]
 
 _worker_job: Composing | None = None
 """Of this worker process, which exists for nothing else; None in every other process."""
-_worker_cpu_s = 0
 
 
 def start_worker(factory: JobFactory, settings: ComposeSettings, keys: SigningKeys) -> None:
-    global _worker_job, _worker_cpu_s
+    global _worker_job
     # The parent is the fork server, which dies with the daemon: kill -9 of the daemon leaves no worker
     # behind.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == 1:
         os._exit(1)
+    os.nice(settings.niceness)
     for blocked in _BLOCKED:
         signal.signal(blocked, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the keys
     resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
-    os.nice(settings.niceness)
-    _worker_cpu_s = int(settings.timeout_s + CPU_GRACE_S) + 1
     _worker_job = factory(settings, keys)
     # A limit that leaves no room to compose shows now, not at the first message.
     bytearray(LEAST_ROOM_BYTES)
@@ -64,16 +60,17 @@ def start_worker(factory: JobFactory, settings: ComposeSettings, keys: SigningKe
     gc.freeze()
 
 
-def in_worker(name: str, blob: bytes) -> bytes:
-    """A second clock besides pebble's: should the daemon be stopped, a looping worker still ends
-    (SIGXCPU)."""
-    resource.setrlimit(
-        resource.RLIMIT_CPU, (int(time.process_time()) + _worker_cpu_s, resource.RLIM_INFINITY)
-    )
+def in_worker(name: str, blob: bytes, cpu_s: float) -> bytes:
+    """Ended by the kernel at its deadline, so that a busy machine makes nobody guilty and a stopped daemon leaves no
+    loop running. SIGPROF ends the process: no code of a template's runs after it."""
     assert _worker_job is not None
-    if name == "compose":
-        return _worker_job.compose(blob)
-    return _worker_job.inspect(blob)
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+    try:
+        if name == "compose":
+            return _worker_job.compose(blob)
+        return _worker_job.inspect(blob)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def ready() -> int:

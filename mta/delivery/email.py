@@ -15,13 +15,14 @@ from typing import Any
 import structlog
 
 from mta.compose.settings import ComposeSettings
-from mta.compose.spec import CHUNK_BYTES, Composed, ComposeFailed, Group
+from mta.compose.spec import CHUNK_BYTES, Composed, ComposeFailed, Group, Result
+from mta.compose.suspects import CROWDED
 from mta.compose.workers import Composer
 from mta.delivery import attempt as attempts
 from mta.delivery.dry_run import Rehearsal
 from mta.delivery.hosts import HostMemory
 from mta.delivery.pool import PathPool
-from mta.delivery.reference import Reference, Settlement
+from mta.delivery.reference import Parked, Reference, Settlement
 from mta.delivery.router import NoRoute, Route, Router
 from mta.model.lane import Lane
 from mta.model.path import EgressPath, EgressPool, EgressSource, Site
@@ -29,6 +30,7 @@ from mta.queue.settings import HoldSettings
 
 _TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
 _FORGET_UNUSED_S = 60.0
+_SPREAD = 1.2  # parked together, they must not all come back in the same second
 
 Ref = Reference[Any]
 Wanting = PathPool | Rehearsal
@@ -212,20 +214,31 @@ class EmailChannel:
         return gathered
 
     def _compose(self, composer: Composer, gathered: list[tuple[Wanting, Ref]]) -> None:
-        """One chunk: references of a payload stand together, so that its shared part travels once."""
+        """One chunk: references of a payload stand together, so that its shared part travels once. What was composed
+        late is ready."""
         by_spec: dict[bytes, list[tuple[Wanting, Ref]]] = {}
         for item in gathered:
-            by_spec.setdefault(item[1].spec.key, []).append(item)
+            pool, ref = item
+            if ref.envelope is None:
+                by_spec.setdefault(ref.spec.key, []).append(item)
+            else:
+                pool.composed(ref, ref.envelope)
+                self._loop.call_soon(pool.turn)
+        if not by_spec:
+            return
         ordered = [item for items in by_spec.values() for item in items]
         groups = [
             Group(spec=items[0][1].spec, addressees=tuple(ref.addressee for _, ref in items))
             for items in by_spec.values()
         ]
-        composer.submit(groups, lambda results: self._composed(ordered, results))
+        composer.compose(
+            groups,
+            lambda results: self._composed(ordered, results),
+            lambda place, result: self._late(ordered[place][1], result),
+        )
 
-    def _composed(
-        self, items: list[tuple[Wanting, Ref]], results: Sequence[Composed | ComposeFailed]
-    ) -> None:
+    def _composed(self, items: list[tuple[Wanting, Ref]], results: Sequence[Result | None]) -> None:
+        """None for what will be `_late`: its path is not to wait for it."""
         touched: dict[Wanting, None] = {}
         for (pool, ref), result in zip(items, results, strict=True):
             touched[pool] = None
@@ -233,9 +246,27 @@ class EmailChannel:
                 pool.composed(ref, result.envelope)
                 continue
             pool.composed(ref, None)
-            if not ref.is_settled:
-                self._settle(ref, attempts.not_composed(ref.attempt + 1, time.time(), result))
+            if result is not None:
+                self._not_composed(ref, result)
         self._turn(touched)
+
+    def _late(self, ref: Ref, result: Result) -> None:
+        """Its path may be another by now, or not serve it any more: it goes the whole way again, with its message."""
+        if isinstance(result, ComposeFailed):
+            self._not_composed(ref, result)
+        elif not ref.is_settled:
+            ref.envelope = result.envelope
+            self.submit([ref])
+
+    def _not_composed(self, ref: Ref, failed: ComposeFailed) -> None:
+        if ref.is_settled:
+            return
+        if failed.code == CROWDED:
+            least_s = self._hold.bulk_parked_s if ref.lane is Lane.BULK else self._hold.transactional_parked_s
+            due_at = time.time() + least_s * self._rng.uniform(1.0, _SPREAD)
+            self._settle(ref, Parked(due_at=min(due_at, ref.expires_at), reason=failed.detail))
+        else:
+            self._settle(ref, attempts.not_composed(ref.attempt + 1, time.time(), failed))
 
     # -- tasks and the end --------------------------------------------------------------------------------------
 

@@ -11,16 +11,21 @@ from pathlib import Path
 import pytest
 
 from mta.compose.job import Job
+from mta.compose.pool import PoolUnusable
 from mta.compose.process import JobFactory
+from mta.compose.quarantine import MOST_OF_A_CONTENT, NICENESS
 from mta.compose.settings import ComposeSettings, DkimKey, SigningKeys
 from mta.compose.spec import Addressee, Composed, ComposeFailed, Group, Result, Sources, encode_spec
-from mta.compose.workers import STRUCK_OFF_AFTER, Composer, PoolUnusable
+from mta.compose.suspects import CROWDED, SHORTER_AFTER
+from mta.compose.workers import Composer
 from mta.model import ids
 from tests.fakes.nats import eventually
 from tests.integration.compose.poison import BrokenJob, PoisonJob
 from tests.unit.compose.builders import AT, addressee, dkimpy_accepts, group, rsa_key, signing_keys, spec
 
 SETTINGS = ComposeSettings(workers=2, timeout_s=1.0, memory_bytes=1_000_000_000)
+QUARANTINED = 1
+"""Processes beside the workers, once there was a suspect."""
 
 
 @asynccontextmanager
@@ -60,6 +65,10 @@ def workers_alive() -> list[int]:
             if fields[0] != "Z":
                 parents.setdefault(int(fields[1]), []).append(int(entry.name))
     return [worker for child in parents.get(os.getpid(), []) for worker in parents.get(child, [])]
+
+
+def niceness(pid: int) -> int:
+    return int(proc(pid, "stat").rpartition(")")[2].split()[16])
 
 
 def proc(pid: int, name: str) -> str:
@@ -106,7 +115,7 @@ async def test_poison(poison: str, code: str) -> None:
         assert failure.message_id == str(ids.message_id(AT, "acme", "p1", "n1"))
         assert "secret" not in failure.detail
         assert codes(await results_of(composer, group(spec(), person("bob", 3)))) == [""]
-        await eventually(lambda: len(workers_alive()) == 2)
+        await eventually(lambda: len(workers_alive()) == 2 + QUARANTINED)
 
 
 BOMBS = {
@@ -135,6 +144,9 @@ async def test_bomb(bomb: str) -> None:
     assert found[1] in ("template", "timeout", "memory", "crash")
     assert (found[0], found[2]) == ("", "")
     assert took < 10
+
+
+ENDLESS = "{% for a in range(9999) %}" * 4 + "{% endfor %}" * 4
 
 
 COMPILE_BOMBS = {
@@ -219,33 +231,171 @@ async def test_stopped_workers() -> None:
 
 
 async def test_neighbours_of_a_loop_go_on() -> None:
-    """While one chunk holds a worker to its deadline, the other worker serves everyone else."""
+    """While the guilty recipient has its time alone, its neighbour and everyone else is served."""
     async with running(PoisonJob) as composer:
-        guilty = asyncio.ensure_future(
-            results_of(composer, group(spec(), person("loop", 0), person("bob", 1)))
-        )
+        late: dict[int, Result] = {}
+        done: list[list[Result | None]] = []
+        composer.compose([group(spec(), person("loop", 0), person("bob", 1))], done.append, late.__setitem__)
+        await eventually(lambda: 1 in late)
+        assert done == [[None, None]]
+        assert 0 not in late
         served = 0
-        while not guilty.done():
+        while 0 not in late:
             assert codes(await results_of(composer, group(spec(text="x"), addressee(served)))) == [""]
             served += 1
-        assert codes(await guilty) == ["timeout", ""]
+        assert codes([late[0], late[1]]) == ["timeout", ""]
         assert served > 20
 
 
-async def test_a_template_that_always_kills_is_struck_off() -> None:
-    """Its recipients fail fast in the end, others of the same tenant do not."""
-    hopeless = encode_spec(spec(text=BOMBS["loops"]))
-    people = tuple(addressee(n) for n in range(STRUCK_OFF_AFTER + 20))
-    settings = ComposeSettings(workers=2, timeout_s=0.5)
+async def test_innocents_of_a_payload_do_not_fail_for_the_guilty() -> None:
+    """However many killed their workers before: each is tried, and before the guilty have their whole time."""
+    template = encode_spec(spec(text="{% if armed %}" + ENDLESS + "{% endif %}{{ name }}"))
+    guilty = [addressee(n, data={"name": "Eve", "armed": True}) for n in range(10)]
+    innocent = tuple(addressee(n, data={"name": "Bob", "armed": False}) for n in range(10, 110))
+    async with running() as composer:
+        first = asyncio.ensure_future(results_of(composer, Group(template, (*guilty, innocent[0]))))
+        await eventually(lambda: composer.quarantine.suspects.are_about(time.monotonic()))
+        for at in range(1, len(innocent), 33):
+            assert set(codes(await results_of(composer, Group(template, innocent[at : at + 33])))) == {""}
+        assert not first.done()
+        assert codes(await first) == ["timeout"] * 10 + [""]
+        assert codes(await results_of(composer, Group(template, innocent))) == [""] * 100
+
+
+async def test_a_hostile_payload_holds_nobody_up() -> None:
+    """Its tenant's other mail waits for as long as it takes to see what it is, and not at all any more after that,
+    whatever payload the same content comes with."""
+    hostile = spec(text=ENDLESS)
+    settings = ComposeSettings(workers=1, timeout_s=5.0)
     async with running(settings=settings) as composer:
-        results = await results_of(composer, Group(hopeless, people), timeout_s=60)
+        composer.submit([group(hostile, *(addressee(n) for n in range(50)))], lambda results: None)
+        began = time.monotonic()
+        assert codes(await results_of(composer, group(spec()))) == [""]
+        assert time.monotonic() - began < 2
+        for number in range(100):
+            again = spec(text=ENDLESS, payload_id=f"again{number}")
+            composer.submit([group(again)], lambda results: None)
+        before = workers_alive()
+        began = time.monotonic()
+        for number in range(20):
+            assert codes(await results_of(composer, group(spec(payload_id=f"q{number}")))) == [""]
+        assert time.monotonic() - began < 1
+        assert len(set(before) & set(workers_alive())) >= 1
+        assert len(workers_alive()) <= 1 + QUARANTINED
+
+
+async def test_a_suspect_in_a_mixed_chunk_holds_back_only_itself() -> None:
+    """The other contents come through at once, in their places, and are no suspects."""
+    async with running(settings=ComposeSettings(workers=1, timeout_s=2.0)) as composer:
+        others = [group(spec(text=f"{n}"), addressee(n), addressee(n + 1)) for n in range(0, 8, 2)]
+        mixed = [*others[:2], group(spec(text=ENDLESS), addressee(90)), *others[2:]]
+        late: dict[int, Result] = {}
+        composer.compose(mixed, lambda results: None, late.__setitem__)
+        await eventually(lambda: len(late) == 8)
+        assert sorted(late) == [0, 1, 2, 3, 5, 6, 7, 8]
+        assert codes([late[place] for place in sorted(late)]) == [""] * 8
+        assert [late[place].index for place in (0, 5, 8)] == [0, 4, 7]
+        now = time.monotonic()
+        suspects = composer.quarantine.suspects
+        assert not any(suspects.is_suspect(suspects.who(other.spec), now) for other in others)
+        await eventually(lambda: 4 in late)
+        assert codes([late[4]]) == ["timeout"]
+
+
+async def test_a_suspect_beside_others_in_a_chunk() -> None:
+    """Known already: the rest of the chunk does not feel it."""
+    hostile = spec(text=ENDLESS)
+    async with running() as composer:
+        assert codes(await results_of(composer, group(hostile))) == ["timeout"]
+        before = workers_alive()
+        mixed = [
+            group(spec(), addressee(1)),
+            group(hostile, addressee(2)),
+            group(spec(text="x"), addressee(3)),
+        ]
+        done: asyncio.Future[list[Result | None]] = asyncio.get_running_loop().create_future()
+        late: dict[int, Result] = {}
+        composer.compose(mixed, done.set_result, late.__setitem__)
+        async with asyncio.timeout(5):
+            results = await done
+        assert [result is None for result in results] == [False, True, False]
+        assert composer.outstanding == 0
+        await eventually(lambda: 1 in late)
+        assert codes([late[1]]) == ["timeout"]
+        assert len(set(before) & set(workers_alive())) >= 2
+
+
+async def test_a_template_that_always_kills_is_struck_off() -> None:
+    """Each of its recipients is tried for its allowance, and only the first ones for longer; others of the same
+    tenant go on."""
+    hopeless = encode_spec(spec(text=ENDLESS))
+    people = tuple(addressee(n) for n in range(SHORTER_AFTER + 6))
+    async with running(settings=ComposeSettings(workers=2, timeout_s=0.8)) as composer:
+        results = await results_of(composer, Group(hopeless, people))
         assert set(codes(results)) == {"timeout"}
         details = [result.detail for result in results if isinstance(result, ComposeFailed)]
-        assert sum("not tried" in detail for detail in details) >= 20
-        began = time.monotonic()
-        assert set(codes(await results_of(composer, Group(hopeless, people)))) == {"timeout"}
-        assert time.monotonic() - began < 1
+        assert sum("many others" in detail for detail in details) == 6
+        assert sum("more than 0.8 s" in detail for detail in details) == SHORTER_AFTER
         assert codes(await results_of(composer, group(spec()))) == [""]
+
+
+async def test_quarantine_holds_so_many_of_a_content() -> None:
+    """The rest is told to come again, and is not to blame."""
+    hopeless = encode_spec(spec(text=ENDLESS))
+    async with running(settings=ComposeSettings(workers=1, timeout_s=5.0)) as composer:
+        late: dict[int, Result] = {}
+        people = tuple(addressee(n) for n in range(MOST_OF_A_CONTENT + 20))
+        composer.compose([Group(hopeless, people)], lambda results: None, late.__setitem__)
+        await eventually(lambda: len(late) >= 20)
+        crowded = [result for result in late.values() if isinstance(result, ComposeFailed)]
+        assert {(result.code, result.is_local_fault) for result in crowded} == {(CROWDED, True)}
+
+
+async def test_quarantine_is_of_one_process_that_yields() -> None:
+    """Whatever the number of suspects; it gets what others leave of a processor."""
+    async with running(settings=ComposeSettings(workers=2, timeout_s=5.0)) as composer:
+        lanes = set(workers_alive())
+        for number in range(4):
+            hostile = spec(text=ENDLESS + str(number))
+            composer.submit([group(hostile, addressee(number))], lambda results: None)
+        await eventually(lambda: any(niceness(one) == NICENESS for one in workers_alive()))
+        assert len(workers_alive()) <= len(lanes) + QUARANTINED
+
+
+async def test_slow_templates_come_through() -> None:
+    """What takes longer than its allowance and less than the timeout is only late."""
+    slow = "{% for a in range(9999) %}{% for b in range(4000) %}{% endfor %}{% endfor %}{{ name }}"
+    async with running(settings=ComposeSettings(workers=1, timeout_s=20.0)) as composer:
+        assert codes(await results_of(composer, group(spec(text=slow)))) == [""]
+        assert any(niceness(one) == NICENESS for one in workers_alive())
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_templates_that_take_for_ever_to_compile(times: int) -> None:
+    """Looking at them again costs nothing, and mail goes on meanwhile."""
+    bomb = Sources({"html": "{{ a }}{% if b %}c{% endif %}" * 8000})
+    async with running(settings=ComposeSettings(workers=1, timeout_s=0.4)) as composer:
+        looking = [asyncio.ensure_future(composer.check(bomb)) for _ in range(times)]
+        assert codes(await results_of(composer, group(spec()))) == [""]
+        for problems in await asyncio.gather(*looking):
+            assert problems == ["compiling: took more than 0.4 s"]
+        began = time.monotonic()
+        assert await composer.check(bomb) == ["compiling: took more than 0.4 s"]
+        assert time.monotonic() - began < 0.2
+
+
+async def test_lanes_share_what_they_know() -> None:
+    """A suspect of one is a suspect of the other."""
+    async with running() as bulk:
+        express = Composer(SETTINGS, signing_keys(), quarantine=bulk.quarantine)
+        await express.start()
+        try:
+            assert codes(await results_of(bulk, group(spec(text=ENDLESS)))) == ["timeout"]
+            before = set(workers_alive())
+            assert codes(await results_of(express, group(spec(text=ENDLESS)))) == ["timeout"]
+            assert len(before & set(workers_alive())) >= 4
+        finally:
+            await express.stop()
 
 
 async def test_limits_of_a_worker() -> None:
@@ -280,7 +430,7 @@ async def test_workers_end_with_the_composer() -> None:
 
 
 async def test_stop_with_work_in_hand() -> None:
-    """Prompt, and nobody is called back."""
+    """Prompt, wherever the work is, and nobody is called back."""
     async with running(PoisonJob) as composer:
         called: list[list[Result]] = []
         composer.submit([group(spec(), person("loop", 0))], called.append)
@@ -289,6 +439,20 @@ async def test_stop_with_work_in_hand() -> None:
         await composer.stop()
         assert time.monotonic() - began < 5
         assert called == []
+
+
+async def test_stop_with_work_in_quarantine() -> None:
+    """As with any other; no process is left."""
+    async with running(settings=ComposeSettings(workers=1, timeout_s=60.0)) as composer:
+        called: list[list[Result]] = []
+        hostile = group(spec(text=ENDLESS), *(addressee(n) for n in range(20)))
+        composer.submit([hostile], called.append)
+        await eventually(lambda: len(workers_alive()) == 1 + QUARANTINED)
+        began = time.monotonic()
+        await composer.stop()
+        assert time.monotonic() - began < 5
+        assert called == []
+    await eventually(lambda: not workers_alive())
 
 
 async def test_reload() -> None:

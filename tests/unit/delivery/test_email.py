@@ -1,18 +1,23 @@
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from mta.compose.settings import ComposeSettings
-from mta.compose.spec import Group, Result, SpecBlob
+from mta.compose.spec import Composed, ComposeFailed, Group, SpecBlob
+from mta.compose.suspects import CROWDED
+from mta.compose.workers import OnDone, OnLate
 from mta.delivery.email import EmailChannel, _Weighted
+from mta.delivery.reference import Parked, Settlement
 from mta.delivery.router import Router
 from mta.delivery.settings import PathSettings
 from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings
 from mta.model.lane import Lane
+from mta.model.outcome import Cancelled, Failed
 from mta.model.path import EgressPool, EgressSource
 from mta.queue.settings import HoldSettings
-from tests.unit.delivery.refs import ref
+from tests.unit.delivery.refs import envelope, ref
 
 A, B, C = (EgressSource(name, f"{name}.acme.test") for name in "abc")
 
@@ -53,19 +58,22 @@ class Takes:
 
     def __init__(self) -> None:
         self.chunks: list[list[Group]] = []
+        self.on_done: OnDone = lambda results: None
+        self.on_late: OnLate | None = None
 
     @property
     def outstanding(self) -> int:
         return len(self.chunks)
 
-    def submit(self, groups: Sequence[Group], on_done: Callable[[list[Result]], None]) -> None:
+    def compose(self, groups: Sequence[Group], on_done: OnDone, on_late: OnLate | None) -> None:
         self.chunks.append(list(groups))
+        self.on_done, self.on_late = on_done, on_late
 
     def sizes(self) -> list[int]:
         return [sum(len(group.addressees) for group in chunk) for chunk in self.chunks]
 
 
-def channel(bulk: Takes, express: Takes) -> EmailChannel:
+def channel(bulk: Takes, express: Takes, settled: list[Settlement] | None = None) -> EmailChannel:
     return EmailChannel(
         bulk,  # type: ignore[arg-type]
         express,  # type: ignore[arg-type]
@@ -76,7 +84,7 @@ def channel(bulk: Takes, express: Takes) -> EmailChannel:
         in_hand_s=3.0,
         rng=Random(1),
         may_send=lambda: True,
-        on_settled=lambda ref, settlement: None,
+        on_settled=lambda ref, settlement: None if settled is None else settled.append(settlement),
     )
 
 
@@ -104,3 +112,60 @@ async def test_large_content_goes_in_small_chunks() -> None:
     spec = SpecBlob(b"k", b"x" * 250_000)
     channel(bulk, express).submit([ref(str(n), is_dry_run=True, spec=spec) for n in range(40)])
     assert max(bulk.sizes()) <= 3
+
+
+async def test_a_message_composed_late_is_not_composed_again() -> None:
+    """Its path does not wait for it meanwhile; then it goes the way of any other."""
+    bulk, settled = Takes(), list[Settlement]()
+    mail = channel(bulk, Takes(), settled)
+    one = ref(is_dry_run=True)
+    mail.submit([one])
+    bulk.on_done([None])
+    assert (bulk.sizes(), settled) == ([1], [])
+    assert bulk.on_late is not None
+    bulk.chunks.clear()
+    bulk.on_late(0, Composed(0, envelope(one)))
+    assert bulk.sizes() == []
+    assert [type(one) for one in settled] == [Cancelled]
+
+
+async def test_a_message_that_fails_late() -> None:
+    """Is settled as it would have been at once."""
+    bulk, settled = Takes(), list[Settlement]()
+    channel(bulk, Takes(), settled).submit([ref(is_dry_run=True)])
+    bulk.on_done([None])
+    assert bulk.on_late is not None
+    bulk.on_late(0, ComposeFailed(0, "m", "timeout", "took more than 10 s"))
+    (failed,) = settled
+    assert isinstance(failed, Failed)
+    assert failed.code == "timeout"
+
+
+async def test_what_was_settled_meanwhile_is_not_settled_again() -> None:
+    """It expired, or its payload is another's."""
+    bulk, settled = Takes(), list[Settlement]()
+    mail = channel(bulk, Takes(), settled)
+    one = ref(is_dry_run=True)
+    mail.submit([one])
+    bulk.on_done([None])
+    mail.withdraw([one])
+    assert bulk.on_late is not None
+    bulk.on_late(0, Composed(0, envelope(one)))
+    bulk.on_late(0, ComposeFailed(0, "m", "timeout", "took more than 10 s"))
+    assert settled == []
+    assert one.envelope is None
+
+
+async def test_who_finds_no_room_in_quarantine_is_parked() -> None:
+    """It is no attempt and nobody's fault; not beyond the end of its life."""
+    bulk, settled = Takes(), list[Settlement]()
+    before = time.time()
+    mail = channel(bulk, Takes(), settled)
+    mail.submit([ref("a", is_dry_run=True), ref("b", is_dry_run=True, expires_at=before + 9)])
+    crowded = ComposeFailed(0, "m", CROWDED, "too many", is_local_fault=True)
+    bulk.on_done([crowded, crowded])
+    first, second = settled
+    assert isinstance(first, Parked)
+    assert isinstance(second, Parked)
+    assert 300 <= first.due_at - before < 370
+    assert second.due_at == before + 9
