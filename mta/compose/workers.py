@@ -28,6 +28,9 @@ from mta.compose.suspects import Death, Next, Who, after_death, allowance_s, ins
 
 __all__ = ["Composer", "PoolUnusable"]
 
+STALLED_S = 0.02
+"""Without an answer, while there is work: more than a chunk of transactional mail takes."""
+
 OnDone = Callable[[list[Result | None]], None]
 OnLate = Callable[[int, Result], None]
 
@@ -115,6 +118,11 @@ class Composer:
     @property
     def workers(self) -> int:
         return self._workers
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whoever queues here now may have to wait until a worker has been killed."""
+        return self._pool.stalled_s > STALLED_S
 
     async def start(self) -> None:
         """Returns when every worker has answered."""

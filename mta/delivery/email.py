@@ -188,11 +188,13 @@ class EmailChannel:
             del self._hungry[pool]
 
     def _free_composer(self, lane: Lane) -> Composer | None:
-        """Who takes a chunk of this lane now. Transactional has workers of its own and may use the others as well;
-        a bulk chunk waits for at most one other, so that what comes after it is not far behind."""
+        """Who takes a chunk of this lane now. Transactional has workers of its own and may use the others as well,
+        where its own are busy or held up; a bulk chunk waits for at most one other, so that what comes after it is
+        not far behind."""
+        has_room = self._composer.outstanding <= self._composer.workers
         if lane is Lane.TRANSACTIONAL and self._express.outstanding < 2 * self._express.workers:
-            return self._express
-        return self._composer if self._composer.outstanding <= self._composer.workers else None
+            return self._composer if has_room and self._express.is_stalled else self._express
+        return self._composer if has_room else None
 
     def _gather(self, lane: Lane, most: int) -> list[tuple[Wanting, Ref]]:
         """Up to `most` references of the paths that want some, the paths in turn; fewer where content is large."""

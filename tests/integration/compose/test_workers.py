@@ -398,6 +398,17 @@ async def test_lanes_share_what_they_know() -> None:
             await express.stop()
 
 
+async def test_stalled() -> None:
+    """Seen long before the worker is killed, and over with the next answer."""
+    async with running(PoisonJob, ComposeSettings(workers=1, timeout_s=1.0)) as composer:
+        assert not composer.is_stalled
+        pending = asyncio.ensure_future(results_of(composer, group(spec(), person("loop", 0))))
+        await eventually(lambda: composer.is_stalled)
+        assert not pending.done()
+        await pending
+        assert not composer.is_stalled
+
+
 async def test_limits_of_a_worker() -> None:
     """No core file, bounded memory, deaf to the signals of a terminal or a service manager."""
     async with running():
@@ -434,7 +445,7 @@ async def test_stop_with_work_in_hand() -> None:
     async with running(PoisonJob) as composer:
         called: list[list[Result]] = []
         composer.submit([group(spec(), person("loop", 0))], called.append)
-        await asyncio.sleep(0.05)
+        await eventually(lambda: composer.is_stalled)
         began = time.monotonic()
         await composer.stop()
         assert time.monotonic() - began < 5

@@ -56,8 +56,9 @@ class Takes:
 
     workers = 2
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_stalled: bool = False) -> None:
         self.chunks: list[list[Group]] = []
+        self.is_stalled = is_stalled
         self.on_done: OnDone = lambda results: None
         self.on_late: OnLate | None = None
 
@@ -112,6 +113,14 @@ async def test_large_content_goes_in_small_chunks() -> None:
     spec = SpecBlob(b"k", b"x" * 250_000)
     channel(bulk, express).submit([ref(str(n), is_dry_run=True, spec=spec) for n in range(40)])
     assert max(bulk.sizes()) <= 3
+
+
+async def test_transactional_uses_the_others_where_its_own_are_held_up() -> None:
+    """As long as those have room; else it waits for its own."""
+    bulk, express = Takes(), Takes(is_stalled=True)
+    mail = channel(bulk, express)
+    mail.submit([ref(str(n), is_dry_run=True, lane=Lane.TRANSACTIONAL) for n in range(40)])
+    assert (bulk.sizes(), express.sizes()) == ([8, 8, 8], [8, 8])
 
 
 async def test_a_message_composed_late_is_not_composed_again() -> None:
