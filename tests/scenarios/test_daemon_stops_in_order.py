@@ -78,3 +78,24 @@ async def test_hangup_is_survived(own_rig: Rig) -> None:
         await own_rig.publish(payload)
         signalled(own_rig.daemon, signal.SIGHUP)
         check_copies(place, await own_rig.finished(payload))
+
+
+async def test_a_stop_does_not_wait_for_quarantine(own_rig: Rig) -> None:
+    """It ends in time; who was held there is neither lost nor failed, and goes on after a restart."""
+    own_rig.configure(timeout="5s")
+    await own_rig.start()
+    loops = "{% for a in range(9999) %}" * 4 + "{% endfor %}" * 4
+    content = {"subject": "Hi", "text": "{% if n %}" + loops + "{% endif %}x\n"}
+    async with own_rig.destination() as place:
+        guilty = [{"email": one, "data": {"n": 1}} for one in numbered(place.domain, 3, "guilty")]
+        same = [{"email": one, "data": {"n": 0}} for one in numbered(place.domain, 30, "same")]
+        payload = own_rig.payload(*guilty, *same, content=content)
+        await own_rig.publish(payload)
+        await own_rig.saw(payload, "delivered", 1)
+        signalled(own_rig.daemon, signal.SIGTERM)
+        await exited(own_rig, 0, 8)
+        assert "failed" not in own_rig.told(payload).counts()
+        await own_rig.restart(timeout="1s")
+        told = await own_rig.finished(payload, 40)
+        assert told.counts() == {"delivered": 30, "failed": 3}
+        check_copies(place, told)

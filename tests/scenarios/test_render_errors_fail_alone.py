@@ -1,8 +1,11 @@
 """A recipient whose message cannot be made fails by itself, named down to the line."""
 
+from typing import Any
+
 import pytest
 
-from tests.fakes.rig import Rig, check_copies, numbered
+from mta.model.lane import Lane
+from tests.fakes.rig import Place, Rig, check_copies, numbered
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -44,6 +47,37 @@ async def test_poison_is_killed_and_neighbours_are_not(rig: Rig, bomb: str) -> N
         assert told.counts() == {"delivered": 4, "failed": 1}
         assert told.end(place.to("guilty"))["error"]["code"] in ("timeout", "memory", "template", "too_large")
         check_copies(place, told, other)
+
+
+ENDLESS = {
+    "subject": "Hi",
+    "text": "{% if n %}" + "{% for a in range(9999) %}" * 4 + "{% endfor %}" * 4 + "{% endif %}x\n",
+}
+
+
+def _people(place: Place, number: int, tag: str, n: int) -> list[dict[str, Any]]:
+    return [{"email": one, "data": {"n": n}} for one in numbered(place.domain, number, tag)]
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_many_guilty_take_no_innocent_with_them(rig: Rig, lane: Lane) -> None:
+    """E4, I6: those of the same payload, of another with the same template, and of others are delivered, before the
+    guilty have had their time."""
+    async with rig.destination() as place:
+        guilty = _people(place, 8, "guilty", 1)
+        same = rig.payload(*guilty, *_people(place, 60, "same", 0), content=ENDLESS)
+        again = rig.payload(*_people(place, 60, "again", 0), content=ENDLESS)
+        others = [rig.payload(place.to(f"other{number}")) for number in range(20)]
+        for payload in (same, again, *others):
+            await rig.publish(payload, lane=lane)
+        for payload in others:
+            assert (await rig.ended(payload)).counts() == {"delivered": 1}
+        assert (await rig.ended(again)).counts() == {"delivered": 60}
+        await rig.saw(same, "delivered", 60)
+        told = await rig.finished(same, 40)
+        assert told.counts() == {"delivered": 60, "failed": 8}
+        assert {told.end(one["email"])["error"]["code"] for one in guilty} == {"timeout"}
+        check_copies(place, told, *map(rig.told, (again, *others)))
 
 
 async def _published(rig: Rig, recipient: str) -> dict[str, object]:
