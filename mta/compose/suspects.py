@@ -2,9 +2,9 @@
 
 Suspicion sticks to a tenant and its content (templates, not data), so that a fresh payload id does not begin
 anew. It ends by itself: after a time without a further strike or after many recipients that came through, more of
-both for each offence. A tenant with several
-suspect contents is asked to prove the others: each goes into quarantine until enough of its recipients came
-through. Nobody fails by suspicion alone; it only decides where a recipient is tried, and how long.
+both for each offence. A tenant with many suspect contents is asked to prove the others: each goes into quarantine
+until enough of its recipients came through, unless they have done so in its lane meanwhile. Nobody fails by suspicion
+alone; it only decides where a recipient is tried, and how long.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,9 @@ _MOST_ALLOWED_S = 1.5
 
 SUSPECT_S = 60.0
 _LONGEST_S = 600.0
-_CONTENTS_OF_A_SUSPECT_TENANT = 3
+CONTENTS_OF_A_SUSPECT_TENANT = 8
+"""More than mistakes make; each costs its lane a worker for half a second. Until then the tenant's other contents
+have had time to prove themselves where they are."""
 PROVEN_BY = 8
 CLEARED_BY = 100
 """Recipients in a row that come through quarantine, before the rest may go with all others again; after each further
@@ -146,7 +148,7 @@ class Suspects:
         contents = self._contents.get(who.tenant)
         if contents is None or (self._passes.get(who) or 0) >= PROVEN_BY:
             return False
-        return sum(now < until for until in contents.values()) >= _CONTENTS_OF_A_SUSPECT_TENANT
+        return sum(now < until for until in contents.values()) >= CONTENTS_OF_A_SUSPECT_TENANT
 
     def strike(self, who: Who, now: float) -> None:
         """It held up a worker that had nobody else's work in hand. Suspicion lasts longer only for who does so
@@ -174,9 +176,9 @@ class Suspects:
         record = self._records.get(who)
         return record is not None and now < record.until and record.kills > 0
 
-    def passed(self, who: Who, now: float) -> None:
-        """A recipient of it came through quarantine in time."""
-        passes = (self._passes.get(who) or 0) + 1
+    def passed(self, who: Who, now: float, number: int = 1) -> None:
+        """Recipients of it came through in time."""
+        passes = (self._passes.get(who) or 0) + number
         self._passes.put(who, passes, 1)
         record = self._records.get(who)
         if record is not None and passes >= CLEARED_BY * 4 ** (record.offences - 1):
@@ -198,6 +200,6 @@ class Suspects:
         contents = self._contents.get(who.tenant) or {}
         contents = {other: end for other, end in contents.items() if now < end and other != who}
         contents[who] = until
-        while len(contents) > _CONTENTS_OF_A_SUSPECT_TENANT:
+        while len(contents) > CONTENTS_OF_A_SUSPECT_TENANT:
             del contents[next(iter(contents))]
         self._contents.put(who.tenant, contents, 1)

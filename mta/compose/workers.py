@@ -156,12 +156,14 @@ class Composer:
             size += len(group.addressees)
         batch = _Batch(size, on_done, on_late)
         whole = _Part(batch, groups, first)
-        part = self._without_suspects(whole) if self._suspects.are_about(self._now()) else whole
+        part, on_answer = whole, self._first_answer
+        if self._suspects.are_about(self._now()):
+            part, on_answer = self._without_suspects(whole), self._proving_answer
         self._outstanding += 1
-        if part is None:
-            self._pool.running().call_soon(self._leave, batch)
+        if part.groups:
+            self._hand_out(part, partial(on_answer, part), partial(self._first_death, part))
         else:
-            self._hand_out(part, partial(self._first_answer, part), partial(self._first_death, part))
+            self._pool.running().call_soon(self._leave, batch)
 
     async def render(self, groups: Sequence[Group]) -> list[Result]:
         done: asyncio.Future[list[Result]] = self._pool.running().create_future()
@@ -227,6 +229,13 @@ class Composer:
         part.give(decode_results(answer))
         self._leave(part.batch)
 
+    def _proving_answer(self, part: _Part, answer: bytes) -> None:
+        """Who does well while others are suspected needs no proof if its tenant is."""
+        now = self._now()
+        for group in part.groups:
+            self._suspects.passed(self._suspects.who(group.spec), now, len(group.addressees))
+        self._first_answer(part, answer)
+
     def _first_death(self, part: _Part, death: Death, detail: str) -> None:
         """What is known of it holds before anybody submits the next."""
         self._died(part, [], death, detail)
@@ -257,7 +266,7 @@ class Composer:
         while parts:
             part, *parts = parts
             clean = self._without_suspects(part)
-            if clean is not None:
+            if clean.groups:
                 self._hand_out(
                     clean, partial(self._next_answer, clean, parts), partial(self._died, clean, parts)
                 )
@@ -277,7 +286,7 @@ class Composer:
     def _split(self, part: _Part) -> list[_Part]:
         return [part.only(places) for places in self._contents(part).values()]
 
-    def _without_suspects(self, part: _Part) -> _Part | None:
+    def _without_suspects(self, part: _Part) -> _Part:
         """What may go to the lane's workers; the rest goes into quarantine."""
         now = self._now()
         kept: list[int] = []
@@ -286,9 +295,7 @@ class Composer:
                 self._isolate(part.only(places))
             else:
                 kept += places
-        if len(kept) == len(part.groups):
-            return part
-        return part.only(kept) if kept else None
+        return part if len(kept) == len(part.groups) else part.only(kept)
 
     def _isolate(self, part: _Part) -> None:
         for group, first in zip(part.groups, part.first, strict=True):
