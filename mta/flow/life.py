@@ -38,7 +38,7 @@ from mta.flow.index import Index
 from mta.flow.lease import Leases
 from mta.flow.noted import last_try, note_of, settlement_of
 from mta.flow.reception import Reception
-from mta.flow.recovery import may_be_known, past_of, source_of
+from mta.flow.recovery import may_be_known, past_of, source_of, until_source_is_done
 from mta.flow.references import expired, reference
 from mta.flow.release import release_waiting
 from mta.flow.retries import next_try, store
@@ -57,9 +57,7 @@ from mta.ledger.state import RecipientState
 from mta.model.lane import Lane
 from mta.model.outcome import Deferred, Delivered
 
-_STORE_AGAIN_S = 1.0
-_AGAIN_S = 5.0
-_FLUSH_S = 2.0
+_STORE_AGAIN_S, _AGAIN_S, _FLUSH_S = 1.0, 5.0, 2.0
 _SLICE = 32  # recipients taken in hand before the loop may turn: a large payload must not hold up a small one
 
 log = structlog.get_logger()
@@ -155,6 +153,7 @@ class Flow:
             async with self._calm[lane]:
                 admitted = self._reception.judge(pulled, lane, is_due)
                 await asyncio.sleep(0)
+            await until_source_is_done(self._link, self._works, pulled, admitted)
             received = await self._reception.receive(admitted, is_due)
             past = None
             if may_be_known(pulled, received.is_claimed):

@@ -4,14 +4,19 @@ Who is kept is skipped. Who ended or was stored and is not known to be kept is t
 Who was deferred waits as he did. The others are sent, those whose dot was on the wire included: nobody can know.
 """
 
+import asyncio
+import itertools
 import time
+from collections.abc import Mapping
 
 import structlog
 
 from mta.flow.books import Books
 from mta.flow.noted import note_of_last
 from mta.flow.retries import StoredBefore, stored_before
+from mta.flow.work import SourceKey, Work
 from mta.intake.admission import Admitted
+from mta.jetstream import schedule
 from mta.jetstream.connection import Link
 from mta.jetstream.layout import RETRY
 from mta.jetstream.pull import Pulled
@@ -22,6 +27,7 @@ from mta.model.event import EventType
 from mta.model.payload import LastTry
 
 _SURELY_NEW_S = 1.0
+_AGAIN_S = 0.25
 _OPEN, _DOT, _STORED = RecipientState.OPEN, RecipientState.DOT, RecipientState.STORED
 
 log = structlog.get_logger()
@@ -70,6 +76,30 @@ def _note_stored(
     elif position not in notes or notes[position].kind is not EventType.DEFERRED:
         last = recipient.last or LastTry()
         notes[position] = note_of_last(last, recipient.attempt, time.time(), recipient.source)
+
+
+async def until_source_is_done(
+    link: Link, works: Mapping[SourceKey, Work], pulled: Pulled, admitted: Admitted
+) -> None:
+    """A due payload begins only when the message it was deferred from is gone, or has told of these recipients and
+    knows that it has stored them. If its owner died before he could say so, whoever gets that message again must find
+    them here, and their attempts are told in order."""
+    key = schedule.source_of(pulled.headers) if pulled.stream == RETRY else None
+    mine = {recipient.index for recipient in admitted.recipients}
+    if key is None:
+        return
+    for wait_s in itertools.repeat(_AGAIN_S):
+        if await _is_done(link, works.get(key), key, mine):
+            return
+        await asyncio.sleep(wait_s)
+
+
+async def _is_done(link: Link, source: Work | None, key: SourceKey, mine: set[int]) -> bool:
+    if source is None:
+        return await link.stored_message(*key) is None
+    record = source.page.record
+    recipients = enumerate(source.admitted.recipients)
+    return all(record.is_kept(position) for position, one in recipients if one.index in mine)
 
 
 def source_of(pulled: Pulled) -> Source:

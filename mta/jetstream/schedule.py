@@ -6,6 +6,7 @@ another subject. Times are whole seconds, rounded up: finer the server does not 
 come early.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -13,12 +14,14 @@ from math import ceil
 
 from msgspec import Struct
 
-from mta.jetstream.layout import RETRY
-from mta.jetstream.subjects import due_subject, retry_subject
+from mta.jetstream.layout import PAYLOADS, RETRY
+from mta.jetstream.subjects import due_subject, parse_retry, retry_subject
 from mta.model.lane import Lane
 
 SCHEDULE = "Nats-Schedule"
 TARGET = "Nats-Schedule-Target"
+SCHEDULER = "Nats-Scheduler"
+_NUMBER = re.compile(r"([pr])(\d{1,19})-")
 PAUSED = "Mta-Paused"
 """Parked for a pause: due again as soon as that is over."""
 
@@ -44,7 +47,7 @@ def released(subject: str, sequence: int) -> dict[str, str]:
     schedule, unless it is no longer the one of that sequence (error 10071)."""
     return {
         "Nats-Msg-Id": f"{subject}.released",
-        "Nats-Scheduler": subject,
+        SCHEDULER: subject,
         "Nats-Schedule-Next": "purge",
         "Nats-Expected-Last-Subject-Sequence": str(sequence),
         "Nats-Expected-Last-Subject-Sequence-Subject": subject,
@@ -57,6 +60,14 @@ def retry_number(stream: str, sequence: int, recipients: Iterable[tuple[int, int
     pairs = ",".join(f"{index}:{attempt}" for index, attempt in sorted(recipients))
     digest = blake2b(pairs.encode(), digest_size=8).hexdigest()
     return f"{'r' if stream == RETRY else 'p'}{sequence}-{digest}"
+
+
+def source_of(headers: dict[str, str]) -> tuple[str, int] | None:
+    """Stream and sequence of the message from which the recipients of one that is due were deferred; None if that
+    cannot be told."""
+    parsed = parse_retry(headers.get(SCHEDULER, ""))
+    found = _NUMBER.match(parsed.number) if parsed is not None else None
+    return None if found is None else (RETRY if found[1] == "r" else PAYLOADS, int(found[2]))
 
 
 def retry(

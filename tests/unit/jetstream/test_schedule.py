@@ -1,7 +1,7 @@
 import re
 
 from mta.jetstream.layout import PAYLOADS, RETRY
-from mta.jetstream.schedule import at, retry, retry_number
+from mta.jetstream.schedule import at, retry, retry_number, source_of
 from mta.jetstream.subjects import parse_due, parse_retry
 from mta.model.lane import Lane
 
@@ -49,3 +49,12 @@ def test_a_retry_fires_into_its_lane() -> None:
         target.payload_key,
     )
     assert made.headers["Nats-Schedule"] == "@at 2026-11-22T07:22:46Z"
+
+
+def test_a_due_message_names_the_one_it_was_deferred_from() -> None:
+    """By the subject of its schedule, which the server gives it; what is no schedule of ours names nothing."""
+    for stream, sequence in (("MTA_PAYLOADS", 7), ("MTA_RETRY", 12)):
+        subject = f"mta.retry.acme.c.key.{retry_number(stream, sequence, [(0, 1)])}"
+        assert source_of({"Nats-Scheduler": subject}) == (stream, sequence)
+    for headers in ({}, {"Nats-Scheduler": "mta.retry.acme.c.key.x"}, {"Nats-Scheduler": "other.subject"}):
+        assert source_of(headers) is None
