@@ -197,7 +197,8 @@ class PathPool:
                     case Open(count=count):
                         self._open(count)
                     case Park(until=until):
-                        self._park(until, now)
+                        if self._park(until, now):
+                            self._soon()  # for the lane that may wait longer
                     case Sleep(seconds=seconds):
                         sleep_s = min(sleep_s, seconds)
         if self.wants(Lane.BULK) or self.wants(Lane.TRANSACTIONAL):
@@ -403,16 +404,19 @@ class PathPool:
         is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self._stock.count(Lane.TRANSACTIONAL)
         return Lane.TRANSACTIONAL if is_waiting else Lane.BULK
 
-    def _park(self, until: float, now: float) -> None:
-        """Park the lanes whose hold is over."""
+    def _park(self, until: float, now: float) -> int:
+        """Park the lanes whose hold is over; the number of references."""
         waited = max(until - now, now - self._load.stalled_since)
+        parked = 0
         for lane in Lane:
             if waited < self._parking.hold_s(lane):
                 continue
             refs = [*self._stock.drain(lane), *self.queue.drain(lane)]
             self._load.ready, self._load.waiting = len(self._stock), len(self.queue)
+            parked += len(refs)
             for ref in refs:
                 self._park_one(ref, until)
+        return parked
 
     def _park_one(self, ref: Ref, until: float) -> None:
         self._settle(ref, self._parking.parked(ref, until, self._health.state(self._loop.time())))

@@ -83,6 +83,19 @@ async def test_what_was_withdrawn_stands_in_nobodys_way() -> None:
         assert {one.recipient for one in mx.accepted} == {f"r{number}@d.test" for number in range(10)}
 
 
+async def test_the_patient_lane_is_not_forgotten_when_the_other_is_parked() -> None:
+    """While a dead host is backed off transactional mail comes and is parked at once; bulk waits for the next try, and
+    nothing but its timer brings it about."""
+    hold = HoldSettings(bulk_s=3.0, transactional_s=0.2)
+    owner = Owner(free_port(), hold=hold)
+    owner.put(*(ref(f"b{number}") for number in range(20)))
+    await owner.until_settled(1)
+    owner.put(*(ref(f"t{number}", lane=Lane.TRANSACTIONAL) for number in range(5)))
+    settled = await owner.until_settled(25)
+    await owner.close()
+    assert any(isinstance(one, Parked) for one in settled)
+
+
 async def test_a_dead_host_takes_one_attempt_and_parks_the_rest() -> None:
     """The head is deferred; who would wait longer than `hold` is parked, due not before the path may be tried."""
     hold = HoldSettings(bulk_s=0.2, bulk_parked_s=300.0)
