@@ -100,6 +100,7 @@ def delivered_in(ledger: Path) -> bool:
 async def test_a11_who_was_deferred_goes_on_where_he_was(quick_rig: Rig) -> None:
     """Deferred and not yet stored, because another of the payload was still on the wire: the next attempt is the
     second, under the same message, and the first is told once."""
+    patient(quick_rig)
     never = asyncio.Event()
     await quick_rig.start()
     async with quick_rig.destination() as place:
@@ -108,7 +109,8 @@ async def test_a11_who_was_deferred_goes_on_where_he_was(quick_rig: Rig) -> None
             On("dot", [Hold(never), TAKEN], recipient=place.to("slow"), times=1),
             *(On("rcpt", [GREYLISTED], recipient=one, times=1) for one in waiting),
         ]
-        payload = quick_rig.payload(place.to("slow"), *waiting)
+        # The slow one is last: whoever is pipelined behind his dot would wait for its reply.
+        payload = quick_rig.payload(*waiting, place.to("slow"))
         await quick_rig.publish(payload, lane=Lane.BULK, campaign="c")
         await quick_rig.saw(payload, "deferred", 30)
         await quick_rig.daemon.kill()
