@@ -8,6 +8,8 @@ kept here:
 - verdicts are held back until what follows shows that no stray reply was among theirs (`mta.smtp.verdict`):
   one that is out of step becomes `Lost`, never `Accepted`, and never a refusal blamed on the wrong command.
   The next transactions go on meanwhile (`Vacant`);
+- with BDAT, a reply worded as the answer to another command is one that its position can not have, and several
+  transactions fly at once (pattern E) only once the peer's words are known (`mta.smtp.wording`);
 - 421 anywhere: nothing more is written, what still comes is settled (S-06);
 - two refusals in a row: DATA only after a 250 to RCPT; five: QUIT;
 - octets are held back until their owner permits them, and given up if that takes too long;
@@ -41,6 +43,7 @@ from mta.smtp.probe import Probe
 from mta.smtp.settings import Pattern
 from mta.smtp.transaction import STAGE, OutOfStep, Position, State, Work, prepare
 from mta.smtp.verdict import Verdicts, doubt
+from mta.smtp.wording import Wording
 
 _TOO_EARLY = "a reply to what the peer had not received"
 
@@ -56,6 +59,12 @@ class Session:
         self._reader = ReplyReader()
         self._pipeline = Pipeline(plan, now)
         self._probe = Probe(plan)
+        self._wording = Wording()
+        self._is_learning = False
+        """Pattern E is wanted, and the words of the peer are not known yet."""
+        if plan.pattern is Pattern.E:
+            self._is_learning = True
+            self._pipeline.turn_to(Pattern.CB)
         self._life = Life.OPEN
         self._facts: list[Fact] = []
         self._held = Verdicts()
@@ -229,6 +238,12 @@ class Session:
             pipeline.due.appendleft((position, work))
             self._break(_TOO_EARLY)
             return
+        is_worded = pipeline.uses_bdat and reply.is_positive and position is not Position.RSET
+        if is_worded and not self._is_in_place(position, work, reply):
+            pipeline.due.appendleft((position, work))
+            self._facts.append(Learned(False))
+            self._break(f"{reply.code} to {position.name}, worded as the reply to another command")
+            return
         work.pending -= 1
         if position is Position.RSET or reply.code == 421:
             self._hear_aside(position, work, reply)
@@ -250,9 +265,21 @@ class Session:
             if work.is_blind:
                 pipeline.land(work, is_accepted=True)
             self._refused_in_row = 0
+            if self._is_learning and self._wording.is_telling:
+                self._is_learning = False
+                pipeline.turn_to(Pattern.E)
             self._conclude(work, Accepted(work.transaction, reply, self._now - work.since))
         elif state is State.REFUSED or state is State.BALKED:
             self._refuse(position, work, reply, is_new=state is not was)
+
+    def _is_in_place(self, position: Position, work: Work, reply: Reply) -> bool:
+        """The words of a positive reply say nothing against its position. Learned from: what was not sent blind."""
+        wording = self._wording
+        if wording.is_astray(position, reply, is_blind=work.is_blind):
+            return False
+        if not work.is_blind:
+            wording.learn(position, reply)
+        return True
 
     def _hear_aside(self, position: Position, work: Work, reply: Reply) -> None:
         """421, or what a RSET is answered with."""

@@ -35,7 +35,9 @@ class Dialogue:
         offer: Extensions | None = None,
         plan: Plan | None = None,
         wire: bytes = WIRE,
+        is_known: bool = True,
     ) -> None:
+        """`is_known`: with pattern E, the server has taken a message before."""
         plan = plan or Plan(pattern=pattern, verdict=True, window=4)
         self.now = 1000.0
         self.session = Session(offer or OFFERS[pattern], plan, self.now)
@@ -47,7 +49,19 @@ class Dialogue:
         self.written = b""
         self.is_read = True
         """The server reads at once what is written; else when the test takes it."""
+        if pattern is Pattern.E and is_known:
+            self._become_known()
         self.turn([])
+
+    def _become_known(self) -> None:
+        """A first message by which the session learns how the server words its replies; then as if nothing had been."""
+        waiting, self.waiting = self.waiting, []
+        first = Transaction(Envelope("s@a.test", "first@b.test", message()), "first")
+        self.turn(self.session.submit(first))
+        self.say("250 ok", "250 ok")
+        self.say("250 queued")
+        assert self.session.pattern is Pattern.E
+        self.waiting, self.facts, self.written = waiting, [], b""
 
     def turn(self, facts: list[Fact]) -> list[Fact]:
         """Deliver facts as a connection does: the owner submits while it hears, then what is due is
