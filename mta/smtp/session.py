@@ -77,6 +77,8 @@ class Session:
         self._is_broken = False
         self._is_in_step = False
         """The last reply was a 354 at its place: no stray came before it."""
+        self._is_in_doubt = False
+        """QUIT was answered with what may belong to the command before it."""
         self._has_news = False
         """A transaction was settled, and the owner has not heard of it."""
         self.served = 0
@@ -295,11 +297,22 @@ class Session:
         self._part(reply)
 
     def _hear_farewell(self, reply: Reply) -> None:
-        """Nothing at QUIT changes an outcome, but what is no reply to QUIT may be one to the last dot, late:
-        then 221 is still to come."""
-        if self._held and reply.code not in (221, 421):
+        """What is no reply to QUIT may be one to the last command before it, late: then 221 is still to come. A
+        refusal is not believed at all beside it; a delivery stands if none comes."""
+        held = self._held
+        if held and reply.code not in (221, 421):
+            detail = f"{reply.code} to QUIT"
+            if self._is_in_doubt or reply.code // 100 == 3:
+                self._break(detail)
+                return
+            self._is_in_doubt = True
+            self._facts += held.fall_refused(detail)
+            self._pipeline.due.append((Position.QUIT, None))
             return
-        self._facts += self._held.stand()
+        if self._is_in_doubt and held:
+            self._break("a reply too many before QUIT")
+            return
+        self._facts += held.stand()
         self._turn(Turn.DRAIN)
 
     def _refuse(self, position: Position, work: Work, reply: Reply, is_new: bool) -> None:

@@ -102,6 +102,13 @@ class Verdicts:
         self.since = now
         return facts
 
+    def fall_refused(self, detail: str) -> list[Fact]:
+        """No refusal can be trusted."""
+        refused = [held for held in (*self._aged, *self._fresh) if isinstance(held[1], Refused)]
+        self._aged = [held for held in self._aged if not isinstance(held[1], Refused)]
+        self._fresh = [held for held in self._fresh if not isinstance(held[1], Refused)]
+        return [doubt(work, fact, detail) for work, fact in refused]
+
     def fall(self, detail: str) -> list[Fact]:
         """None can be trusted."""
         facts: list[Fact] = [doubt(work, fact, detail) for work, fact in self._aged]

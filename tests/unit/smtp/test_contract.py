@@ -259,16 +259,39 @@ def test_b12_at_quit(stray: bytes) -> None:
     assert dialogue.session.is_over
 
 
+@pytest.mark.parametrize("reply", ["250 recipient ok", "354 go on"])
+def test_b12_a_refusal_beside_a_strange_answer_to_quit(reply: str) -> None:
+    """A stray behind MAIL's reply is taken for a refusal of the recipient, and the true reply comes to QUIT."""
+    dialogue = Dialogue(Pattern.B, 1)
+    dialogue.say("250 sender ok", "550 stray", "503 no recipient", is_quiet=False)
+    dialogue.turn(dialogue.session.quit())
+    dialogue.say(reply, is_quiet=False)
+    (fact,) = dialogue.of(0)
+    assert isinstance(fact, Lost)
+    assert not fact.ambiguous
+
+
+def test_b12_a_go_ahead_to_quit() -> None:
+    """No server says that of QUIT: a reply was added before it."""
+    dialogue = Dialogue(Pattern.B, 1)
+    dialogue.say("250 x", "250 x", "354 go", is_quiet=False)
+    dialogue.say("250 queued", is_quiet=False)
+    dialogue.turn(dialogue.session.quit())
+    dialogue.say("354 go on", is_quiet=False)
+    (fact,) = dialogue.of(0)
+    assert isinstance(fact, Lost)
+    assert dialogue.session.is_over
+
+
 @pytest.mark.parametrize("reply", ["250 bye", "500 what", "221 bye", "421 bye"])
-def test_nothing_at_quit_changes_an_outcome(reply: str) -> None:
-    """Whatever the answer to QUIT, the delivery before it stands: at once if it is one, else after the quiet."""
+def test_nothing_at_quit_changes_a_delivery(reply: str) -> None:
+    """Whatever the answer to QUIT, the delivery before it stands: at once if it is one, else when the peer closes."""
     dialogue = Dialogue(Pattern.B, 1)
     dialogue.say("250 x", "250 x", "354 go", is_quiet=False)
     dialogue.say("250 queued", is_quiet=False)
     dialogue.turn(dialogue.session.quit())
     facts = dialogue.say(reply, is_quiet=False)
     assert bool(facts) == (reply[:3] in ("221", "421"))
-    dialogue.pass_quiet()
+    dialogue.lose()
     assert isinstance(dialogue.of(0)[0], Accepted)
     assert dialogue.session.is_over
-    assert dialogue.session.is_clean
