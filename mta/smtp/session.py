@@ -226,6 +226,8 @@ class Session:
         pipeline.since = self._now
         if not pipeline.due:
             if reply.code == 421:
+                # It may be the true reply to an end of data that a stray has answered.
+                self._facts += self._held.fall_accepted("421, and no reply was due")
                 self._part(reply)
             elif pipeline.stream is not None:
                 self._break("reply before the end of data", reply)
@@ -287,7 +289,8 @@ class Session:
         """421, or what a RSET is answered with."""
         if reply.code != 421:
             if not reply.is_positive:
-                # Nothing at RSET changes an outcome, unless it looks like the reply to something else.
+                # It may be a reply to the transaction before, shifted: then that was refused by a stray.
+                self._facts += self._held.fall_refused(f"{reply.code} to RSET")
                 is_tainted = work.is_blind or not (reply.is_transient or reply.is_permanent)
                 self._break("RSET refused", reply, is_tainted=is_tainted, by_peer=True)
             return

@@ -104,10 +104,17 @@ class Verdicts:
 
     def fall_refused(self, detail: str) -> list[Fact]:
         """No refusal can be trusted."""
-        refused = [held for held in (*self._aged, *self._fresh) if isinstance(held[1], Refused)]
-        self._aged = [held for held in self._aged if not isinstance(held[1], Refused)]
-        self._fresh = [held for held in self._fresh if not isinstance(held[1], Refused)]
-        return [doubt(work, fact, detail) for work, fact in refused]
+        return self._fall_only(Refused, detail)
+
+    def fall_accepted(self, detail: str) -> list[Fact]:
+        """No delivery can be trusted."""
+        return self._fall_only(Accepted, detail)
+
+    def _fall_only(self, kind: type[Accepted | Refused], detail: str) -> list[Fact]:
+        fallen = [held for held in (*self._aged, *self._fresh) if isinstance(held[1], kind)]
+        self._aged = [held for held in self._aged if not isinstance(held[1], kind)]
+        self._fresh = [held for held in self._fresh if not isinstance(held[1], kind)]
+        return [doubt(work, fact, detail) for work, fact in fallen]
 
     def fall(self, detail: str) -> list[Fact]:
         """None can be trusted."""

@@ -499,6 +499,25 @@ class TestEnds:
         assert isinstance(fact, Lost)
         assert fact.ambiguous
 
+    @pytest.mark.parametrize(("reply", "kind"), [(QUEUED, Lost), ("554 no", Refused)])
+    def test_b12_421_that_nobody_asked_for(self, reply: str, kind: type[Fact]) -> None:
+        """It may be the true answer to the dot. Behind a refusal it is none (Postfix: too many errors)."""
+        dialogue = at_stage(B, Stage.END_OF_DATA)
+        dialogue.say(reply, "421 4.3.2 bye", is_quiet=False)
+        dialogue.lose()
+        (fact,) = dialogue.of(0)
+        assert type(fact) is kind
+        assert isinstance(fact, Refused) or fact.ambiguous  # type: ignore[attr-defined]
+
+    def test_b12_a_refused_reset_behind_a_refusal(self) -> None:
+        """A stray was taken for the reply to RCPT: each later one is an answer too early."""
+        dialogue = Dialogue(B, 2)
+        dialogue.say(OK, "550 stray", "450 not now", is_quiet=False)
+        dialogue.say("554 no valid recipients", is_quiet=False)
+        (fact,) = dialogue.of(0)
+        assert isinstance(fact, Lost)
+        assert not fact.ambiguous
+
     def test_e_needs_words_that_differ(self) -> None:
         """A peer that says the same of an envelope and of a message is not sent to blind."""
         dialogue = Dialogue(E, 3, is_known=False)
