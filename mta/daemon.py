@@ -42,11 +42,12 @@ from mta.intake.consumer import Intake
 from mta.intake.orders import Orders
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import EmbeddedServer
-from mta.jetstream.errors import NotFound
+from mta.jetstream.errors import NotFound, PermissionMissing
 from mta.jetstream.kv import Bucket, Change
 from mta.jetstream.layout import CONTENT, CONTROL, OBJECTS, TEMPLATES, Capacity
 from mta.jetstream.objects import ObjectStore
 from mta.jetstream.pump import Pump
+from mta.jetstream.rights import missing_rights
 from mta.jetstream.settings import NatsSettings
 from mta.jetstream.setup import setup, too_small, verify
 from mta.model.lane import Lane
@@ -162,6 +163,9 @@ class Daemon:
             missing = await verify(side, ack_wait_s=settings.ack_wait_s)
             if missing:
                 raise NotSetUp("; ".join(missing))
+            tenant = next(iter(self._config.tenants), "_")
+            if forbidden := await missing_rights(side, node=self._config.node.name, tenant=tenant):
+                raise PermissionMissing(f"this user may not publish to {', '.join(forbidden)}")
             await self._serve(work, side)
 
     async def _serve(self, work: Link, side: Link) -> None:

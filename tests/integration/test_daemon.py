@@ -15,6 +15,7 @@ import pytest
 
 from mta.demo.process import DaemonProcess
 from mta.jetstream.connection import open_link
+from mta.jetstream.credentials import Login
 from mta.jetstream.layout import Capacity
 from mta.jetstream.setup import setup
 from tests.fakes.nats import NatsServer, free_port
@@ -131,6 +132,28 @@ async def test_missing_streams_are_named(rig: Rig) -> None:
     assert b"MTA_PAYLOADS" in errors
     assert b"mta setup" in errors
     assert b"Traceback" not in output + errors
+
+
+async def test_n10_a_missing_right_is_named_at_the_start(tmp_path: Path) -> None:
+    """Before it takes any mail: exit 77, the subject, and where to look."""
+    rights = 'permissions: { publish: { deny: ["mta.retry.>"] } }'
+    users = f'{{ user: "root", password: "x" }}, {{ user: "mta", password: "x", {rights} }}'
+    server = NatsServer(tmp_path, extra_config=f"authorization {{ users: [ {users} ] }}")
+    await server.start()
+    link = await open_link(server.settings(login=Login("root", "x")), name="setup", report=lambda _: None)
+    await setup(link, Capacity(events_max_bytes=1 << 27), ack_wait_s=30.0)
+    await link.close()
+    limited = Rig(tmp_path, server=server.url)
+    (tmp_path / "nats.login").touch(mode=0o600)
+    (tmp_path / "nats.login").write_text("mta:x\n")
+    named = limited.config.read_text().replace("[nats]\n", '[nats]\ncredentials = "nats.login"\n')
+    limited.config.write_text(named)
+    code, _, errors = await mta("run", "--config", str(limited.config))
+    assert code == 77
+    assert b"may not publish to mta.retry.acme._." in errors
+    assert b"permissions" in errors
+    await limited.close()
+    server.stop()
 
 
 async def test_unreadable_configuration_is_exit_78(tmp_path: Path) -> None:

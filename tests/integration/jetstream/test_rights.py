@@ -1,0 +1,55 @@
+"""N10: which subjects our user may not publish to, found without leaving anything behind."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from mta.jetstream.connection import Link, open_link
+from mta.jetstream.credentials import Login
+from mta.jetstream.layout import Capacity
+from mta.jetstream.rights import acked, asked, missing_rights, stored
+from mta.jetstream.setup import setup
+from tests.fakes.nats import NatsServer
+
+SUBJECTS = [*stored("n1", "acme"), *asked(), *acked()]
+
+
+@asynccontextmanager
+async def limited(tmp_path: Path, denied: str) -> AsyncIterator[Link]:
+    """A server with its streams, and the link of a user who may do all but that."""
+    rights = f'permissions: {{ publish: {{ deny: ["{denied}"] }} }}'
+    users = f'{{ user: "root", password: "x" }}, {{ user: "mta", password: "x", {rights} }}'
+    server = NatsServer(tmp_path, extra_config=f"authorization {{ users: [ {users} ] }}")
+    await server.start()
+    try:
+        root = await open_link(server.settings(login=Login("root", "x")), name="root", report=print)
+        await setup(root, Capacity(events_max_bytes=1 << 27), ack_wait_s=30.0)
+        link = await open_link(server.settings(login=Login("mta", "x")), name="test", report=print)
+        yield link
+        for stream in (await root.api("STREAM.LIST"))["streams"]:
+            assert (stream["config"]["name"], stream["state"]["messages"]) == (stream["config"]["name"], 0)
+        await link.close()
+        await root.close()
+    finally:
+        server.stop()
+
+
+async def test_with_all_rights_none_is_missing(tmp_path: Path) -> None:
+    async with limited(tmp_path, "somewhere.else") as link:
+        assert await missing_rights(link, node="n1", tenant="acme") == []
+
+
+@pytest.mark.parametrize("denied", SUBJECTS)
+async def test_n10_any_one_that_is_missing_is_named(tmp_path: Path, denied: str) -> None:
+    """And only that one."""
+    async with limited(tmp_path, denied) as link:
+        assert await missing_rights(link, node="n1", tenant="acme") == [denied]
+
+
+async def test_n10_all_are_named_at_once(tmp_path: Path) -> None:
+    """Whoever mends the rights does it once."""
+    async with limited(tmp_path, "mta.>") as link:
+        missing = await missing_rights(link, node="n1", tenant="acme")
+        assert missing == [one for one in SUBJECTS if one.startswith("mta.")]
