@@ -32,7 +32,8 @@ from mta.jetstream.subjects import (
 from mta.model.lane import Lane
 
 _ELSEWHERE = {"Nats-Expected-Stream": "MTA_NONE"}
-_UNREADABLE = b"?"
+_UNREADABLE = b"{"
+"""No JSON, and not to be taken for a number: what begins otherwise pulls a message."""
 _KEY = bytes(16)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.credentials import Login
-from mta.jetstream.layout import Capacity
+from mta.jetstream.layout import Capacity, fixed_consumers
 from mta.jetstream.rights import acked, asked, missing_rights, stored
 from mta.jetstream.setup import setup
 from tests.fakes.nats import NatsServer
@@ -28,6 +28,9 @@ async def limited(tmp_path: Path, denied: str) -> AsyncIterator[Link]:
         await setup(root, Capacity(events_max_bytes=1 << 27), ack_wait_s=30.0)
         link = await open_link(server.settings(login=Login("mta", "x")), name="test", report=print)
         yield link
+        for consumer in fixed_consumers(30.0):
+            info = await root.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
+            assert (info["num_waiting"], info["delivered"]["consumer_seq"]) == (0, 0)
         for stream in (await root.api("STREAM.LIST"))["streams"]:
             assert (stream["config"]["name"], stream["state"]["messages"]) == (stream["config"]["name"], 0)
         await link.close()
