@@ -18,6 +18,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Protocol
 
+import structlog
+
 from mta.events.settings import EventSettings
 from mta.jetstream.pump import PubAck, PublishFailed
 
@@ -25,6 +27,9 @@ MOST_BATCH_BYTES = 1_000_000
 """A batch that had to wait grows up to here, far below the 8 MB a message may have; the rest is the next batch."""
 _REST_S = (0.05, 0.2, 1.0, 2.0)
 """Before a batch that was refused is published again; the last one repeats. The pump's own patience is longer."""
+
+
+log = structlog.get_logger()
 
 
 class Publish(Protocol):
@@ -103,6 +108,7 @@ class EventPublisher:
         self._in_flight = 0
         self._unkept_bytes = 0
         self._is_forced = False
+        self._is_refused = False
         self._is_turning = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -226,8 +232,14 @@ class EventPublisher:
         self._in_flight -= 1
         batch.pending = ""
         if isinstance(result, PublishFailed):
+            if not self._is_refused:
+                log.warning("events_refused", error=result.text, unkept_bytes=self._unkept_bytes)
+            self._is_refused = True
             self._refused(topic, batch)
         else:
+            if self._is_refused:
+                log.warning("events_taken_again", unkept_bytes=self._unkept_bytes)
+            self._is_refused = False
             self._kept(topic, batch)
         self._turn()
 

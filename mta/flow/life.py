@@ -183,14 +183,18 @@ class Flow:
             await kept
             await self._link.ack_sync(arriving.lease.reply)
         except JetStreamError as error:
-            await self._leave(key, arriving, error)
+            await self._leave(key, arriving, error, is_alone=True)
         else:
             self._drop(key)
 
-    async def _leave(self, key: SourceKey, arriving: _Arriving, error: Exception) -> None:
-        """Nothing was found out about the payload: it is to be delivered again, and nothing more taken for a while."""
+    async def _leave(
+        self, key: SourceKey, arriving: _Arriving, error: Exception, *, is_alone: bool = False
+    ) -> None:
+        """Nothing was done about the payload: it is to be delivered again, and nothing more taken for a while, unless
+        it is alone in its trouble."""
         log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
-        self.hand.rest(_AGAIN_S)
+        if not is_alone:
+            self.hand.rest(_AGAIN_S)
         self._drop(key)
         with contextlib.suppress(JetStreamError):
             await self._link.nak(arriving.lease.reply, delay_s=_AGAIN_S)
