@@ -48,6 +48,7 @@ from mta.flow.told import Teller
 from mta.flow.work import Lease, Owed, PayloadRefused, SourceKey, Waiting, Work
 from mta.intake.decode import RejectCode, Rejected
 from mta.intake.orders import Orders, OrderVerb, Target
+from mta.jetstream.clock import StreamClock
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError
 from mta.jetstream.pull import Pulled
@@ -108,6 +109,7 @@ class Flow:
         self._works: dict[SourceKey, Work] = {}
         self._arriving: dict[SourceKey, _Arriving] = {}
         self._expiry = Expiry(self._on_expired)
+        self._clock = StreamClock(link)
         self._calm = {lane: asyncio.Lock() for lane in Lane}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -120,6 +122,7 @@ class Flow:
     async def run(self) -> None:
         """All that goes on beside the payloads, until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._clock.run(), name="compare clocks")
             group.create_task(self._leases.run(), name="leases")
             group.create_task(self._books.progress.run(self._look_at_gate), name="snapshots")
             group.create_task(self.hand.measure(self._look_at_works), name="measure the rate")
@@ -156,7 +159,7 @@ class Flow:
             await until_source_is_done(self._link, self._works, pulled, admitted)
             received = await self._reception.receive(admitted, is_due)
             past = None
-            if may_be_known(pulled, received.is_claimed):
+            if may_be_known(pulled, received.is_claimed, self._clock.time()):
                 past = await past_of(self._books, self._link, pulled, admitted)
             page = self._books.begin(source_of(pulled), admitted.payload_key, len(admitted.recipients), past)
         except PayloadRefused as refused:
@@ -360,6 +363,7 @@ class Flow:
 
     async def _is_stored(self, work: Work, due_at: float, waiting: list[Waiting]) -> bool:
         try:
+            due_at += self._clock.ahead_s
             await store(work, due_at, waiting, self._contents, self._pump)
         except JetStreamError as error:
             log.warning("store_delayed", sequence=work.key[1], error=str(error))

@@ -63,7 +63,8 @@ class StoredBefore(Struct, frozen=True, gc=False):
 
 
 async def store(work: Work, due_at: float, waiting: list[Waiting], contents: Contents, pump: Pump) -> None:
-    """Returns when the stream has it. Content first, so that what fires later finds it."""
+    """Returns when the stream has it. `due_at` is of the server's clock. Content first, so that what fires later finds
+    it."""
     admitted = work.admitted
     sha256 = await contents.keep(work.content)
     recipients = [

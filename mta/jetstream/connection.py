@@ -72,10 +72,6 @@ class Link:
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_error = ""
-        # Seconds since the epoch; 0 while this is still the first connection. A server that was killed
-        # forgets its last deliveries and makes them again with `num_delivered` 1 (seen with 2.15.1, kill
-        # -9 within 0.3 s of the delivery): a message older than this may be in work already.
-        self.reconnected_at = 0.0
 
     async def _open(self) -> None:
         timeout_s = self.settings.connect_timeout_s
@@ -210,7 +206,6 @@ class Link:
         self._tell(connected=False)
 
     async def _on_reconnected(self) -> None:
-        self.reconnected_at = time.time()
         self._tell(connected=True)
 
     async def _on_closed(self) -> None:

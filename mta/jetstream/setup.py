@@ -151,8 +151,16 @@ async def verify(link: Link, *, ack_wait_s: float) -> list[str]:
     for consumer in fixed_consumers(ack_wait_s):
         if consumer.stream not in found:
             continue
-        if consumer.name not in {state.name for state in await list_consumers(link, consumer.stream)}:
+        try:
+            there = (await link.api(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}"))["config"]
+        except NotFound:
             missing.append(f"consumer {consumer.name} of stream {consumer.stream} is missing")
+        else:
+            missing += [
+                f"consumer {consumer.name} of stream {consumer.stream}: {key} is {there.get(key)}, not {want}"
+                for key in ("filter_subject", "ack_policy", "max_deliver")
+                if there.get(key) != (want := consumer.config[key])
+            ]
     return missing
 
 

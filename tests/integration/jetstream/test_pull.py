@@ -101,7 +101,6 @@ async def test_kill_in_mid_pull_ends_it_and_the_next_one_works(link: Link, nats_
     for pulled in got:
         await link.ack_sync(pulled.reply)
     await puller.pull(10)
-    assert link.reconnected_at == 0.0
     pulling = asyncio.ensure_future(puller.pull(10, expires_s=60.0))
     await eventually(lambda: is_waiting(link))
     nats_server.kill()
@@ -115,7 +114,6 @@ async def test_kill_in_mid_pull_ends_it_and_the_next_one_works(link: Link, nats_
         await asyncio.wait_for(puller.pull(10, expires_s=0.5), 10)
         again = [pulled.stream_sequence for pulled in got[20:]]
     assert min(again) == 11, "what was acknowledged never comes again"
-    assert link.reconnected_at > got[19].at_ns / 1e9
     await puller.close()
 
 

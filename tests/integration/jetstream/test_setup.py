@@ -72,6 +72,23 @@ async def test_a_stream_that_would_break_us_is_named(nats_server: NatsServer) ->
     await link.close()
 
 
+async def test_n5_a_consumer_that_gives_up_is_named(nats_server: NatsServer) -> None:
+    """A message delivered too often would stay in the work queue unseen."""
+    link = await open_link(nats_server.settings(), name="test", report=lambda _: None)
+    await setup(link, SMALL, ack_wait_s=30.0)
+    config = (await link.api(f"CONSUMER.INFO.{PAYLOADS}.transactional"))["config"] | {"max_deliver": 5}
+    await link.api(
+        f"CONSUMER.CREATE.{PAYLOADS}.transactional.{config['filter_subject']}",
+        {"stream_name": PAYLOADS, "config": config, "action": ""},
+    )
+    assert await verify(link, ack_wait_s=30.0) == [
+        "consumer transactional of stream MTA_PAYLOADS: max_deliver is 5, not -1"
+    ]
+    await setup(link, SMALL, ack_wait_s=30.0)
+    assert await verify(link, ack_wait_s=30.0) == []
+    await link.close()
+
+
 async def test_a_server_without_jetstream_is_unavailable(tmp_path: Path) -> None:
     """Not an empty one."""
     server = NatsServer(tmp_path, with_jetstream=False)

@@ -108,7 +108,7 @@ def test_what_may_be_known(
     stream: str, delivered: int, age_s: float, is_claimed: bool, expected: bool
 ) -> None:
     """A fresh payload by its index entry, one that is due by its age, both by their count."""
-    assert may_be_known(pulled(stream, 7, delivered, age_s), is_claimed) is expected
+    assert may_be_known(pulled(stream, 7, delivered, age_s), is_claimed, time.time()) is expected
 
 
 async def test_nobody_knows_anything() -> None:
