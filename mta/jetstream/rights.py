@@ -2,8 +2,8 @@
 
 A right that is missing would show only when the subject is first needed, and then as mail that cannot be told of,
 stored or acknowledged. Each question is one that the server can only refuse: a message for a stream that does not
-exist, or a request it cannot read. So nothing is stored, created or delivered by asking. What a user may not subscribe
-to ends the connection at once, and needs no question.
+exist, or a request that asks for nothing. So nothing is stored, created or delivered by asking. What a user may not
+subscribe to ends the connection at once, and needs no question.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ from mta.jetstream.subjects import (
 from mta.model.lane import Lane
 
 _ELSEWHERE = {"Nats-Expected-Stream": "MTA_NONE"}
-_UNREADABLE = b"{"
-"""No JSON, and not to be taken for a number: what begins otherwise pulls a message."""
+_NO_PULL = b'{"batch":1,"idle_heartbeat":1}'
+"""A heartbeat without a time limit. Almost anything else that the server can make nothing of pulls a message."""
 _KEY = bytes(16)
 
 
@@ -50,40 +50,50 @@ def stored(node: str, tenant: str) -> list[str]:
     ]
 
 
-def asked() -> list[str]:
-    """The requests of a daemon, by example."""
-    bulk = payload_subject(Lane.BULK, "rights", "")
-    name = campaign_consumer(bulk)
-    api = [
-        f"CONSUMER.CREATE.{PAYLOADS}.{name}.{bulk}",
-        f"CONSUMER.PAUSE.{PAYLOADS}.{name}",
-        f"CONSUMER.DELETE.{PAYLOADS}.{name}.rights",
-        *(f"CONSUMER.MSG.NEXT.{PAYLOADS}.{each}" for each in (TRANSACTIONAL_CONSUMER, name)),
-        *(f"CONSUMER.MSG.NEXT.{RETRY}.{each}" for each in DUE_CONSUMERS.values()),
-        *(f"STREAM.MSG.GET.{stream}" for stream in (PAYLOADS, RETRY)),
-        *(f"DIRECT.GET.{stream}" for stream in (f"KV_{TEMPLATES}", f"KV_{CONTENT}", f"OBJ_{OBJECTS}")),
-    ]
-    return [f"$JS.API.{each}" for each in api]
+def asked() -> dict[str, bytes]:
+    """The requests of a daemon, by example, and what to ask there."""
+    bulk, name = _no_campaign()
+    pulled = ((PAYLOADS, TRANSACTIONAL_CONSUMER), *((RETRY, each) for each in DUE_CONSUMERS.values()))
+    questions = {
+        f"CONSUMER.CREATE.{PAYLOADS}.{name}.{bulk}": b'{"stream_name":"MTA_NONE"}',
+        f"CONSUMER.PAUSE.{PAYLOADS}.{name}": b"{}",
+        f"CONSUMER.DELETE.{PAYLOADS}.{name}": b"",
+        **{f"CONSUMER.MSG.NEXT.{stream}.{each}": _NO_PULL for stream, each in pulled},
+        **{f"STREAM.MSG.GET.{stream}": b"{}" for stream in (PAYLOADS, RETRY)},
+        **{
+            f"DIRECT.GET.{stream}": b"{}" for stream in (f"KV_{TEMPLATES}", f"KV_{CONTENT}", f"OBJ_{OBJECTS}")
+        },
+    }
+    return {f"$JS.API.{each}": body for each, body in questions.items()}
 
 
-def acked() -> list[str]:
-    """Where a daemon acknowledges, by example."""
-    return [f"$JS.ACK.{stream}.rights.1.1.1.1.1" for stream in (PAYLOADS, RETRY)]
+def _no_campaign() -> tuple[str, str]:
+    """A subject of bulk, and the name of a consumer that no campaign can have: it is too short."""
+    subject = payload_subject(Lane.BULK, "rights", "")
+    return subject, campaign_consumer(subject)[:-1]
+
+
+def unanswered() -> list[str]:
+    """Where nobody answers: a consumer that is not there, acks of what was not delivered."""
+    _, name = _no_campaign()
+    acks = [f"$JS.ACK.{stream}.rights.1.1.1.1.1" for stream in (PAYLOADS, RETRY)]
+    return [f"$JS.API.CONSUMER.MSG.NEXT.{PAYLOADS}.{name}", *acks]
 
 
 async def missing_rights(link: Link, *, node: str, tenant: str) -> list[str]:
     """The subjects our user may not publish to."""
     questions = [
         *((subject, b"", _ELSEWHERE) for subject in stored(node, tenant)),
-        *((subject, _UNREADABLE, None) for subject in asked()),
+        *((subject, body, None) for subject, body in asked().items()),
     ]
     async with asyncio.TaskGroup() as group:
         silent = [
-            (subject, group.create_task(_is_forbidden(link, subject, b"", None))) for subject in acked()
+            (subject, group.create_task(_is_forbidden(link, subject, _NO_PULL, None)))
+            for subject in unanswered()
         ]
         answered = [(one[0], group.create_task(_is_forbidden(link, *one))) for one in questions]
         await asyncio.wait([task for _, task in answered])
-        # Nobody answers what looks like an ack, but a refusal would have come before the answers to the others.
+        # A refusal would have come before the answers to the others.
         for _, task in silent:
             task.cancel()
     return [subject for subject, task in (*answered, *silent) if not task.cancelled() and task.result()]

@@ -1,5 +1,6 @@
 """N10: which subjects our user may not publish to, found without leaving anything behind."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,11 +10,11 @@ import pytest
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.credentials import Login
 from mta.jetstream.layout import Capacity, fixed_consumers
-from mta.jetstream.rights import acked, asked, missing_rights, stored
+from mta.jetstream.rights import asked, missing_rights, stored, unanswered
 from mta.jetstream.setup import setup
 from tests.fakes.nats import NatsServer
 
-SUBJECTS = [*stored("n1", "acme"), *asked(), *acked()]
+SUBJECTS = [*stored("n1", "acme"), *asked(), *unanswered()]
 
 
 @asynccontextmanager
@@ -40,7 +41,7 @@ async def limited(tmp_path: Path, denied: str) -> AsyncIterator[Link]:
 
 
 async def test_with_all_rights_none_is_missing(tmp_path: Path) -> None:
-    async with limited(tmp_path, "somewhere.else") as link:
+    async with limited(tmp_path, "somewhere.else") as link, asyncio.timeout(2):
         assert await missing_rights(link, node="n1", tenant="acme") == []
 
 
