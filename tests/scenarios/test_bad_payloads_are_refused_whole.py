@@ -1,5 +1,6 @@
 """What cannot be processed goes whole to MTA_DEAD with its reason, and the next payload is served."""
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +50,10 @@ BAD: dict[str, tuple[str, Change]] = {
     "from name": ("bad_header", lambda p: p | {"from": {"email": "news@acme.test", "name": "A\r\nBcc: x"}}),
     "pool": ("pool_not_allowed", lambda p: p | {"pool": "other"}),
     "too large": ("too_large", lambda p: p | {"data": {"x": "x" * 200_000}}),
+    "compressed": (
+        "schema",
+        lambda p: gzip.compress(json.dumps(p | {"data": {"x": "x" * 900_000}}).encode()),
+    ),
     "much too large": ("too_large", lambda p: p | {"content": {"text": "x" * 1_100_000}}),
     "header": ("bad_header", lambda p: p | {"headers": {"Bcc": "evil@other.test"}}),
     "header line": ("bad_header", lambda p: p | {"headers": {"X-A": "a\nBcc: evil@other.test"}}),
@@ -69,7 +74,7 @@ BAD: dict[str, tuple[str, Change]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-async def test_it_is_rejected_and_kept(rig: Rig, what: str) -> None:
+async def test_e1_e2_e3_it_is_rejected_and_kept(rig: Rig, what: str) -> None:
     """One `rejected` event with the stable code, the whole body in MTA_DEAD, nothing left in the stream."""
     code, change = BAD[what]
     payload = rig.payload("ada@other.test", id=f"bad-{what.replace(' ', '-')}")

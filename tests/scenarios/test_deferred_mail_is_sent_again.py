@@ -42,6 +42,16 @@ async def test_second_attempt_carries_the_same_message(rig: Rig) -> None:
         assert rig.verifies(second)
 
 
+async def test_b21_too_many_recipients_for_now(rig: Rig) -> None:
+    """452 4.5.3 to the only RCPT says nothing against him (RFC 5321 section 4.5.3.1.10)."""
+    async with rig.destination(On("rcpt", [b"452 4.5.3 Too many recipients\r\n"], times=1)) as place:
+        told = await rig.deliver(rig.payload(place.to("ada")))
+        check_copies(place, told)
+        deferred, delivered = told.of(place.to("ada"))
+        assert (deferred["type"], deferred["bounce"]["class"]) == ("deferred", "too_many_recipients")
+        assert (delivered["type"], delivered["attempt"]) == ("delivered", 2)
+
+
 async def test_greylisted_comes_back_from_the_same_source(rig: Rig) -> None:
     """B29: a pool of two sources, and yet the triplet is the same at the second attempt."""
     asked = [f"r{number}" for number in range(8)]
