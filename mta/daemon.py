@@ -50,6 +50,7 @@ from mta.jetstream.pump import Pump
 from mta.jetstream.rights import missing_rights
 from mta.jetstream.settings import NatsSettings
 from mta.jetstream.setup import setup, too_small, verify
+from mta.lag import Lag, watch
 from mta.model.lane import Lane
 
 _STATUS_EVERY_S = 5.0
@@ -64,6 +65,8 @@ _LEAST_STOP_S = 2.0
 """To store and tell what has happened, when the wire took all the time there was."""
 _MOST_LAG_S = 5.0
 """A loop this late has no right to say that it is alive."""
+
+_REMARKABLE_LAG_S = 0.5
 
 EXIT_ABORTED = 1
 
@@ -95,6 +98,7 @@ class Daemon:
         self._serving = False
         self._main: asyncio.Task[None] | None = None
         self._orders_known = asyncio.Event()
+        self._lag = Lag()
 
     async def serve(self) -> int:
         loop = asyncio.get_running_loop()
@@ -227,6 +231,7 @@ class Daemon:
                     group.create_task(channel.run(), name="channel"),
                     group.create_task(self._follow_orders(work, orders, flow), name="follow orders"),
                     group.create_task(self._beat(flow), name="watchdog and status"),
+                    group.create_task(watch(self._lag, _lagged, _REMARKABLE_LAG_S), name="watch the loop"),
                 ]
                 await self._orders_known.wait()
                 group.create_task(intake.run(), name="intake")
@@ -245,7 +250,9 @@ class Daemon:
             await asyncio.gather(composer.stop(), express.stop())
             await resolver.close()
             books.close()
-        log.info("node_stopped")
+        lag = self._lag
+        p99_ms, max_ms = round(lag.quantile_ms(0.99), 1), round(lag.max_ms, 1)
+        log.info("node_stopped", loop_lag_p99_ms=p99_ms, loop_lag_max_ms=max_ms)
 
     async def _follow_orders(self, link: Link, orders: Orders, flow: Flow) -> None:
         """What operators pause and cancel, from any node. Nothing is pulled before the first answer."""
@@ -294,6 +301,10 @@ def flow_settings(config: Config) -> FlowSettings:
         hash_keys=config.hash_keys,
         max_unkept_bytes=config.events.max_unkept_bytes,
     )
+
+
+def _lagged(late_s: float) -> None:
+    log.warning("loop_lagged", late_ms=round(late_s * 1000))
 
 
 def _report(text: str) -> None:

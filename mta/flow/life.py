@@ -11,8 +11,7 @@ recipient gets one terminal event; a payload that cannot be processed goes whole
 whatever is wrong with it, so that nothing a sender writes can stop the daemon or be lost in silence. From the end of
 its lease on nothing is done for a message, not even an ack: somebody else is responsible.
 
-It leaves to the channel how mail travels, to `mta.flow.content` what it is made of, to `mta.flow.told` what events say,
-to `mta.flow.recovery` what was known of a message before.
+How mail travels is the channel's business, what it is made of that of `mta.flow.content`, what events say of `told`.
 """
 
 import asyncio
@@ -165,6 +164,7 @@ class Flow:
         except PayloadRefused as refused:
             await self._refuse(key, arriving, refused.rejected)
         except (JetStreamError, PoolUnusable, LedgerFull) as error:
+            self.hand.rest(_AGAIN_S)  # so it will be with the next
             await self._leave(key, arriving, error)
         except Exception as error:
             # A payload must neither end the daemon nor come back for ever.
@@ -186,18 +186,13 @@ class Flow:
             await kept
             await self._link.ack_sync(arriving.lease.reply)
         except JetStreamError as error:
-            await self._leave(key, arriving, error, is_alone=True)
+            await self._leave(key, arriving, error)
         else:
             self._drop(key)
 
-    async def _leave(
-        self, key: SourceKey, arriving: _Arriving, error: Exception, *, is_alone: bool = False
-    ) -> None:
-        """Nothing was done about the payload: it is to be delivered again, and nothing more taken for a while, unless
-        it is alone in its trouble."""
+    async def _leave(self, key: SourceKey, arriving: _Arriving, error: Exception) -> None:
+        """Nothing was done about the payload: it is to be delivered again."""
         log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
-        if not is_alone:
-            self.hand.rest(_AGAIN_S)
         self._drop(key)
         with contextlib.suppress(JetStreamError):
             await self._link.nak(arriving.lease.reply, delay_s=_AGAIN_S)
@@ -281,8 +276,7 @@ class Flow:
             note = note_of(settlement, ref.provider, ref.attempt, now, next_.source)
             page.settle(position, RecipientState.OPEN, note)
             if not work.is_lost:
-                told = self._teller.settled(ref, settlement, now, next_.shown_at)
-                self._telling.now(work, position, told)
+                self._telling.now(work, position, self._teller.settled(ref, settlement, now, next_.shown_at))
                 mx_host = settlement.attempt.mx_host
                 work.wait(next_.at, Waiting(ref, note.attempt, note.source, last_try(note, mx_host)), now)
             ref.envelope = None
@@ -363,8 +357,7 @@ class Flow:
 
     async def _is_stored(self, work: Work, due_at: float, waiting: list[Waiting]) -> bool:
         try:
-            due_at += self._clock.ahead_s
-            await store(work, due_at, waiting, self._contents, self._pump)
+            await store(work, due_at + self._clock.ahead_s, waiting, self._contents, self._pump)
         except JetStreamError as error:
             log.warning("store_delayed", sequence=work.key[1], error=str(error))
             return False

@@ -243,7 +243,7 @@ class Session:
             self._break(_TOO_EARLY)
             return
         is_worded = pipeline.uses_bdat and reply.is_positive and position is not Position.RSET
-        if is_worded and not self._is_in_place(position, work, reply):
+        if is_worded and not self._wording.fits(position, reply, is_blind=work.is_blind):
             pipeline.due.appendleft((position, work))
             self._facts.append(Learned(False))
             self._break(f"{reply.code} to {position.name}, worded as the reply to another command")
@@ -275,15 +275,6 @@ class Session:
             self._conclude(work, Accepted(work.transaction, reply, self._now - work.since))
         elif state is State.REFUSED or state is State.BALKED:
             self._refuse(position, work, reply, is_new=state is not was)
-
-    def _is_in_place(self, position: Position, work: Work, reply: Reply) -> bool:
-        """The words of a positive reply say nothing against its position. Learned from: what was not sent blind."""
-        wording = self._wording
-        if wording.is_astray(position, reply, is_blind=work.is_blind):
-            return False
-        if not work.is_blind:
-            wording.learn(position, reply)
-        return True
 
     def _hear_aside(self, position: Position, work: Work, reply: Reply) -> None:
         """421, or what a RSET is answered with."""

@@ -33,12 +33,16 @@ class Wording:
         end = known.get(Position.END)
         return end is not None and end not in (known.get(Position.MAIL), known.get(Position.RCPT))
 
-    def learn(self, position: Position, reply: Reply) -> None:
-        if position not in self._known:
+    def fits(self, position: Position, reply: Reply, *, is_blind: bool) -> bool:
+        """False: the positive reply is worded as the answer to another command. Learned from is what was not sent
+        blind."""
+        if self._is_astray(position, reply, is_blind):
+            return False
+        if not is_blind and position not in self._known:
             self._known[position] = _form(reply)
+        return True
 
-    def is_astray(self, position: Position, reply: Reply, *, is_blind: bool) -> bool:
-        """The positive reply is worded as the answer to another command."""
+    def _is_astray(self, position: Position, reply: Reply, is_blind: bool) -> bool:
         known = self._known
         end = known.get(Position.END)
         if position is Position.END:
