@@ -80,12 +80,17 @@ def parser() -> argparse.ArgumentParser:
         scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
         scenario.add_argument("--connections", type=_positive, default=10 if scenario is many else 20)
         scenario.add_argument("--pattern", type=_pattern, default="auto", help=_PATTERN_HELP)
+        scenario.add_argument("--busy", action="store_true", help="other work goes on here: late is no fault")
     return top
 
 
 def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Coroutine[Any, Any, Any]:
     setting = Setting(
-        connections=options.connections, pattern=options.pattern, rtt_ms=options.rtt_ms, is_tls=options.tls
+        connections=options.connections,
+        pattern=options.pattern,
+        rtt_ms=options.rtt_ms,
+        is_tls=options.tls,
+        is_busy=options.busy,
     )
     if options.scenario == "crash":
         setting = structs.replace(

@@ -112,7 +112,7 @@ async def backlog(dead: int, healthy: int, setting: Setting, progress: Progress)
         retry_messages = await rig.written(RETRY)
         whereabouts = await Whereabouts(dead).look(rig, progress)
         await rig.stop()
-        faults += invariants.of_logs(rig.logs)
+        faults += invariants.of_logs(rig.logs, is_busy=setting.is_busy)
         return _result(
             rig,
             whereabouts,

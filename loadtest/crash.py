@@ -96,14 +96,14 @@ async def _round(
     turn: tuple[int, int],
 ) -> Round:
     before = rig.ended[Lane.BULK]
-    published_at = time.monotonic()
+    since_ns, published_at = time.time_ns(), time.monotonic()
     asked = await _mail(rig, tag, messages)
     part = int(messages * chance.uniform(_EARLIEST, _LATEST))
     await _until(rig, before + part, rig.setting, lambda: progress(f"round {turn[0] + 1}", *turn))
     sent_before = rig.ended[Lane.BULK] - before
     await asyncio.sleep(chance.uniform(0.0, 0.05))
     killed_at = time.monotonic()
-    dots = await strike(rig, blow, chance)
+    dots = await strike(rig, blow, chance, since_ns)
     await _until(rig, before + messages, rig.setting, lambda: progress(f"round {turn[0] + 1}, after", *turn))
     recovery_s = time.monotonic() - killed_at
     await rig.until_empty()
@@ -152,14 +152,14 @@ def _sent_within(rig: Rig, begin: float, end: float) -> int:
     return sum(begin * 1e9 <= one.at_ns <= end * 1e9 for one in rig.acceptances())
 
 
-async def strike(rig: Rig, blow: Blow, chance: random.Random) -> int:
-    """Kills, and starts again; the dots that were open."""
+async def strike(rig: Rig, blow: Blow, chance: random.Random, since_ns: int = 0) -> int:
+    """Kills, and starts again; the dots that were open of what was published since then."""
     match blow.kill:
         case "daemon":
             daemon = rig.daemons[-1]
             rig.unwatch(daemon)
             await daemon.kill()
-            dots = open_dots(daemon.state_dir / "ledger")
+            dots = open_dots(daemon.state_dir / "ledger", since_ns)
             if rig.setting.daemons == 1:
                 await asyncio.sleep(blow.down_s)
                 await daemon.start()

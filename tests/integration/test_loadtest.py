@@ -201,7 +201,7 @@ def test_black_hole() -> None:
 
 def loadtest(temporary: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "loadtest", *arguments],
+        [sys.executable, "-m", "loadtest", *arguments, "--busy"],
         cwd=PROJECT,
         env={**os.environ, "TMPDIR": str(temporary)},
         capture_output=True,

@@ -21,3 +21,5 @@ from loadtest.invariants import of_logs
 def test_logs(line: str, expected: tuple[str, ...]) -> None:
     """A hidden local part is fine, one in clear is not, nor what nobody expected."""
     assert of_logs(f"before\n{line}\nbehind") == expected
+    busy = tuple(fault for fault in expected if "lag" not in fault)
+    assert of_logs(line, is_busy=True) == busy
