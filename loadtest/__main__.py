@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from loadtest import backlog, crash, deadslow, lanes, soak, throughput
+from loadtest import backlog, crash, deadslow, lanes, retries, soak, throughput
 from loadtest.rig import RunFailed
 from loadtest.setting import Setting
 
@@ -67,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
     many = scenarios.add_parser("backlog", help="what a great many recipients of a dead destination cost")
     many.add_argument("--dead-recipients", type=_positive, default=1_000_000, metavar="N")
     many.add_argument("--healthy-messages", type=_positive, default=20_000, metavar="M", help="of each round")
+    again = scenarios.add_parser("retries", help="a great many that wait for their second attempt")
+    again.add_argument("--recipients", type=_positive, default=200_000, metavar="N")
     long = scenarios.add_parser("soak", help="mixed faults in both lanes for a long time")
     long.add_argument("--minutes", type=float, default=30.0, metavar="M")
     long.add_argument("--per-s", type=_positive, default=100, metavar="N", help="bulk messages")
@@ -74,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     long.add_argument("--seed", type=int, default=0, help="of the mixture; 0 is another one each time")
     slow = scenarios.add_parser("deadslow", help="a destination of two seconds a message beside healthy ones")
     slow.add_argument("--seconds", type=float, default=20.0, metavar="S", help="without it, and beside it")
-    for scenario in (one, other, death, many, long, slow):
+    for scenario in (one, other, death, many, again, long, slow):
         scenario.add_argument("--json", action="store_true", help="one JSON object as the last line")
         scenario.add_argument("--tls", action="store_true", help="the sink offers STARTTLS")
         scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
@@ -104,6 +106,8 @@ def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Cor
         return crash.crash(blow, options.rounds, options.messages, setting, progress)
     if options.scenario == "backlog":
         return backlog.backlog(options.dead_recipients, options.healthy_messages, setting, progress)
+    if options.scenario == "retries":
+        return retries.retries(options.recipients, setting, progress)
     if options.scenario == "soak":
         course = soak.Course(options.minutes, options.per_s, tuple(options.kill), options.seed)
         return soak.soak(course, setting, progress)

@@ -256,6 +256,17 @@ def test_crash(tmp_path: Path, kill: str, knobs: tuple[str, ...]) -> None:
 
 
 @pytest.mark.long
+def test_retries(tmp_path: Path) -> None:
+    """Who was refused once is delivered at the second attempt; what waits costs the daemon nothing."""
+    done = loadtest(tmp_path, "retries", "--recipients", "4000", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["delivered"], result["lost"], result["duplicates"]) == (4000, 0, 0)
+    assert len(result["rss_mb"]) == 4
+    assert not list(tmp_path.glob("mta-*"))
+
+
+@pytest.mark.long
 def test_backlog(tmp_path: Path) -> None:
     """G1 in its short form: every dead recipient is kept, the healthy ones lose nothing, memory stays in its bound.
     How fast a busy machine is proves nothing."""
