@@ -144,6 +144,7 @@ def send(
     unsubscribe: Annotated[
         str, typer.Option(metavar="ADDRESS", help="List-Unsubscribe: mailto; marketing needs it.")
     ] = "",
+    send_at: Annotated[str, typer.Option(metavar="TIME", help="Not before, as 2026-12-24T18:00:00Z.")] = "",
     name_column: Annotated[
         str, typer.Option(help="Column with the display name, where it is not `name`.")
     ] = "",
@@ -166,7 +167,7 @@ def send(
     }
     optional = {
         **{"--tenant": tenant, "--campaign": campaign, "--stream": stream},
-        **{"--unsubscribe": unsubscribe, "--name-column": name_column},
+        **{"--unsubscribe": unsubscribe, "--name-column": name_column, "--send-at": send_at},
     }
     if not _is_mailing(file, needed, optional):
         _run(send_payload(configuration(config, os.environ), os.environ, output, file or "-", chosen))
@@ -183,6 +184,7 @@ def send(
         unsubscribe=unsubscribe,
         stream=stream,
         lane=chosen,
+        send_at=send_at,
     )
     _run(send_mailing(loaded, os.environ, output, mailing, recipients, name_column))
 

@@ -32,7 +32,8 @@ class Outgoing(Struct, frozen=True, gc=False):
 
 
 class Mailing(Struct, frozen=True, kw_only=True):
-    """What all payloads of it share. `unsubscribe` is an address; the marketing stream needs one."""
+    """What all payloads of it share. `unsubscribe` is an address; the marketing stream needs one. `send_at` is a time
+    (RFC 3339); without one it goes out at once."""
 
     tenant: str
     sender: str
@@ -43,6 +44,7 @@ class Mailing(Struct, frozen=True, kw_only=True):
     stream: str = ""
     lane: Lane = Lane.BULK
     unsubscribe: str = ""
+    send_at: str = ""
 
     def shared(self) -> dict[str, Any]:
         """The payload but for its id and recipients; ValueError if `sender` is no address."""
@@ -55,6 +57,7 @@ class Mailing(Struct, frozen=True, kw_only=True):
             "lane": str(self.lane),
             "from": address(self.sender),
             "content": {key: value for key, value in content.items() if value},
+            "send_at": self.send_at,
             "unsubscribe": {"mailto": self.unsubscribe} if self.unsubscribe else None,
         }
         return {key: value for key, value in made.items() if value}

@@ -174,6 +174,7 @@ def mailing_of(
     stream: str,
     lane: Lane | None,
     unsubscribe: str = "",
+    send_at: str = "",
 ) -> Mailing:
     """Options and files become a mailing; WrongUsage, MissingInput or WrongInput where they cannot."""
     mailing = Mailing(
@@ -186,6 +187,7 @@ def mailing_of(
         stream=stream,
         lane=lane or Lane.BULK,
         unsubscribe=unsubscribe,
+        send_at=send_at,
     )
     if stream == MARKETING and not unsubscribe:
         raise WrongUsage("marketing needs a way out: name an address with --unsubscribe")

@@ -1,4 +1,5 @@
-"""What becomes of a payload's recipients without an attempt: it failed, expired, is withdrawn or paused. Pure."""
+"""What becomes of a payload's recipients without an attempt: it failed, expired, is withdrawn, too early or paused.
+Pure."""
 
 from collections.abc import Callable
 
@@ -12,10 +13,14 @@ _PAUSED_S = 600.0
 """Parked for so long at a time, whatever the pause's own end: when it is taken back early, nobody should wait for an
 hour."""
 PAUSED = "paused"
+EARLY = "early"
 
 
-def ending_of(work: Work, orders: Orders, now: float, jitter: float) -> Callable[[Ref], Settlement] | None:
-    """For each reference of it; None: it is to be sent. `jitter` in [0, 1) spreads those who are parked."""
+def ending_of(
+    work: Work, orders: Orders, now: float, jitter: float, ahead_s: float = 0.0
+) -> Callable[[Ref], Settlement] | None:
+    """For each reference of it; None: it is to be sent. `jitter` in [0, 1) spreads those who are parked; `ahead_s` is
+    how far the server's clock is ahead of `now`: by that one `send_at` is kept."""
     admitted = work.admitted
     failure = work.failure
     if failure is not None:
@@ -26,6 +31,9 @@ def ending_of(work: Work, orders: Orders, now: float, jitter: float) -> Callable
     if order is not None:
         withdrawn = Cancelled(now, order.reason)
         return lambda ref: withdrawn
+    if admitted.send_at > now + ahead_s:
+        early = Parked(due_at=admitted.send_at - ahead_s, reason=EARLY)
+        return lambda ref: early
     until = orders.paused_until(admitted.lane, admitted.tenant, admitted.campaign, now)
     if until:
         longest = now + _PAUSED_S * (1.0 + 0.2 * jitter)

@@ -256,7 +256,7 @@ class Flow:
         recipients = work.admitted.recipients
         refs = [reference(work, position, recipients[position]) for position in positions]
         work.references += refs
-        ending = ending_of(work, self._orders, now, self._rng.random())
+        ending = ending_of(work, self._orders, now, self._rng.random(), self._clock.ahead_s)
         if ending is None:
             self._channel.submit(refs)
             return
@@ -319,7 +319,7 @@ class Flow:
         """An order was given or taken back. What is on the wire is left to its outcome."""
         now = time.time()
         for work in tuple(self._works.values()):
-            ending = ending_of(work, self._orders, now, self._rng.random())
+            ending = ending_of(work, self._orders, now, self._rng.random(), self._clock.ahead_s)
             if ending is not None:
                 for ref in self._channel.withdraw(work.references):
                     self.on_settled(ref, ending(ref))

@@ -12,6 +12,7 @@ from mta.flow.told import Teller, Told
 from mta.flow.work import PayloadRefused, Received
 from mta.intake.admission import Admitted, Arrival, admit, admit_due
 from mta.intake.decode import RejectCode, Rejected, decode, decode_due
+from mta.intake.retry import carried_content
 from mta.jetstream.pull import Pulled
 from mta.jetstream.pump import Pump
 from mta.jetstream.subjects import dead_subject, parse_due, parse_payload, unescape
@@ -74,9 +75,11 @@ class Reception:
 
     async def _receive_due(self, admitted: Admitted) -> Received:
         """It was accepted once: what cannot be had any more fails its recipients and refuses nothing."""
-        content = await self._contents.recall(admitted.payload.content.sha256 or "")
+        payload = admitted.payload
+        sha256 = payload.content.sha256
+        content = carried_content(payload) if sha256 is None else await self._contents.recall(sha256)
         if content is None:
-            nothing = StoredContent(content=admitted.payload.content)
+            nothing = StoredContent(content=payload.content)
             return Received(
                 nothing,
                 _NO_SPEC,

@@ -22,6 +22,9 @@ from mta.model.payload import RetryRecipient
 from mta.queue.schedule import RetryAt, next_due
 from mta.queue.settings import RetrySettings
 
+_CLOSE_S = 0.5
+"""More than rounding makes of a time, less than anybody waits for a second attempt."""
+
 
 class NextTry(Struct, frozen=True, gc=False):
     """When one who was deferred is sent again, or expires. `shown_at` is what his event says of it, 0.0 where there is
@@ -66,7 +69,8 @@ async def store(work: Work, due_at: float, waiting: list[Waiting], contents: Con
     """Returns when the stream has it. `due_at` is of the server's clock. Content first, so that what fires later finds
     it."""
     admitted = work.admitted
-    sha256 = await contents.keep(work.content)
+    is_early = admitted.accepted_at < admitted.send_at and due_at < admitted.send_at + _CLOSE_S
+    content = work.content if is_early else await contents.keep(work.content)
     recipients = [
         waiting_recipient(
             admitted.recipients[one.ref.position], attempt=one.attempt, source=one.source, last=one.last
@@ -87,7 +91,7 @@ async def store(work: Work, due_at: float, waiting: list[Waiting], contents: Con
     )
     await pump.publish_acked(
         message.subject,
-        encode_retry(admitted, sha256, recipients),
+        encode_retry(admitted, content, recipients),
         msg_id=message.msg_id,
         headers=message.headers,
     )

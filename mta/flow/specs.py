@@ -45,7 +45,7 @@ def message_spec(
         payload_id=admitted.payload_id,
         payload_key=admitted.payload_key,
         accepted_at=admitted.accepted_at,
-        date_at=admitted.accepted_at,
+        date_at=admitted.send_at,
         lane=admitted.lane,
         campaign=admitted.campaign,
         stream=admitted.stream,

@@ -10,6 +10,7 @@ what templates make of a text to the workers, which check rendered headers again
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -44,6 +45,7 @@ from mta.model.payload import Address, LastTry, Payload, Recipient, RetryPart, R
 from mta.model.times import from_datetime
 
 MAX_EXPIRES_AFTER_S = 5 * 86_400.0
+MAX_SEND_AFTER_S = 30 * 86_400.0
 NO_CAMPAIGN = "_"
 """The subject token of no campaign."""
 
@@ -106,13 +108,15 @@ class RejectedRecipient(Struct, frozen=True, gc=False):
 
 class Admitted(Struct, frozen=True):
     """A payload that may be worked on. `stream` is the kind of mail; the source message is `source_stream` and
-    `source_sequence`. `pool` and `return_path` are empty only in a due payload whose tenant is gone."""
+    `source_sequence`. No attempt starts before `send_at`, which is the date of its messages; `accepted_at` if the
+    sender set none. `pool` and `return_path` are empty only in a due payload whose tenant is gone."""
 
     payload: Payload
     payload_id: str
     payload_key: bytes
     accepted_at: float
     first_at: float
+    send_at: float
     expires_at: float
     lane: Lane
     tenant: str
@@ -146,7 +150,8 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
             raise Refusal(RejectCode.TENANT_MISMATCH, "there is no such tenant")
         sender = _sender(payload, policy)
         pool = _pool(payload, policy)
-        expires_at = _expires_at(payload, arrival, rules)
+        send_at = _send_at(payload, arrival)
+        expires_at = _expires_at(payload, arrival, rules, send_at)
         reply_to = _reply_to(payload)
         check_content(payload.content)
         check_given(payload)
@@ -158,7 +163,7 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
         return Rejected(_code(error), str(error), _fit_id(payload))
     except Refusal as refusal:
         return Rejected(refusal.code, refusal.detail, _fit_id(payload))
-    sorted_out = _recipients(decoded, arrival.now)
+    sorted_out = _recipients(decoded, max(arrival.now, send_at))
     payload_id = payload.id or ids.derived_payload_id(arrival.accepted_at, arrival.stream, arrival.sequence)
     return Admitted(
         payload=payload,
@@ -166,6 +171,7 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
         payload_key=ids.payload_key(payload.tenant, payload_id),
         accepted_at=arrival.accepted_at,
         first_at=arrival.now,
+        send_at=send_at,
         expires_at=expires_at,
         lane=arrival.lane,
         tenant=payload.tenant,
@@ -197,6 +203,7 @@ def admit_due(decoded: DecodedDue, arrival: Arrival, rules: Rules) -> Admitted |
             payload_key=ids.payload_key(payload.tenant, retry.payload_id),
             accepted_at=from_datetime(retry.accepted_at),
             first_at=from_datetime(retry.first_at),
+            send_at=from_datetime(payload.send_at or retry.accepted_at),
             expires_at=from_datetime(retry.expires_at),
             lane=arrival.lane,
             tenant=payload.tenant,
@@ -242,7 +249,6 @@ def _refuse_unsupported(payload: Payload, rules: Rules) -> None:
     one_click = payload.unsubscribe is not None and payload.unsubscribe.one_click
     for is_asked, what in (
         (payload.channel != "email", "no channel but `email` exists"),
-        (payload.send_at is not None, "`send_at` is not supported"),
         (payload.tls not in ("opportunistic", "none"), f"`tls` = `{payload.tls}` is not supported"),
         (payload.skip_suppression, "`skip_suppression` is not supported"),
         (
@@ -300,18 +306,35 @@ def _pool(payload: Payload, policy: TenantPolicy) -> str:
     return policy.pools[0]
 
 
-def _expires_at(payload: Payload, arrival: Arrival, rules: Rules) -> float:
+def _send_at(payload: Payload, arrival: Arrival) -> float:
+    """A time that has passed means now."""
+    if payload.send_at is None:
+        return arrival.accepted_at
+    send_at = max(_moment("send_at", payload.send_at), arrival.accepted_at)
+    if send_at > arrival.accepted_at + MAX_SEND_AFTER_S:
+        raise Refusal(RejectCode.SCHEMA, "`send_at` is more than 30 days ahead")
+    return send_at
+
+
+def _expires_at(payload: Payload, arrival: Arrival, rules: Rules, send_at: float) -> float:
     if payload.expires_at is None:
-        return arrival.accepted_at + rules.max_age_s[arrival.lane]
-    try:
-        expires_at = from_datetime(payload.expires_at)
-    except ValueError as error:
-        raise Refusal(RejectCode.SCHEMA, f"`expires_at`: {error}") from error
+        return send_at + rules.max_age_s[arrival.lane]
+    expires_at = _moment("expires_at", payload.expires_at)
     if expires_at <= arrival.accepted_at:
         raise Refusal(RejectCode.EXPIRED, "`expires_at` had passed before the payload came")
-    if expires_at > arrival.accepted_at + MAX_EXPIRES_AFTER_S:
-        raise Refusal(RejectCode.SCHEMA, "`expires_at` is more than 5 days ahead")
+    if expires_at <= send_at:
+        raise Refusal(RejectCode.SCHEMA, "`expires_at` is not after `send_at`")
+    if expires_at > send_at + MAX_EXPIRES_AFTER_S:
+        start = "after `send_at`" if payload.send_at is not None else "ahead"
+        raise Refusal(RejectCode.SCHEMA, f"`expires_at` is more than 5 days {start}")
     return expires_at
+
+
+def _moment(field: str, given: datetime) -> float:
+    try:
+        return from_datetime(given)
+    except ValueError as error:
+        raise Refusal(RejectCode.SCHEMA, f"`{field}`: {error}") from error
 
 
 def _reply_to(payload: Payload) -> Sequence[Mailbox]:

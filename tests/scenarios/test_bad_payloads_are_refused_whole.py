@@ -39,7 +39,7 @@ BAD: dict[str, tuple[str, Change]] = {
     ),
     "another version": ("unsupported", lambda p: p | {"v": 2}),
     "channel": ("unsupported", lambda p: p | {"channel": "sms"}),
-    "send_at": ("unsupported", lambda p: p | {"send_at": "2030-01-01T00:00:00Z"}),
+    "send_at": ("schema", lambda p: p | {"send_at": "2050-01-01T00:00:00Z"}),
     "tls": ("unsupported", lambda p: p | {"tls": "require"}),
     "skip_suppression": ("unsupported", lambda p: p | {"skip_suppression": True}),
     "one click": ("unsupported", lambda p: p | {"unsubscribe": {"one_click": True}}),

@@ -84,7 +84,7 @@ def test_what_the_daemon_would_not_read_is_refused_here(
         ({"stream": "marketing"}, r"\(unsubscribe_required\)"),
         ({"pool": "warm"}, r"\(pool_not_allowed\)"),
         ({"campaign": "Spring Sale"}, r"\(schema\): "),
-        ({"send_at": "2030-01-01T00:00:00Z"}, r"\(unsupported\)"),
+        ({"skip_suppression": True}, r"\(unsupported\)"),
     ],
 )
 def test_what_the_daemon_would_reject_is_refused_here(changes: dict[str, Any], said: str) -> None:

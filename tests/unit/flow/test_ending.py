@@ -1,5 +1,5 @@
 from mta.delivery.reference import Parked
-from mta.flow.ending import PAUSED, ending_of
+from mta.flow.ending import EARLY, PAUSED, ending_of
 from mta.flow.work import Work
 from mta.intake.orders import Order, Orders, OrderVerb, Target, encode_order, order_key
 from mta.model.outcome import Cancelled, Expired, Failed
@@ -15,8 +15,8 @@ def given(*orders: tuple[OrderVerb, Target, float]) -> Orders:
     return found
 
 
-def ending(one: Work, orders: Orders, now: float, jitter: float = 0.0) -> object:
-    of = ending_of(one, orders, now, jitter)
+def ending(one: Work, orders: Orders, now: float, jitter: float = 0.0, ahead_s: float = 0.0) -> object:
+    of = ending_of(one, orders, now, jitter, ahead_s)
     return None if of is None else of(reference(one, 0))
 
 
@@ -56,3 +56,24 @@ def test_paused_it_is_parked_until_the_end_but_not_for_long() -> None:
         assert ending(one, orders, now, 0.5) == Parked(due_at=expected, reason=PAUSED)
     late = one.admitted.expires_at - 1
     assert ending(one, given((OrderVerb.PAUSE, Target("acme"), 0.0)), late) == Parked(late + 1, PAUSED)
+
+
+def test_too_early_it_is_parked_until_its_time() -> None:
+    """By the server's clock, which is the one the sender was told of; paused or not."""
+    one = work(send_at="2026-12-10T18:00:00Z")
+    now = one.admitted.accepted_at
+    at = one.admitted.send_at
+    paused = given((OrderVerb.PAUSE, Target("acme"), 0.0))
+    for orders in (Orders(), paused):
+        assert ending(one, orders, now) == Parked(at, EARLY)
+        assert ending(one, orders, now, ahead_s=300.0) == Parked(at - 300.0, EARLY)
+    assert ending(one, Orders(), at) is None
+    assert ending(one, Orders(), at - 300.0, ahead_s=300.0) is None
+    assert ending(one, Orders(), at, ahead_s=-300.0) == Parked(at + 300.0, EARLY)
+
+
+def test_cancelled_outranks_too_early() -> None:
+    """Nobody has to wait to hear of it."""
+    one = work(send_at="2026-12-10T18:00:00Z")
+    orders = given((OrderVerb.CANCEL, Target("acme"), 0.0))
+    assert isinstance(ending(one, orders, one.admitted.accepted_at), Cancelled)

@@ -3,10 +3,13 @@ from typing import Any, cast
 from mta.flow.content import Contents
 from mta.flow.retries import store
 from mta.flow.work import Waiting
+from mta.intake.admission import Admitted, admit_due
 from mta.intake.decode import DecodedDue, decode_due
+from mta.intake.retry import carried_content
 from mta.jetstream.pump import Pump
-from mta.model.payload import LastTry
+from mta.model.payload import Attachment, Content, LastTry, StoredContent
 from tests.unit.flow.works import reference, work
+from tests.unit.intake.payloads import ARRIVAL, RULES
 
 
 class Stream:
@@ -67,3 +70,31 @@ async def test_same_set_same_subject() -> None:
     first, again, other = await stored(), await stored(), await stored(2)
     assert first.published[0][0] == again.published[0][0]
     assert first.published[0][0] != other.published[0][0]
+
+
+async def test_what_waits_for_its_time_carries_its_content() -> None:
+    """For as long as that may be: MTA_CONTENT forgets after eight days. What was found comes back, with the name that
+    errors give it."""
+    one, stream = work(2, send_at="2026-12-10T18:00:00Z"), Stream()
+    content = Content(subject="Hi {{ n }}", text="x", undefined="empty")
+    attachments = (Attachment(name="a.txt", type="text/plain", data="eA=="),)
+    for label in ("inline", "welcome/v7"):
+        one.content = StoredContent(content, attachments, label)
+        waiting = [Waiting(reference(one, position), 0, "", None) for position in range(2)]
+        await store(one, one.admitted.send_at + 1e-6, waiting, cast(Contents, stream), cast(Pump, stream))
+        assert "content" not in stream.steps
+        due = decode_due(stream.published[-1][1])
+        assert isinstance(due, DecodedDue), due
+        assert carried_content(due.payload) == one.content
+        again = admit_due(due, ARRIVAL, RULES)
+        assert isinstance(again, Admitted)
+        assert again.send_at == one.admitted.send_at
+
+
+async def test_once_its_time_has_come_content_is_kept_as_any() -> None:
+    """A retry is a reference, however it began."""
+    one, stream = work(1, send_at="2026-12-10T18:00:00Z"), Stream()
+    waiting = [Waiting(reference(one, 0), 1, "", None)]
+    due_at = one.admitted.send_at + 60
+    await store(one, due_at, waiting, cast(Contents, stream), cast(Pump, stream))
+    assert stream.steps == ["content", "retry"]

@@ -63,7 +63,13 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "unsubscribe without a way": ("unsubscribe_required", {"stream": "marketing", "unsubscribe": {}}),
     "tags too many": ("schema", {"tags": [str(n) for n in range(11)]}),
     "tags too long": ("too_large", {"tags": ["x" * 2001]}),
-    "send_at": ("unsupported", {"send_at": "2026-12-01T08:00:00Z"}),
+    "send_at without zone": ("schema", {"send_at": "2026-12-01T08:00:00"}),
+    "send_at far away": ("schema", {"send_at": render(NOW + 30 * 86_400)}),
+    "expires_at before send_at": ("schema", {"send_at": render(NOW + 600), "expires_at": render(NOW + 600)}),
+    "expires_at far from send_at": (
+        "schema",
+        {"send_at": render(NOW + 600), "expires_at": render(NOW + 601 + 5 * 86_400)},
+    ),
     "expires_at without zone": ("schema", {"expires_at": "2026-11-23T08:00:00"}),
     "expires_at passed": ("expired", {"expires_at": render(NOW - 6)}),
     "expires_at far away": ("schema", {"expires_at": render(NOW + 5 * 86_400)}),
@@ -252,6 +258,25 @@ def test_no_two_recipients_share_a_key() -> None:
         "schema",
         "schema",
     ]
+
+
+def test_send_at_moves_everything_that_is_counted_from_the_beginning() -> None:
+    """Life and retries of a recipient begin then; acceptance and ids stay what they are."""
+    late = NOW + 86_400
+    result = admitted(id="order-1", send_at=render(late))
+    assert (result.accepted_at, result.first_at, result.send_at) == (NOW - 5, NOW, late)
+    assert result.expires_at == late + 72 * 3600
+    assert [one.queued_at for one in result.recipients] == [late] * len(result.recipients)
+    longest = admitted(send_at=render(NOW - 5 + 30 * 86_400), expires_at=render(NOW - 5 + 35 * 86_400))
+    assert longest.expires_at - longest.send_at == 5 * 86_400
+
+
+@pytest.mark.parametrize("given", [{}, {"send_at": render(NOW - 3600)}, {"send_at": render(NOW - 5)}])
+def test_a_time_that_has_passed_means_now(given: dict[str, Any]) -> None:
+    """As no time at all."""
+    result = admitted(**given)
+    assert result.send_at == result.accepted_at
+    assert [one.queued_at for one in result.recipients] == [NOW] * len(result.recipients)
 
 
 def due(**changes: Any) -> DecodedDue:
