@@ -148,6 +148,27 @@ async def test_a_frozen_server_ends_the_lease_and_nothing_is_sent_twice(
         assert set(place.copies.values()) == {1}
 
 
+async def test_n2_after_the_lease_only_the_ledger_speaks(quick_rig: Rig, nats_server: NatsServer) -> None:
+    """Delivered while NATS was away for longer than the lease: the event that waited for it is withdrawn with that, and
+    whoever is given the payload again, here the same daemon, tells of it as `recovered`, once."""
+    go_on = asyncio.Event()
+    await quick_rig.start()
+    async with quick_rig.destination(On("dot", [Hold(go_on), TAKEN], times=1)) as place:
+        payload = quick_rig.payload(place.to("ada"))
+        await quick_rig.publish(payload)
+        await eventually(lambda: any(line.startswith(b"BDAT") for _, line in place.mx.lines))
+        nats_server.kill()
+        go_on.set()
+        await eventually(lambda: len(place.mx.accepted) == 1)
+        await quick_rig.until_logged("lease_over")
+        await nats_server.start()
+        told = await quick_rig.finished(payload)
+        (event,) = told.of(place.to("ada"))
+        assert (event["type"], event["recovered"], event["attempt"]) == ("delivered", True, 1)
+        assert not quick_rig.repeated
+        assert place.copies == {place.to("ada"): 1}
+
+
 async def test_n4_a_dot_may_take_longer_than_the_lease(quick_rig: Rig) -> None:
     """The lease is renewed while its work lives: twice `ack_wait` later the reply comes, and nobody else was given the
     payload meanwhile."""
