@@ -199,14 +199,14 @@ def test_black_hole() -> None:
         socket.create_connection(("127.0.0.1", hole.port), timeout=5.0)
 
 
-def loadtest(temporary: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def loadtest(temporary: Path, *arguments: str, timeout_s: float = 300) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "loadtest", *arguments, "--busy"],
         cwd=PROJECT,
         env={**os.environ, "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout_s,
         check=False,
     )
 
@@ -253,6 +253,28 @@ def test_crash(tmp_path: Path, kill: str, knobs: tuple[str, ...]) -> None:
     if kill in ("worker", "nats"):
         assert only["duplicates"] == 0
     assert not list(tmp_path.glob("mta-*"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        ("daemon",),
+        ("daemon", "--daemons", "2", "--ack-wait-s", "8"),
+        ("worker",),
+        ("nats",),
+        ("nats", "--down-s", "30"),
+        ("sink",),
+    ],
+    ids=" ".join,
+)
+def test_crash_twenty_times(tmp_path: Path, knobs: tuple[str, ...]) -> None:
+    """A1, A9, A13, N1 in full: twenty rounds of ten thousand messages."""
+    done = loadtest(tmp_path, "crash", "--rounds", "20", "--json", "--kill", *knobs, timeout_s=1800)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["lost"], result["faults"], len(result["rounds"])) == (0, [], 20)
+    assert all(one["duplicates"] <= one["open_dots"] for one in result["rounds"])
 
 
 @pytest.mark.long
