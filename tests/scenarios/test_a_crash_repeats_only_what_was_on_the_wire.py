@@ -1,6 +1,7 @@
 """kill -9 of the daemon: whoever gets the payload again knows what became of each recipient."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,8 @@ async def test_n2_a_frozen_server_ends_the_lease_and_nothing_is_sent_twice(
     is given out again."""
     await quick_rig.start()
     async with quick_rig.destination() as place:
-        payload = quick_rig.payload(*numbered(place.domain, 500))
+        late = datetime.now(UTC) + timedelta(hours=1)
+        payload = quick_rig.payload(*numbered(place.domain, 500), expires_at=late.isoformat())
         gate = asyncio.Event()
         place.mx.rules = [On("banner", [Hold(gate), b"220 mx.test ESMTP\r\n"])]
         await quick_rig.publish(payload, lane=Lane.BULK, campaign="c")
