@@ -21,7 +21,7 @@ _MOST_UNSENT = 1 << 20  # above this the library's flusher takes over, which wai
 
 
 class TamedClient(Client):
-    """The library's client, plus the two things it lacks at the moment of a disconnect: forgetting what it
+    """The library's client, plus what it lacks at the moment of a disconnect: forgetting what it
     had not yet written (it would be sent minutes later), and a close that does not wait for a peer that reads
     no more. And it writes at once: its flusher does so a turn of the loop later, milliseconds under load."""
 
@@ -40,11 +40,21 @@ class TamedClient(Client):
             transport.writelines(pending)
         return None
 
+    async def _connect_to_server(self, s: Any) -> None:
+        """The attempt before may have ended without an answer, at a server that is stopped: its socket would stay open
+        until the collector of cycles comes round."""
+        self._abort_writer()
+        await super()._connect_to_server(s)
+
     async def _process_op_err(self, e: Exception) -> None:
-        writer = getattr(self._transport, "_bare_io_writer", None)
-        if self.is_connected and writer is not None:
-            writer.transport.abort()
+        if self.is_connected:
+            self._abort_writer()
         await super()._process_op_err(e)
+
+    def _abort_writer(self) -> None:
+        writer = getattr(self._transport, "_bare_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
 
 
 class Straight:
