@@ -1,9 +1,13 @@
 import asyncio
+import contextlib
 import time
 from pathlib import Path
+from urllib.parse import urlparse
 
 import pytest
+from nats.aio.client import Srv
 
+from mta.jetstream.client import TamedClient
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.credentials import Login
 from mta.jetstream.errors import (
@@ -279,3 +283,27 @@ async def test_acks_of_all_kinds(link: Link) -> None:
     await link.term(got[3].reply, "not for us")
     await eventually(lambda: terminated and b"not for us" in terminated[0])
     await puller.close()
+
+
+async def test_n2_an_attempt_without_an_answer_leaves_no_socket_open() -> None:
+    """A server that is stopped takes connections and says nothing: the next attempt ends the one before."""
+    ended: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        ended.put_nowait(b"")
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = TamedClient()
+    client.options = {"connect_timeout": 2}
+    for _ in range(2):
+        await client._connect_to_server(Srv(urlparse(f"nats://127.0.0.1:{port}")))
+    async with asyncio.timeout(4):
+        await ended.get()
+        assert ended.empty()
+        client._abort_writer()
+        await ended.get()
+    server.close()
