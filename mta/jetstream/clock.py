@@ -9,7 +9,7 @@ from datetime import datetime
 import structlog
 
 from mta.jetstream.connection import Link
-from mta.jetstream.errors import JetStreamError
+from mta.jetstream.errors import JetStreamError, Refused
 from mta.jetstream.layout import RETRY
 from mta.model.times import from_datetime
 
@@ -33,7 +33,7 @@ class StreamClock:
 
     async def run(self) -> None:
         while True:
-            with contextlib.suppress(JetStreamError):
+            with contextlib.suppress(JetStreamError):  # what was known holds on
                 await self.measure()
             await asyncio.sleep(_EVERY_S)
 
@@ -41,7 +41,13 @@ class StreamClock:
         asked_at = time.time()
         answer = await self._link.api(f"STREAM.INFO.{RETRY}")
         middle = (asked_at + time.time()) / 2
-        self.ahead_s = from_datetime(datetime.fromisoformat(answer["ts"])) - middle
+        try:
+            server_at = from_datetime(datetime.fromisoformat(answer["ts"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Refused("the server does not say what time it is") from error
+        self.ahead_s = server_at - middle
         was_off, self._is_off = self._is_off, abs(self.ahead_s) > _REMARKABLE_S
         if self._is_off and not was_off:
-            log.warning("clock_differs", server_ahead_s=round(self.ahead_s, 1), todo="set this host's clock")
+            log.warning(
+                "clock_differs", server_ahead_s=round(self.ahead_s, 1), advice="set this host's clock"
+            )
