@@ -32,6 +32,7 @@ from mta.config.settings import Config
 from mta.config.state import prepare
 from mta.delivery.email import EmailChannel
 from mta.delivery.router import Router
+from mta.dns.nameservers import StubNameservers
 from mta.dns.resolver import Resolver
 from mta.events.publisher import EventPublisher
 from mta.flow.books import Books
@@ -174,7 +175,8 @@ class Daemon:
 
     async def _serve(self, work: Link, side: Link) -> None:
         config = self._config
-        resolver = Resolver(config.dns)
+        nameservers = StubNameservers(config.dns)
+        resolver = Resolver(nameservers, config.dns)
         composer = Composer(replace(config.compose, niceness=_BULK_NICENESS), config.keys)
         express = Composer(
             replace(config.compose, workers=max(1, composer.workers // 4)),
@@ -219,6 +221,7 @@ class Daemon:
         )
         try:
             await books.open()
+            nameservers.start()
             resolver.start()
             await asyncio.gather(composer.start(), express.start())
             async with asyncio.TaskGroup() as group:
@@ -248,6 +251,7 @@ class Daemon:
                     task.cancel()
         finally:
             await asyncio.gather(composer.stop(), express.stop())
+            await nameservers.close()
             await resolver.close()
             books.close()
         lag = self._lag

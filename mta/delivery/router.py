@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from mta.delivery.settings import PathSettings, Provider, StaticRoute
-from mta.dns.mx import DnsTrouble, MxAnswer, MxFound, NoMail
+from mta.dns.mx import MxAnswer, MxFound, NoMail
+from mta.dns.record import DnsTrouble
 from mta.dns.resolver import Resolver
 from mta.model.path import MxHost, Site
 

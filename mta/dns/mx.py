@@ -19,6 +19,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mta.dns.record import DnsTrouble, Record
 from mta.model.ids import base32
 from mta.model.path import MxHost
 
@@ -32,51 +33,23 @@ _HOST_LABEL = _LABEL | {"_"}
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
-RecordKind = Literal["MX", "CNAME", "A", "AAAA"]
 NoMailKind = Literal["nxdomain", "null_mx", "nodata", "bad_name"]
-TroubleKind = Literal[
-    "servfail",
-    "timeout",
-    "refused",
-    "unreachable",
-    "bad_answer",
-    "bad_mx",
-    "bad_cname",
-    "bad_address",
-    "closed",
-]
-
-
-class Record(Struct, frozen=True, gc=False):
-    """One record of an answer section. `value` is the exchange, the target or the address; a null exchange is
-    "". Names are lower case without a final dot."""
-
-    owner: str
-    kind: RecordKind
-    value: str
-    ttl_s: int
-    preference: int = 0
 
 
 class MxFound(Struct, frozen=True, gc=False):
-    """`hosts` in the order to try, each with at least one address; `site_name` stands for the MX set."""
+    """`hosts` in the order to try, each with at least one address; `site_name` stands for the MX set. `is_secure`:
+    DNSSEC vouches for that set."""
 
     hosts: tuple[MxHost, ...]
     site_name: str
     ttl_s: float
+    is_secure: bool = False
 
 
 class NoMail(Struct, frozen=True, gc=False):
     """The domain takes no mail and says so: permanent (S-08, T-04)."""
 
     kind: NoMailKind
-    detail: str
-
-
-class DnsTrouble(Struct, frozen=True, gc=False):
-    """Not known now, or not usable as it stands: temporary, and bounced only when the mail expires."""
-
-    kind: TroubleKind
     detail: str
 
 

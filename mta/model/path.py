@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from mta.model.tls import NO_DANE, HostDane
+
 
 class MxHost(Struct, frozen=True, gc=False):
     """One target of a site: a host name, its port, and the addresses found for it (none: resolve at connect)."""
@@ -10,6 +12,7 @@ class MxHost(Struct, frozen=True, gc=False):
     port: int = 25
     addresses: tuple[str, ...] = ()
     preference: int = 0
+    dane: HostDane = NO_DANE
 
 
 class Site(Struct, frozen=True):

@@ -1,7 +1,8 @@
 """A scriptable DNS server on loopback, UDP and TCP on one free port.
 
 A zone maps (name, type) to an `Answer`; a name that has records of another type answers NODATA, any other
-NXDOMAIN. What it does not do: recursion, zones, DNSSEC. CNAMEs are followed only as far as the script itself
+NXDOMAIN. What it does not do: recursion, zones, signatures; but it can say that DNSSEC holds, as a validating resolver
+does (`secure`). CNAMEs are followed only as far as the script itself
 lists the records, so a test decides what stands in an answer, sense or not.
 """
 
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, cast
 
-from dnslib import AAAA, CNAME, MX, QTYPE, RCODE, RR, TXT, A, DNSRecord
+from dnslib import AAAA, CNAME, MX, PTR, QTYPE, RCODE, RR, SOA, TLSA, TXT, A, DNSRecord
 from dnslib.dns import DNSError as MalformedQuery
 
 Key = tuple[str, str]
@@ -47,6 +48,20 @@ def txt(owner: str, text: str, ttl: int = 300) -> RR:
     return RR(owner, QTYPE.TXT, ttl=ttl, rdata=TXT(text))
 
 
+def soa(owner: str, primary: str, ttl: int = 300) -> RR:
+    times = (1, 7200, 3600, 1209600, 300)
+    return RR(owner, QTYPE.SOA, ttl=ttl, rdata=SOA(primary, f"hostmaster.{primary}", times))
+
+
+def ptr(owner: str, target: str, ttl: int = 300) -> RR:
+    """`owner` is the reversed name, as in 5.113.0.203.in-addr.arpa."""
+    return RR(owner, QTYPE.PTR, ttl=ttl, rdata=PTR(target))
+
+
+def tlsa(owner: str, usage: int, selector: int, matching: int, data: bytes, ttl: int = 300) -> RR:
+    return RR(owner, QTYPE.TLSA, ttl=ttl, rdata=TLSA(usage, selector, matching, data))
+
+
 class FakeDns:
     """`async with FakeDns() as dns:` serves at `dns.address` ("127.0.0.1:port"); `dns.asked` counts questions
     by (name, type). Scripts may change while it serves."""
@@ -55,6 +70,7 @@ class FakeDns:
         self.asked: Counter[Key] = Counter()
         self.address = ""
         self._answers: dict[Key, Answer] = {}
+        self._secure: set[str] = set()
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
         self._seen = asyncio.Event()
@@ -70,6 +86,10 @@ class FakeDns:
     def script(self, name: str, kind: str, answer: Answer) -> None:
         """Exactly this answer, instead of whatever was there."""
         self._answers[_key(name, kind)] = answer
+
+    def secure(self, *names: str) -> None:
+        """Say from now on that DNSSEC holds for the answers about these names, also that there is nothing."""
+        self._secure |= {_key(name, "")[0] for name in names}
 
     def forget(self, name: str) -> None:
         for key in [key for key in self._answers if key[0] == _key(name, "")[0]]:
@@ -97,6 +117,7 @@ class FakeDns:
         if answer.silent:
             return None
         reply = query.reply(ra=1, aa=0)
+        reply.header.ad = int(name in self._secure)
         reply.header.rcode = getattr(RCODE, answer.rcode)
         if answer.tcp_only and is_udp:
             reply.header.tc = 1

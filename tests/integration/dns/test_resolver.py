@@ -9,7 +9,9 @@ from random import Random
 import pytest
 import pytest_asyncio
 
-from mta.dns.mx import DnsTrouble, MxFound, NoMail
+from mta.dns.mx import MxFound, NoMail
+from mta.dns.nameservers import StubNameservers
+from mta.dns.record import DnsTrouble
 from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings
 from tests.fakes.dns_server import Answer, FakeDns, a, aaaa, cname, mx
@@ -41,11 +43,16 @@ async def running(
     own: tuple[str, ...] = (),
 ) -> AsyncIterator[Resolver]:
     settings = DnsSettings(servers=(dns.address,), allow=allow, timeout_s=0.25, tries=1)
-    resolver = Resolver(settings, own=own, ipv6=ipv6, clock=clock or Clock(), rng=Random(1).random)
+    nameservers = StubNameservers(settings)
+    nameservers.start()
+    resolver = Resolver(
+        nameservers, settings, own=own, ipv6=ipv6, clock=clock or Clock(), rng=Random(1).random
+    )
     resolver.start()
     try:
         yield resolver
     finally:
+        await nameservers.close()
         await resolver.close()
 
 
@@ -306,8 +313,7 @@ async def test_closing_ends_lookups_as_trouble(dns: FakeDns) -> None:
     async with running(dns) as resolver:
         waiting = asyncio.create_task(resolver.resolve("slow.test"))
         await dns.was_asked("slow.test", "MX")
-        await resolver.close()
-        answer = await waiting
+    answer = await waiting
     assert isinstance(answer, DnsTrouble)
     assert answer.kind == "closed"
 

@@ -11,6 +11,7 @@ from mta.delivery.email import EmailChannel, _Weighted
 from mta.delivery.reference import Parked, Settlement
 from mta.delivery.router import Router
 from mta.delivery.settings import PathSettings
+from mta.dns.nameservers import StubNameservers
 from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings
 from mta.model.lane import Lane
@@ -78,7 +79,7 @@ def channel(bulk: Takes, express: Takes, settled: list[Settlement] | None = None
     return EmailChannel(
         bulk,  # type: ignore[arg-type]
         express,  # type: ignore[arg-type]
-        Router((), (), PathSettings(), Resolver(DnsSettings())),
+        Router((), (), PathSettings(), Resolver(StubNameservers(DnsSettings()), DnsSettings())),
         {},
         ComposeSettings(chunk=32),
         HoldSettings(),

@@ -4,7 +4,8 @@ import pytest
 
 from mta.delivery.router import NoRoute, Router
 from mta.delivery.settings import PathSettings, Provider, StaticRoute
-from mta.dns.mx import DnsTrouble, MxAnswer, MxFound, NoMail
+from mta.dns.mx import MxAnswer, MxFound, NoMail
+from mta.dns.record import DnsTrouble
 from mta.dns.resolver import Resolver
 from mta.model.path import MxHost, Site
 

@@ -11,12 +11,10 @@ from mta.dns.mx import (
     MOST_ADDRESSES,
     MOST_HOSTS,
     AddressGuard,
-    DnsTrouble,
     HostAddresses,
     MxFound,
     MxTargets,
     NoMail,
-    Record,
     assemble,
     name_fault,
     read_addresses,
@@ -24,6 +22,7 @@ from mta.dns.mx import (
     shuffled,
     site_name,
 )
+from mta.dns.record import DnsTrouble, Record
 from mta.model.path import MxHost
 
 OPEN = AddressGuard((), lambda _: False)
