@@ -2,7 +2,8 @@
 
 One channel for the life of the process (pycares frees a channel under its queries otherwise, CVE-2025-48945). Names
 are checked by the callers before they are asked: C would end them at a NUL. Nothing is kept here but what c-ares
-keeps; whoever asks twice asks twice. It does not validate: no answer of it is ever `is_secure`.
+keeps; whoever asks twice asks twice. It does not validate: no answer of it is ever `is_secure`, and it is not to be
+asked for TLSA.
 """
 
 import asyncio
@@ -38,7 +39,6 @@ _KINDS: dict[int, RecordKind] = {
     pycares.QUERY_TYPE_TXT: "TXT",
     pycares.QUERY_TYPE_PTR: "PTR",
     pycares.QUERY_TYPE_SOA: "SOA",
-    pycares.QUERY_TYPE_TLSA: "TLSA",
 }
 
 
@@ -138,9 +138,6 @@ def _decoded(record: pycares.DNSRecord) -> Record | None:
             value = _name(data.mname)
         case "TXT":
             value = data.data.decode("utf-8", "backslashreplace")
-        case "TLSA":
-            octets = data.cert_association_data.hex()
-            value = f"{data.cert_usage} {data.selector} {data.matching_type} {octets}"
         case _:
             value = data.addr
     return Record(_name(record.name), kind, value, record.ttl, preference)

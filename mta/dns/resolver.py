@@ -105,6 +105,13 @@ class Resolver:
         answer = await _shared(self._lookups, name, "mx", self._look_up_domain)
         return self._dealt(answer, answer.ttl_s if isinstance(answer, MxFound) else 0.0)
 
+    async def addresses(self, name: str) -> HostAddresses:
+        """The addresses of one host that may be connected to."""
+        fault = name_fault(name, is_host=True)
+        if fault:
+            return HostAddresses(trouble=DnsTrouble("bad_address", f"{name[:80]!r} is no host name: {fault}"))
+        return await self._host(name.lower())
+
     def _dealt(self, answer: MxAnswer, ttl_s: float) -> MxAnswer:
         if not isinstance(answer, MxFound):
             return answer

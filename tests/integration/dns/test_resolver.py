@@ -394,3 +394,14 @@ async def test_a_failing_aaaa_does_not_hide_a(dns: FakeDns) -> None:
         answer = await resolver.resolve("acme.test")
     assert isinstance(answer, MxFound)
     assert answer.ttl_s <= 60.0
+
+
+async def test_addresses_of_one_host(dns: FakeDns) -> None:
+    """Who connects for other purposes than mail is guarded all the same; a bad name is not asked for."""
+    dns.records(a("web.test", "203.0.113.8"), a("inside.test", "10.0.0.1"))
+    async with running(dns) as resolver:
+        web, inside = await resolver.addresses("WEB.test"), await resolver.addresses("inside.test")
+        bad = await resolver.addresses("web.test\0.evil")
+    assert web.addresses == ("203.0.113.8",)
+    assert (inside.addresses, inside.refused) == ((), ("10.0.0.1 (private)",))
+    assert bad.trouble is not None
