@@ -125,13 +125,26 @@ def name_fault(name: str, *, is_host: bool = False) -> str:
     return ""
 
 
+def chain_end(name: str, records: Sequence[Record]) -> tuple[str, float] | None:
+    """Where the CNAME records lead from `name`, and the lowest TTL on the way; None if that never ends."""
+    targets = {record.owner: record for record in records if record.kind == "CNAME"}
+    ttl_s = float("inf")
+    for _ in range(_LONGEST_CHAIN):
+        record = targets.get(name)
+        if record is None:
+            return name, ttl_s
+        name = record.value
+        ttl_s = min(ttl_s, float(record.ttl_s))
+    return None
+
+
 def read_mx(domain: str, records: Sequence[Record]) -> MxTargets | NoMail | DnsTrouble:
     """What an answer to the MX question says; no records means NOERROR without data.
 
     MX records that are there but unusable are an error and never an implicit MX (S-07). A null MX beside
     others is ignored (C6); alone it counts whatever its preference: nothing else can be meant by it.
     """
-    end = _chain_end(domain, records)
+    end = chain_end(domain, records)
     if end is None:
         return DnsTrouble("bad_cname", f"the CNAME records of {domain} lead in a circle")
     name, ttl_s = end
@@ -162,7 +175,7 @@ def read_addresses(name: str, records: Sequence[Record], guard: AddressGuard) ->
     IPv4 first because receivers judge IPv6 sources more strictly (no PTR or no SPF there is refused
     outright); IPv6 addresses follow and are tried when those fail.
     """
-    end = _chain_end(name, records)
+    end = chain_end(name, records)
     if end is None:
         trouble = DnsTrouble("bad_cname", f"the CNAME records of {name} lead in a circle")
         return HostAddresses(trouble=trouble)
@@ -224,19 +237,6 @@ def site_name(names: Sequence[tuple[str, int]]) -> str:
         return full
     digest = base32(blake2b(full.encode(), digest_size=10).digest())
     return f"{ordered[0][0]}+{len(ordered) - 1}.{digest}"
-
-
-def _chain_end(name: str, records: Sequence[Record]) -> tuple[str, float] | None:
-    """Where the CNAME records lead from `name`, and the lowest TTL on the way; None if that never ends."""
-    targets = {record.owner: record for record in records if record.kind == "CNAME"}
-    ttl_s = float("inf")
-    for _ in range(_LONGEST_CHAIN):
-        record = targets.get(name)
-        if record is None:
-            return name, ttl_s
-        name = record.value
-        ttl_s = min(ttl_s, float(record.ttl_s))
-    return None
 
 
 def _share(counts: Sequence[int], most: int) -> list[int]:

@@ -10,12 +10,12 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec.structs import replace
 
 from mta.dns.cache import TtlCache
+from mta.dns.flight import shared
 from mta.dns.mx import (
     AddressGuard,
     HostAddresses,
@@ -42,8 +42,6 @@ _MOST_HOSTS = 20_000
 _MOST_LOOKUPS = 100  # domains looked up at once
 # Addresses that no host has: if one can be bound, net.ip*.ip_nonlocal_bind is on and binding tells nothing.
 _NOBODYS = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
-
-Value = TypeVar("Value")
 
 
 class Resolver:
@@ -102,7 +100,7 @@ class Resolver:
         known = self.look_up(name)
         if known is not None:
             return known
-        answer = await _shared(self._lookups, name, "mx", self._look_up_domain)
+        answer = await shared(self._lookups, name, "mx", self._look_up_domain)
         return self._dealt(answer, answer.ttl_s if isinstance(answer, MxFound) else 0.0)
 
     async def addresses(self, name: str) -> HostAddresses:
@@ -149,7 +147,7 @@ class Resolver:
         kept = self._hosts.get(name, self._clock())
         if kept is not None:
             return replace(kept[1], ttl_s=kept[0])
-        return await _shared(self._host_lookups, name, "addresses", self._look_up_host)
+        return await shared(self._host_lookups, name, "addresses", self._look_up_host)
 
     async def _look_up_host(self, name: str) -> HostAddresses:
         halves = await self._halves(name)
@@ -210,21 +208,6 @@ def can_bind(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-async def _shared(
-    running: dict[str, asyncio.Task[Value]],
-    name: str,
-    what: str,
-    begin: Callable[[str], Coroutine[Any, Any, Value]],
-) -> Value:
-    """The result of the lookup in flight, else of a new one. A task of its own, because it serves all who ask
-    and must outlive the one who asked first; it leaves `running` when it ends, and `close` ends all."""
-    task = running.get(name)
-    if task is None:
-        task = running[name] = asyncio.create_task(begin(name), name=f"{what} of {name}")
-        task.add_done_callback(lambda _: running.pop(name, None))
-    return await asyncio.shield(task)
 
 
 def _clamped(ttl_s: float) -> float:
