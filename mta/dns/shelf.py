@@ -80,13 +80,8 @@ class Shelf:
 
     async def start(self, now: float) -> None:
         """Read the file. Each record is due to be asked for at once, because its policy may be old."""
-        for domain, line in (await asyncio.to_thread(self._read)).items():
-            policy = read_policy(line.id, line.text.encode())
-            fetched_at = min(line.fetched_at, now)  # a clock that was ahead must not make a policy eternal
-            if name_fault(domain) or not isinstance(policy, StsPolicy):
-                log.warning("sts_policy_unreadable", domain=domain[:80])
-            elif _until(policy, fetched_at) > now:
-                self._insert(domain, Kept(policy, fetched_at, 0.0, 0.0, _until(policy, fetched_at)))
+        for domain, kept in await asyncio.to_thread(self._binding, now):
+            self._insert(domain, kept)
 
     async def close(self) -> None:
         self._closing.set()
@@ -139,6 +134,18 @@ class Shelf:
         except (OSError, ValueError) as error:  # msgspec's are ValueErrors
             log.error("sts_policies_unreadable", path=str(self._path), error=str(error))
             return {}
+
+    def _binding(self, now: float) -> list[tuple[str, Kept]]:
+        """What the file holds that is sound and still binds."""
+        found: list[tuple[str, Kept]] = []
+        for domain, line in self._read().items():
+            policy = read_policy(line.id, line.text.encode())
+            fetched_at = min(line.fetched_at, now)  # a clock that was ahead must not make a policy eternal
+            if name_fault(domain) or not isinstance(policy, StsPolicy):
+                log.warning("sts_policy_unreadable", domain=domain[:80])
+            elif _until(policy, fetched_at) > now:
+                found.append((domain, Kept(policy, fetched_at, 0.0, 0.0, _until(policy, fetched_at))))
+        return found
 
     async def _save(self) -> None:
         """Until what is in memory is in the file, at most every `save_s`; while closing at once, and once."""
