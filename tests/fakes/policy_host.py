@@ -31,8 +31,9 @@ def policy(mode: str = "enforce", mx: str = "mx.acme.test", max_age_s: int = 864
 
 class PolicyHost:
     """`async with PolicyHost(authority, "mta-sts.acme.test") as host:` serves `host.reply` on `host.port` with a
-    certificate for these names, or `certificate`. `asked` counts requests by host name, `requests` keeps their headers.
-    Scripts may change while it serves; `silent` replies end when it stops."""
+    certificate for these names, or with `certificate`. `asked` counts requests by host name, `requests` keeps their
+    headers, `most_at_once` is the largest number that was being answered. Scripts may change while it serves; `silent`
+    replies end when it stops."""
 
     def __init__(
         self, authority: trustme.CA, *names: str, certificate: trustme.LeafCert | None = None
@@ -40,7 +41,9 @@ class PolicyHost:
         self.reply = policy()
         self.asked: Counter[str] = Counter()
         self.requests: list[dict[str, str]] = []
+        self.most_at_once = 0
         self.port = 0
+        self._at_once = 0
         self._tls = tls_of(certificate or authority.issue_cert(*names))
         self._runner: web.ServerRunner | None = None
         self._seen = asyncio.Event()
@@ -76,6 +79,14 @@ class PolicyHost:
         self.asked[request.host.partition(":")[0]] += 1
         self.requests.append({"path": request.path, **request.headers})
         self._seen.set()
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            return await self._answer(request)
+        finally:
+            self._at_once -= 1
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         reply = self.reply
         if reply.silent:
             await asyncio.Event().wait()
