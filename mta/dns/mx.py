@@ -19,13 +19,13 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mta.dns.record import DnsTrouble, Record
+from mta.dns.record import DnsTrouble, Record, chain_end
 from mta.model.ids import base32
 from mta.model.path import MxHost
+from mta.model.tls import NO_DANE, HostDane
 
 MOST_HOSTS = 20
 MOST_ADDRESSES = 30
-_LONGEST_CHAIN = 16  # CNAMEs in one answer; resolvers themselves stop between 8 and 17
 _LONGEST_SITE_NAME = 100  # it is a label of metrics and a field of every event
 _PARTIAL_TTL_S = 60.0  # C1: a host left out because of trouble is looked for again this soon
 _LABEL = frozenset(ascii_letters + digits + "-")
@@ -57,24 +57,27 @@ MxAnswer = MxFound | NoMail | DnsTrouble
 
 
 class MxTargets(Struct, frozen=True, gc=False):
-    """What an MX answer names, before addresses are known: (host name, preference) in order of preference."""
+    """What an MX answer names, before addresses are known: (host name, preference) in order of preference.
+    `is_secure`: DNSSEC vouches for the answer, or for there being none."""
 
     names: tuple[tuple[str, int], ...]
     site_name: str
     ttl_s: float
     is_implicit: bool = False
+    is_secure: bool = False
 
 
 class HostAddresses(Struct, frozen=True, gc=False):
     """What is known of one host: usable addresses, or why there are none. `refused` says which the guard
     turned down and why, `trouble` is set where a lookup failed, `is_missing` where the name does not
-    exist."""
+    exist. `ttl_s` covers `dane` too."""
 
     addresses: tuple[str, ...] = ()
     ttl_s: float = 0.0
     refused: tuple[str, ...] = ()
     trouble: DnsTrouble | None = None
     is_missing: bool = False
+    dane: HostDane = NO_DANE
 
 
 class AddressGuard:
@@ -125,21 +128,10 @@ def name_fault(name: str, *, is_host: bool = False) -> str:
     return ""
 
 
-def chain_end(name: str, records: Sequence[Record]) -> tuple[str, float] | None:
-    """Where the CNAME records lead from `name`, and the lowest TTL on the way; None if that never ends."""
-    targets = {record.owner: record for record in records if record.kind == "CNAME"}
-    ttl_s = float("inf")
-    for _ in range(_LONGEST_CHAIN):
-        record = targets.get(name)
-        if record is None:
-            return name, ttl_s
-        name = record.value
-        ttl_s = min(ttl_s, float(record.ttl_s))
-    return None
-
-
-def read_mx(domain: str, records: Sequence[Record]) -> MxTargets | NoMail | DnsTrouble:
-    """What an answer to the MX question says; no records means NOERROR without data.
+def read_mx(
+    domain: str, records: Sequence[Record], *, is_secure: bool = False
+) -> MxTargets | NoMail | DnsTrouble:
+    """What an answer to the MX question says; no records means NOERROR without data. `is_secure` is the answer's.
 
     MX records that are there but unusable are an error and never an implicit MX (S-07). A null MX beside
     others is ignored (C6); alone it counts whatever its preference: nothing else can be meant by it.
@@ -150,7 +142,7 @@ def read_mx(domain: str, records: Sequence[Record]) -> MxTargets | NoMail | DnsT
     name, ttl_s = end
     exchanges = [record for record in records if record.kind == "MX" and record.owner == name]
     if not exchanges:
-        return MxTargets(((domain, 0),), domain, ttl_s, is_implicit=True)
+        return MxTargets(((domain, 0),), domain, ttl_s, is_implicit=True, is_secure=is_secure)
     ttl_s = min(ttl_s, *(float(record.ttl_s) for record in exchanges))
     named = [record for record in exchanges if record.value]
     if not named:
@@ -166,7 +158,7 @@ def read_mx(domain: str, records: Sequence[Record]) -> MxTargets | NoMail | DnsT
     if not best:
         return DnsTrouble("bad_mx", f"no MX of {domain} is a host name: {'; '.join(faults[:3])}")
     names = sorted(best.items(), key=lambda item: (item[1], item[0]))
-    return MxTargets(tuple(names[:MOST_HOSTS]), site_name(names), ttl_s)
+    return MxTargets(tuple(names[:MOST_HOSTS]), site_name(names), ttl_s, is_secure=is_secure)
 
 
 def read_addresses(name: str, records: Sequence[Record], guard: AddressGuard) -> HostAddresses:
@@ -196,11 +188,12 @@ def read_addresses(name: str, records: Sequence[Record], guard: AddressGuard) ->
 
 
 def assemble(targets: MxTargets, known: Mapping[str, HostAddresses]) -> MxAnswer:
-    """Join the hosts of `targets` with what is `known` of each. Hosts without an address are left out."""
+    """Join the hosts of `targets` with what is `known` of each. Hosts without an address are left out; those whose
+    DANE is broken stay, so that whoever passes them over can say why."""
     found = [(name, preference, known[name]) for name, preference in targets.names]
     shares = _share([len(host.addresses) for _, _, host in found], MOST_ADDRESSES)
     hosts = tuple(
-        MxHost(name=name, addresses=host.addresses[:share], preference=preference)
+        MxHost(name=name, addresses=host.addresses[:share], preference=preference, dane=host.dane)
         for (name, preference, host), share in zip(found, shares, strict=True)
         if share
     )
@@ -209,7 +202,7 @@ def assemble(targets: MxTargets, known: Mapping[str, HostAddresses]) -> MxAnswer
     ttl_s = min(targets.ttl_s, *(host.ttl_s for _, _, host in found if host.addresses))
     if any(host.trouble for _, _, host in found):
         ttl_s = min(ttl_s, _PARTIAL_TTL_S)
-    return MxFound(hosts, targets.site_name, ttl_s)
+    return MxFound(hosts, targets.site_name, ttl_s, targets.is_secure)
 
 
 def shuffled(hosts: Sequence[MxHost], rng: Callable[[], float]) -> tuple[MxHost, ...]:

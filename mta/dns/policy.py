@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from mta.dns.mx import chain_end, name_fault
-from mta.dns.record import DnsTrouble, Record
+from mta.dns.mx import name_fault
+from mta.dns.record import DnsTrouble, Record, chain_end
 from mta.model.tls import StsMode, StsPolicy
 
 MOST_BODY_BYTES = 64 * 1024  # the least that RFC 8461 section 3.3 lets a sender take

@@ -1,8 +1,11 @@
 """Decoded DNS records, and what a question came to when no records came."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
+
+_LONGEST_CHAIN = 16  # CNAMEs in one answer; resolvers themselves stop between 8 and 17
 
 RecordKind = Literal["MX", "CNAME", "A", "AAAA", "TXT", "PTR", "SOA", "TLSA"]
 TroubleKind = Literal[
@@ -60,3 +63,16 @@ class LookupFailed(Exception):
     def __init__(self, trouble: DnsTrouble) -> None:
         super().__init__(trouble.detail)
         self.trouble = trouble
+
+
+def chain_end(name: str, records: Sequence[Record]) -> tuple[str, float] | None:
+    """Where the CNAME records lead from `name`, and the lowest TTL on the way; None if that never ends."""
+    targets = {record.owner: record for record in records if record.kind == "CNAME"}
+    ttl_s = float("inf")
+    for _ in range(_LONGEST_CHAIN):
+        record = targets.get(name)
+        if record is None:
+            return name, ttl_s
+        name = record.value
+        ttl_s = min(ttl_s, float(record.ttl_s))
+    return None

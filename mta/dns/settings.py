@@ -1,17 +1,21 @@
 """Whom to ask, and what may be connected to."""
 
+from ipaddress import ip_address
+
 from msgspec import Struct
 
 
 class DnsSettings(Struct, frozen=True):
     """Empty `servers`: those of /etc/resolv.conf. `allow` are networks that may be connected to although they
-    are private. `validating` is a loopback resolver whose AD bit is believed."""
+    are private. `validating` is a loopback resolver whose AD bit is believed; empty: there is none, and no DANE.
+    `takes_anchors`: whoever connects can check a peer's chain up to a DANE-TA record."""
 
     servers: tuple[str, ...] = ()
     validating: str = ""
     allow: tuple[str, ...] = ()
     timeout_s: float = 5.0
     tries: int = 2
+    takes_anchors: bool = False
 
 
 class StsLimits(Struct, frozen=True):
@@ -27,3 +31,24 @@ class StsLimits(Struct, frozen=True):
     most_domains: int = 50_000
     most_policies: int = 20_000
     most_kept_bytes: int = 32_000_000
+
+
+def loopback(text: str) -> tuple[str, int]:
+    """Address and port of `127.0.0.1`, `127.0.0.1:5353` or `[::1]:53`; ValueError for what is not of this host. Anybody
+    on the way could set the AD bit, so there must be no way (RFC 7672 section 2.1.3)."""
+    host, port = text, "53"
+    if text.startswith("[") and "]" in text:
+        host, _, rest = text[1:].partition("]")
+        if rest:
+            port = rest[1:] if rest[0] == ":" else ""
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+        raise ValueError("has no port between 1 and 65535")
+    try:
+        address = ip_address(host)
+    except ValueError as error:
+        raise ValueError("is no IP address") from error
+    if not address.is_loopback or "%" in host:
+        raise ValueError("is not of this host, and no network can be trusted with the AD bit")
+    return str(address), int(port)

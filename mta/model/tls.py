@@ -55,11 +55,14 @@ class DaneState(StrEnum):
 
 
 class HostDane(Struct, frozen=True, gc=False):
-    """`records` are the usable ones; `detail` says what was wrong with the others, or with the lookup."""
+    """`records` are the usable ones; `detail` says what was wrong with the others, or with the lookup. `base` is the
+    name they were found under, the MX host or what it is an alias of: it goes into SNI, and a certificate below a trust
+    anchor is checked for it (RFC 7672 sections 3.2.2 and 8.1)."""
 
     state: DaneState = DaneState.ABSENT
     records: tuple[Tlsa, ...] = ()
     detail: str = ""
+    base: str = ""
 
 
 NO_DANE = HostDane()
