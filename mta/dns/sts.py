@@ -90,7 +90,7 @@ class StsPolicies:
         self._is_open = True
 
     async def close(self) -> None:
-        """Who still waits gets `NoSts`."""
+        """Who still waits gets what is known, or `NoSts`."""
         self._is_open = False
         running = tuple(self._lookups.values())
         for task in running:
@@ -131,13 +131,14 @@ class StsPolicies:
         fault = name_fault(domain) or name_fault(record_name(domain), is_host=True)
         if fault:
             return NoSts(f"{domain[:80]!r} can have no policy: {fault}")
-        if not self._is_open:
-            return NoSts("not running")
-        task = self._joined(domain.lower())
-        await asyncio.wait(
-            (task,)
-        )  # unlike `await task` it tells the end of the task from that of the one who waits
-        return NoSts("closed while it was asked for") if task.cancelled() else task.result()
+        if self._is_open:
+            task = self._joined(domain.lower())
+            # Unlike `await task` it tells the end of the task from that of the one who waits.
+            await asyncio.wait((task,))
+            if not task.cancelled():
+                return task.result()
+        known = self.look_up(domain)
+        return known if known is not None else NoSts("not running")
 
     def _joined(self, name: str) -> asyncio.Task[StsAnswer]:
         return joined(self._lookups, name, "MTA-STS policy", self._look)

@@ -401,6 +401,18 @@ async def test_who_waits_at_the_end_gets_an_answer(world: World) -> None:
     assert isinstance(await asker, NoSts)
 
 
+async def test_a_policy_binds_to_the_end(world: World) -> None:
+    """Who checks again while all is closed, or after that, gets the policy that is known."""
+    async with running(world) as policies:
+        await policies.resolve(DOMAIN)
+        world.publish("2")
+        world.host.reply = Reply(b"", silent=True)
+        world.clock.now += HOUR_S
+        asker = asyncio.create_task(policies.recheck(DOMAIN))
+        await world.host.was_asked(2)
+    assert await asker == await policies.recheck(DOMAIN) == policies.look_up(DOMAIN) == enforced("1")
+
+
 async def test_who_gives_up_takes_nothing_from_others(world: World) -> None:
     """One asker is cancelled, the look goes on for the other."""
     async with running(world) as policies:
