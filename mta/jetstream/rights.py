@@ -25,6 +25,7 @@ from mta.jetstream.subjects import (
     due_subject,
     event_subject,
     index_subject,
+    ops_subject,
     payload_subject,
     progress_subject,
     retry_subject,
@@ -46,6 +47,7 @@ def stored(node: str, tenant: str) -> list[str]:
         progress_subject(node),
         index_subject(_KEY),
         dead_subject("schema"),
+        ops_subject(node, "tls_downgrade"),
         f"$KV.{CONTENT}.rights",
     ]
 
