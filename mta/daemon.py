@@ -34,6 +34,8 @@ from mta.delivery.email import EmailChannel
 from mta.delivery.router import Router
 from mta.dns.nameservers import StubNameservers
 from mta.dns.resolver import Resolver
+from mta.dns.sts import StsPolicies
+from mta.events.operations import Operations
 from mta.events.publisher import EventPublisher
 from mta.flow.books import Books
 from mta.flow.content import Contents
@@ -177,6 +179,7 @@ class Daemon:
         config = self._config
         nameservers = StubNameservers(config.dns)
         resolver = Resolver(nameservers, config.dns)
+        policies = StsPolicies(nameservers, resolver.addresses, config.node.state_dir / "mta-sts.json")
         composer = Composer(replace(config.compose, niceness=_BULK_NICENESS), config.keys)
         express = Composer(
             replace(config.compose, workers=max(1, composer.workers // 4)),
@@ -200,7 +203,13 @@ class Daemon:
         channel = EmailChannel(
             composer,
             express,
-            Router(config.routes, config.providers, config.path, resolver),
+            Router(
+                config.routes,
+                config.providers,
+                config.path,
+                resolver,
+                policies if config.dns.mta_sts else None,
+            ),
             config.pools,
             config.compose,
             config.hold,
@@ -208,6 +217,7 @@ class Daemon:
             rng=rng,
             may_send=lambda: flow.gate.is_open,
             on_settled=flow.on_settled,
+            tell_operators=Operations(pump, config.node.name).tell,
         )
         intake = Intake(
             work,
@@ -223,6 +233,7 @@ class Daemon:
             await books.open()
             nameservers.start()
             resolver.start()
+            await policies.start()
             await asyncio.gather(composer.start(), express.start())
             async with asyncio.TaskGroup() as group:
                 flow.attach(channel, publisher, group)
@@ -251,6 +262,7 @@ class Daemon:
                     task.cancel()
         finally:
             await asyncio.gather(composer.stop(), express.stop())
+            await policies.close()
             await nameservers.close()
             await resolver.close()
             books.close()

@@ -41,6 +41,7 @@ _LOCAL_KINDS: dict[str, tuple[BounceClass, bool]] = {
     "malformed": (BounceClass.MALFORMED_MESSAGE, True),
     "connect": (BounceClass.CONNECT_FAILED, False),
     "tls": (BounceClass.TLS_REQUIRED, False),
+    "requiretls": (BounceClass.TLS_REQUIRED, True),  # 5.7.30, RFC 8689 section 4.2
     "lost": (BounceClass.CONNECTION_LOST, False),
     "protocol": (BounceClass.PROTOCOL_ERROR, False),
     "local": (BounceClass.LOCAL, False),  # a tenant, pool or key that is missing now, a worker that died

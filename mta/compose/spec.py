@@ -5,6 +5,7 @@ owns the payload. Nothing here is checked: admission has done so, and the worker
 wire is at stake.
 """
 
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Literal
@@ -64,8 +65,11 @@ class MessageSpec(Struct, frozen=True, array_like=True, kw_only=True):
 
 
 class SpecBlob(Struct, frozen=True, array_like=True, gc=False):
+    """An encoded `MessageSpec`. `waives_tls`: its messages say `TLS-Required: No` (RFC 8689 section 3)."""
+
     key: bytes
     blob: bytes
+    waives_tls: bool = False
 
 
 class Addressee(Struct, frozen=True, array_like=True, gc=False):
@@ -131,6 +135,8 @@ CHUNK_BYTES = 600_000
 """What one chunk may hold of its recipients' specs: large content goes in small chunks, so that neither a pipe nor a
 worker's memory holds many copies of it."""
 
+_WAIVER = re.compile(rb"^tls-required:[ \t]*no[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
 _RESULTS = msgpack.Decoder(list[Result])
 _CHUNK = msgpack.Decoder(Chunk)
 _SPEC = msgpack.Decoder(MessageSpec)
@@ -139,11 +145,20 @@ _SPEC = msgpack.Decoder(MessageSpec)
 def encode_spec(spec: MessageSpec) -> SpecBlob:
     """The key is a hash of the content, which holds the tenant (E12)."""
     blob = msgpack.encode(spec)
-    return SpecBlob(blake2b(blob, digest_size=16).digest(), blob)
+    return SpecBlob(blake2b(blob, digest_size=16).digest(), blob, _waives_tls(spec))
 
 
 def decode_spec(blob: bytes) -> MessageSpec:
     return _SPEC.decode(blob)
+
+
+def _waives_tls(spec: MessageSpec) -> bool:
+    if spec.rfc822 is not None and _WAIVER.search(_HEAD_END.split(spec.rfc822, 1)[0]):
+        return True
+    return any(
+        name.lower() == "tls-required" and value.strip().lower() == "no"
+        for name, value in spec.headers.items()
+    )
 
 
 def encode_chunk(groups: Sequence[Group], now: float) -> bytes:

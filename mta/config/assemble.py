@@ -28,7 +28,6 @@ from mta.jetstream.settings import NatsSettings
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 
 _LATER = ("inbound.listen", "dns.validating")
-_OF_ROUTES = ("opportunistic", "none")
 _POSITIVE = (
     "node.drain_timeout",
     "nats.connect_timeout",
@@ -221,7 +220,8 @@ def _dns(document: Document, found: Findings) -> DnsSettings:
             ip_network(network)
         except ValueError as error:
             found.wrong(f"dns.allow[{at}]", f'expected a network such as "10.0.0.0/8" ({error})')
-    return DnsSettings(document.dns.servers, document.dns.validating, document.dns.allow)
+    table = document.dns
+    return DnsSettings(table.servers, table.validating, table.allow, mta_sts=table.mta_sts)
 
 
 def _routes(document: Document, providers: tuple[Provider, ...], found: Findings) -> tuple[StaticRoute, ...]:
@@ -246,10 +246,5 @@ def _routes(document: Document, providers: tuple[Provider, ...], found: Findings
         seen[pattern] = name
         if table.provider not in known:
             found.wrong(f"{path}.provider", f"unknown provider{nearest(table.provider, known)}")
-        if table.tls not in _OF_ROUTES:
-            found.wrong(
-                f"{path}.tls",
-                f'expected "opportunistic" or "none" (others come later), found {show(table.tls)}',
-            )
         routes.append(StaticRoute(pattern, host, port, table.provider, table.tls))
     return tuple(routes)

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from mta.config.units import Bytes, Seconds
 from mta.events.settings import RecipientForm
+from mta.model.tls import TlsOption
 
 
 class NodeTable(Struct, frozen=True):
@@ -76,6 +77,7 @@ class DnsTable(Struct, frozen=True):
     servers: tuple[str, ...] = ()
     validating: str = ""
     allow: tuple[str, ...] = ()
+    mta_sts: bool = True
 
 
 class IndexTable(Struct, frozen=True):
@@ -101,7 +103,7 @@ class SourceTable(Struct, frozen=True):
 class RouteTable(Struct, frozen=True):
     host: str
     provider: str = "other"
-    tls: str = "opportunistic"
+    tls: TlsOption = TlsOption.OPPORTUNISTIC
 
 
 class DkimTable(Struct, frozen=True):

@@ -14,6 +14,7 @@ from mta.config.problems import Findings
 from mta.config.reading import join, read, show
 from mta.config.units import PerTime, Seconds
 from mta.delivery.settings import PathSettings, Provider
+from mta.model.tls import TlsOption
 from mta.queue.settings import RateLimit
 from mta.smtp.settings import Pattern, Timeouts
 
@@ -41,6 +42,7 @@ class KnobTable(Struct, frozen=True, kw_only=True):
     idle_timeout: Seconds | None = None
     pattern: Pattern | None = None
     window: int | None = None
+    tls: TlsOption | None = None
     timeouts: TimeoutTable = TimeoutTable()
 
 
@@ -130,8 +132,9 @@ def _layered(below: PathSettings, knobs: KnobTable, path: str, found: Findings) 
             changes[key] = RateLimit(rate.count, rate.period_s)
     if knobs.idle_timeout is not None:
         changes["idle_timeout_s"] = float(knobs.idle_timeout)
-    if knobs.pattern is not None:
-        changes["pattern"] = knobs.pattern
+    for key in ("pattern", "tls"):
+        if getattr(knobs, key) is not None:
+            changes[key] = getattr(knobs, key)
     changes["timeouts"] = _timeouts(below.timeouts, knobs.timeouts, f"{path}.timeouts", found)
     return structs.replace(below, **changes)
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from mta.classify.classifier import classify, classify_local, disposition
 from mta.compose.spec import ComposeFailed
 from mta.delivery.router import NoRoute
+from mta.delivery.security import verified_by
 from mta.model.outcome import Attempt, Bounced, Deferred, Delivered, Failed, Stage
 from mta.model.path import EgressSource
 from mta.model.reply import Reply
@@ -88,6 +89,14 @@ def not_routed(number: int, at: float, route: NoRoute) -> Bounced | Deferred:
     return Bounced(attempt, verdict) if route.is_permanent else Deferred(attempt, verdict)
 
 
+def not_secured(number: int, at: float, site: str, detail: str) -> Bounced | Deferred:
+    """What was asked for cannot be had on the way to this domain (RFC 8689 section 4.2: to be returned)."""
+    attempt = Attempt(number=number, at=at, stage=Stage.LOCAL, detail=detail, site=site)
+    settled = disposition(attempt, classify_local("requiretls", detail))
+    assert not isinstance(settled, Delivered)
+    return settled
+
+
 def not_composed(number: int, at: float, failed: ComposeFailed) -> Failed | Deferred:
     """A message that cannot be generated is over; a key or a worker of ours that is missing is tried again."""
     if not failed.is_local_fault:
@@ -133,5 +142,6 @@ def _in_session(
         smtp_s=smtp_s,
         tls_version=connection.tls_version,
         tls_cipher=connection.tls_cipher,
-        tls_policy="opportunistic" if connection.tls_version else "",
+        tls_policy=connection.tls_policy if connection.tls_version else "",
+        tls_verified=verified_by(connection.tls_demand, connection.tls_policy),
     )

@@ -19,13 +19,16 @@ from mta.compose.spec import CHUNK_BYTES, Composed, ComposeFailed, Group, Result
 from mta.compose.suspects import CROWDED
 from mta.compose.workers import Composer
 from mta.delivery import attempt as attempts
+from mta.delivery.around import Around
 from mta.delivery.dry_run import Rehearsal
 from mta.delivery.hosts import HostMemory
 from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked, Reference, Settlement
 from mta.delivery.router import NoRoute, Route, Router
+from mta.delivery.security import insecure_way, secured
 from mta.model.lane import Lane
 from mta.model.path import EgressPath, EgressPool, EgressSource, Site
+from mta.model.tls import TlsSession
 from mta.queue.settings import HoldSettings
 
 _TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
@@ -38,7 +41,8 @@ log = structlog.get_logger()
 
 
 class EmailChannel:
-    """A `Channel`. `run` first, in the owner's task group. While `may_send` says no, nothing new is begun."""
+    """A `Channel`. `run` first, in the owner's task group. While `may_send` says no, nothing new is begun.
+    `on_tls_session` is told of every session and domain, for reports; None: nobody wants to know."""
 
     def __init__(
         self,
@@ -53,6 +57,8 @@ class EmailChannel:
         rng: Random,
         may_send: Callable[[], bool],
         on_settled: Callable[[Ref, Settlement], None],
+        tell_operators: Callable[..., None],
+        on_tls_session: Callable[[TlsSession], None] | None = None,
     ) -> None:
         self._composer = composer
         self._express = express
@@ -62,9 +68,18 @@ class EmailChannel:
         self._hold = hold
         self._in_hand_s = in_hand_s
         self._rng = rng
-        self._may_send = may_send
         self._on_settled = on_settled
-        self._hosts = HostMemory()
+        self._around = Around(
+            hosts=HostMemory(),
+            rng=rng,
+            spawn=self._spawn,
+            may_send=may_send,
+            on_settled=on_settled,
+            on_hungry=self._note_hungry,
+            on_policy_failed=self._doubt_policy,
+            tell_operators=tell_operators,
+            on_tls_session=on_tls_session,
+        )
         self._paths: dict[EgressPath, PathPool] = {}
         self._hungry: OrderedDict[Wanting, None] = OrderedDict()
         self._rehearsal = Rehearsal(wall=time.time, on_settled=on_settled, on_hungry=self._note_hungry)
@@ -121,6 +136,9 @@ class EmailChannel:
                 self._take(ref, route, touched)
         self._turn(touched)
 
+    def _doubt_policy(self, domain: str) -> None:
+        self._spawn(self._router.recheck(domain), f"policy of {domain}")
+
     def _take(self, ref: Ref, route: Route, touched: dict[Wanting, None]) -> None:
         if isinstance(route, NoRoute):
             self._settle(ref, attempts.not_routed(ref.attempt + 1, time.time(), route))
@@ -135,15 +153,18 @@ class EmailChannel:
             self._feed()
 
     def _enqueue(self, ref: Ref, site: Site, touched: dict[Wanting, None]) -> None:
-        ref.provider = site.provider
+        ref.provider, ref.sts = site.provider, site.sts
         sources = self._sources.get(ref.pool)
         if sources is None:
             detail = f"pool {ref.pool or '(none)'} is not configured any more"
             self._settle(ref, attempts.misconfigured(ref.attempt + 1, time.time(), detail))
             return
+        security = secured(site, ref.tls, ignores_policy=ref.spec.waives_tls)
+        if fault := insecure_way(security):
+            self._settle(ref, attempts.not_secured(ref.attempt + 1, time.time(), site.name, fault))
+            return
         source = sources.choose(site.name, ref.source)
-        tls = "none" if ref.tls == "none" else site.tls
-        path = EgressPath(source.name, site.name, tls)
+        path = EgressPath(source.name, site.name, security)
         pool = self._paths.get(path)
         if pool is None:
             pool = self._paths[path] = PathPool(
@@ -152,13 +173,9 @@ class EmailChannel:
                 source,
                 self._router.settings(site.provider),
                 self._hold,
-                hosts=self._hosts,
-                rng=self._rng,
-                spawn=self._spawn,
-                may_send=self._may_send,
-                on_settled=self._on_settled,
-                on_hungry=self._note_hungry,
+                self._around,
             )
+        pool.follow(site)
         pool.put(ref)
         touched[pool] = None
 

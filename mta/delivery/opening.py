@@ -1,20 +1,24 @@
-"""Opening a connection to a site: hosts by preference, each of their addresses, TLS as the policy says.
+"""Opening a connection to a site: hosts by preference, each of their addresses, TLS as policy demands.
 
 A host that fails before MAIL says nothing about a recipient (S-16): the next address is tried, then the next host,
-and only when none is left the last failure is raised.
+and only when none is left the last failure is raised. What failed is remembered where it belongs: an address that
+does not answer is tried last for a while, a host whose TLS is broken is spoken to in clear, where that is allowed.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from random import Random
+from collections.abc import Callable
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from mta.delivery.hosts import HostMemory
+from mta.delivery.around import Around
+from mta.delivery.hosts import Target
+from mta.delivery.security import Barred, Terms, terms
 from mta.delivery.settings import PathSettings
 from mta.dns.mx import shuffled
 from mta.model.outcome import Stage
-from mta.model.path import EgressSource, MxHost, Site
+from mta.model.path import EgressSource, MxHost, Security, Site
+from mta.model.tls import Demand, TlsDoubt, TlsFailure
 from mta.smtp.connection import Connection, connect
 from mta.smtp.fact import Fact
 from mta.smtp.opening import ConnectFailed, Dial, TlsFailed
@@ -22,73 +26,138 @@ from mta.smtp.opening import ConnectFailed, Dial, TlsFailed
 _LONGEST_TRY_S = 120.0  # C8: after this no further host is begun in one attempt
 
 
+class TlsTrouble(Struct, frozen=True):
+    """A session that did not come about, because TLS failed there and policy does not do without."""
+
+    host: MxHost
+    address: str
+    doubt: TlsDoubt
+    is_static: bool
+
+
 class Opener:
+    """For one path. `site` may be replaced at any time: hosts and addresses move, the path stays."""
+
     def __init__(
         self,
         site: Site,
         source: EgressSource,
         settings: PathSettings,
-        tls: str,
-        hosts: HostMemory,
-        rng: Random,
+        security: Security,
+        around: Around,
     ) -> None:
-        self._site = site
+        self.site = site
         self._source = source
         self._settings = settings
-        self._tls = tls
-        self._hosts = hosts
-        self._rng = rng
+        self._security = security
+        self._around = around
+        self._hosts = around.hosts
 
     async def open(
         self,
         on_fact: Callable[[Connection, Fact], None],
         on_closed: Callable[[Connection], None],
+        on_trouble: Callable[[TlsTrouble], None],
     ) -> Connection:
         """The first connection that comes about. `ConnectFailed` of the last host when none does."""
         started = time.monotonic()
         last: ConnectFailed | None = None
-        for host, address in self._targets():
+        for target in self._targets():
             if last is not None and time.monotonic() - started > _LONGEST_TRY_S:
                 break
+            host, address = target
             try:
-                return await self._open_one(host, address, on_fact, on_closed)
-            except ConnectFailed as failure:
+                allowed = terms(host, self._security)
+                if isinstance(allowed, Barred):
+                    raise TlsFailed(Stage.TLS, allowed.detail, failure=allowed.failure)
+                connection = await self._open_one(host, address, allowed, on_fact, on_closed)
+            except TlsFailed as failure:
+                doubt = TlsDoubt(failure.failure, failure.detail)
+                on_trouble(TlsTrouble(host, address, doubt, self.site.is_static))
                 last = failure
+            except ConnectFailed as failure:
+                if not _is_busy(failure):
+                    self._hosts.note_dead(self._source.name, target, time.time())
+                last = failure
+            else:
+                self._hosts.note_alive(self._source.name, target, time.time())
+                self._note_offer(connection, host)
+                return connection
         if last is None:
-            raise ConnectFailed(Stage.CONNECT, f"{self._site.name} has no host to try")
+            raise ConnectFailed(Stage.CONNECT, f"{self.site.name} has no host to try")
         raise last
 
     async def _open_one(
         self,
         host: MxHost,
         address: str,
+        allowed: Terms,
         on_fact: Callable[[Connection, Fact], None],
         on_closed: Callable[[Connection], None],
     ) -> Connection:
-        """One address, in clear once more if only TLS failed there (T-02: opportunistic)."""
+        """One address. Where nothing demands TLS, in clear once more if only TLS failed there (T-02); where a policy
+        tests, first as if it bound."""
         key = f"{host.name}:{host.port}"
+        now = time.time()
+        is_optional = allowed.demand is Demand.OPPORTUNISTIC
+        doubt = self._known_doubt(allowed, key, now)
         dial = Dial(
             host=host.name,
             port=host.port,
             address=address,
             source=self._source,
-            tls="none" if self._tls == "none" else "opportunistic",
-            tls_broken=self._hosts.is_tls_broken(key, time.time()),
+            tls=allowed.demand,
+            tls_name=host.dane.base if allowed.demand is Demand.DANE else "",
+            tls_policy=allowed.policy,
+            tls_broken=is_optional and self._hosts.is_tls_broken(key, now),
+            tls_doubt=doubt,
+            tlsa=allowed.tlsa,
             timeouts=self._settings.timeouts,
             pattern=self._settings.pattern,
             window=self._settings.window,
             messages=self._settings.messages_per_connection,
-            c_verdict=self._hosts.c_works(key, time.time()),
+            c_verdict=self._hosts.c_works(key, now),
         )
+        if allowed.is_testing and doubt is None:
+            try:
+                strict = replace(dial, tls=Demand.VERIFIED, tls_policy="sts", tls_broken=False)
+                return await connect(strict, on_fact=on_fact, on_closed=on_closed)
+            except TlsFailed as failure:
+                doubt = TlsDoubt(failure.failure, failure.detail)
+                self._hosts.learn_tls_doubt(key, doubt, time.time())
+                dial = replace(dial, tls_doubt=doubt)
         try:
             return await connect(dial, on_fact=on_fact, on_closed=on_closed)
         except TlsFailed:
+            if not is_optional:
+                raise
             self._hosts.learn_tls_broken(key, time.time())
         return await connect(replace(dial, tls_broken=True), on_fact=on_fact, on_closed=on_closed)
 
-    def _targets(self) -> Iterator[tuple[MxHost, str]]:
-        """Preferences in order, equal ones shuffled anew for each connection (S-07)."""
-        hosts = self._site.hosts if self._site.is_static else shuffled(self._site.hosts, self._rng.random)
-        for host in hosts:
-            for address in host.addresses or ("",):
-                yield host, address
+    def _known_doubt(self, allowed: Terms, key: str, now: float) -> TlsDoubt | None:
+        if not allowed.is_testing:
+            return None
+        if allowed.doubt:
+            return TlsDoubt(TlsFailure.VALIDATION_FAILURE, allowed.doubt)
+        return self._hosts.tls_doubt(key, now)
+
+    def _note_offer(self, connection: Connection, host: MxHost) -> None:
+        """D4: STARTTLS that was there before and is not now may have been taken out on the way."""
+        is_offered = bool(connection.tls_version) or connection.offer.starttls
+        if self._hosts.note_offer(f"{host.name}:{host.port}", is_offered, time.time()):
+            self._around.tell_operators(
+                "tls_downgrade", mx_host=host.name, mx_ip=connection.peer_ip, site=self.site.name
+            )
+
+    def _targets(self) -> list[Target]:
+        """Preferences in order, equal ones shuffled anew for each connection (S-07); what did not answer lately comes
+        last."""
+        site = self.site
+        hosts = site.hosts if site.is_static else shuffled(site.hosts, self._around.rng.random)
+        targets = [(host, address) for host in hosts for address in host.addresses or ("",)]
+        return self._hosts.ranked(self._source.name, targets, time.time())
+
+
+def _is_busy(failure: ConnectFailed) -> bool:
+    """It answers, and will take mail another time: no reason to prefer another host for longer than this try."""
+    return failure.reply is not None and failure.reply.is_transient

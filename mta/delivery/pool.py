@@ -7,22 +7,22 @@ reference given to `put` leaves by `on_settled`, exactly once, unless it was wit
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from random import Random
 from typing import Any, cast
 
 from mta.delivery import attempt as attempts
+from mta.delivery.around import Around
 from mta.delivery.berths import Berths
-from mta.delivery.hosts import HostMemory
-from mta.delivery.opening import Opener
+from mta.delivery.opening import Opener, TlsTrouble
 from mta.delivery.parking import Parking
 from mta.delivery.reference import Reference, Settlement, is_wanted
 from mta.delivery.settings import PathSettings
 from mta.delivery.stock import Stock
+from mta.delivery.tls_reports import TlsReports
 from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.outcome import Deferred, Scope
 from mta.model.path import EgressPath, EgressSource, Site
+from mta.model.tls import TlsOption
 from mta.queue.dispatch import Open, Park, PathLimits, PathLoad, Send, Sleep, compose_wanted, decide
 from mta.queue.health import PathHealth, Sign
 from mta.queue.ready import ReadyQueue
@@ -46,19 +46,15 @@ from mta.smtp.settings import Pattern
 
 _MOST_READY = 512  # composed messages of one path in memory, whatever its rate
 _MOST_READY_BYTES = 8 << 20
-_RESERVED_FOR_S, _RESERVED_FROM = (
-    60.0,
-    4,
-)  # seconds after transactional mail, and connections, to keep one free
+_RESERVED_FOR_S = 60.0  # after transactional mail one connection is kept free for it, of
+_RESERVED_FROM = 4  # or more
 _MOST_UNSENT = 3  # connections that ended before this message's turn, before it counts as an attempt
 
-Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 Ref = Reference[Any]
 
 
 class PathPool:
-    """See the module. `on_settled(reference, settlement)` and `on_hungry(pool)` (it wants messages composed) are
-    called synchronously."""
+    """See the module."""
 
     def __init__(
         self,
@@ -67,34 +63,26 @@ class PathPool:
         source: EgressSource,
         settings: PathSettings,
         hold: HoldSettings,
-        *,
-        hosts: HostMemory,
-        rng: Random,
-        spawn: Spawn,
-        may_send: Callable[[], bool],
-        on_settled: Callable[[Ref, Settlement], None],
-        on_hungry: Callable[["PathPool"], None],
+        around: Around,
     ) -> None:
         self.path = path
         self.site = site
         self.source = source
         self.settings = settings
-        self._parking = Parking(hold, settings.message_rate, rng)
-        self._hosts = hosts
-        self._spawn = spawn
-        self._may_send = may_send
-        self._on_settled = on_settled
-        self._on_hungry = on_hungry
+        self._around = around
+        self._parking = Parking(hold, settings.message_rate, around.rng)
         self._loop = asyncio.get_running_loop()
         self.queue: ReadyQueue[Ref] = ReadyQueue(is_wanted)
         self._stock = Stock()
         self._load = PathLoad()
         self._connections = Berths()
         self._transactional_at = float("-inf")
-        self._health = PathHealth(HealthSettings(), settings.connections, rng.random)
+        self._health = PathHealth(HealthSettings(), settings.connections, around.rng.random)
         self._rate = Rate(settings.message_rate)
         self._connection_rate = Rate(settings.connection_rate, burst=settings.connections)
-        self._opener = Opener(site, source, settings, path.tls, hosts, rng)
+        self._opener = Opener(site, source, settings, path.security, around)
+        self._reports = TlsReports(source, around.on_tls_session) if around.on_tls_session else None
+        self._needs_requiretls = path.security.option is TlsOption.REQUIRETLS
         self._failure: ConnectFailed | None = None
         """Of the last try to connect, where what it was made for is still being composed."""
         self._timer: asyncio.TimerHandle | None = None
@@ -102,6 +90,10 @@ class PathPool:
         self._is_draining = False
         self._sent = Lately(self._loop.time())
         self._wire_bytes = 4096.0
+
+    def follow(self, site: Site) -> None:
+        """What DNS says now: hosts and addresses of a site move while its path goes on (C13)."""
+        self.site = self._opener.site = site
 
     # -- what waits ---------------------------------------------------------------------------------------------
 
@@ -188,7 +180,7 @@ class PathPool:
             self._timer = None
         now = self._loop.time()
         sleep_s = self._connections.close_idle(now, self.settings.idle_timeout_s)
-        if not self._is_draining and self._may_send():
+        if not self._is_draining and self._around.may_send():
             self._connections.count_into(self._load)
             for decision in decide(self._load, self._limits(now), now):
                 match decision:
@@ -202,7 +194,7 @@ class PathPool:
                     case Sleep(seconds=seconds):
                         sleep_s = min(sleep_s, seconds)
         if self.wants(Lane.BULK) or self.wants(Lane.TRANSACTIONAL):
-            self._on_hungry(self)
+            self._around.on_hungry(self)
         if sleep_s < float("inf"):
             self._timer = self._loop.call_later(sleep_s, self._soon)
 
@@ -238,7 +230,7 @@ class PathPool:
 
     def _send_one(self, connection: Connection) -> bool:
         now = self._loop.time()
-        if not self._load.ready or not self._may_send():
+        if not self._load.ready or not self._around.may_send():
             return False
         if self._is_reserved(connection, now) or self._rate.take(now) > 0:
             return False
@@ -247,7 +239,9 @@ class PathPool:
             return False
         self._connections.note_busy(connection)
         self._sent.note()
-        connection.submit(Transaction(envelope=ref.envelope, tag=ref, permit=ref.permit))
+        if self._reports is not None:
+            self._reports.note_session(connection, self.site, ref)
+        connection.submit(Transaction(ref.envelope, ref, ref.permit, self._needs_requiretls))
         return True
 
     def _is_reserved(self, connection: Connection, now: float) -> bool:
@@ -276,12 +270,12 @@ class PathPool:
                 return
             self._load.opening += 1
             self._failure = None
-            self._spawn(self._open_one(), f"connect {self.path.source} {self.site.name}")
+            self._around.spawn(self._open_one(), f"connect {self.path.source} {self.site.name}")
 
     async def _open_one(self) -> None:
         started = self._loop.time()
         try:
-            connection = await self._opener.open(self._on_fact, self._on_closed)
+            connection = await self._opener.open(self._on_fact, self._on_closed, self._on_tls_trouble)
         except ConnectFailed as failure:
             self._open_failed(failure)
             return
@@ -355,7 +349,7 @@ class PathPool:
             case Unsent():
                 self._send_again(_of(fact), connection)
             case Learned(c_works=works):
-                self._hosts.learn_c(f"{connection.host}:{connection.port}", works, time.time())
+                self._around.hosts.learn_c(f"{connection.host}:{connection.port}", works, time.time())
             case Ended(is_error=is_error) if is_error and not connection.served:
                 self._health.note(Sign.LIMITED, now, self._load.open)
             case _:
@@ -385,8 +379,16 @@ class PathPool:
         if self._load.ready < _MOST_READY // 2:
             self._soon()
 
+    def _on_tls_trouble(self, trouble: TlsTrouble) -> None:
+        if self._reports is not None:
+            self._reports.note_trouble(trouble, self._stock)
+        for domain in {ref.domain for ref in self._stock if ref.sts.policy}:
+            self._around.on_policy_failed(domain)
+
     def _on_closed(self, connection: Connection) -> None:
         self._connections.remove(connection)
+        if self._reports is not None:
+            self._reports.forget(connection)
         self._soon()
 
     # -- settling -----------------------------------------------------------------------------------------------
@@ -398,7 +400,7 @@ class PathPool:
         ref.is_on_wire = False
         if not ref.is_settled:
             ref.is_settled = True
-            self._on_settled(ref, settlement)
+            self._around.on_settled(ref, settlement)
 
     def _most_impatient_lane(self) -> Lane:
         is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self._stock.count(Lane.TRANSACTIONAL)

@@ -10,6 +10,8 @@ from mta.compose.spec import Addressee, SpecBlob
 from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.outcome import Outcome
+from mta.model.path import NO_STS
+from mta.model.tls import TlsOption
 
 
 class Permits(Protocol):
@@ -38,9 +40,10 @@ class Reference(Generic[Owner]):
     both mean nothing to a channel, which hands the reference back with a `Settlement`, exactly once.
 
     `attempt` counts the attempts made before this one, `source` names the source that must be used again (or is
-    empty), `turn` is the key by which payloads take turns inside a lane, `provider` is that of the site it goes to,
-    once it is routed. `envelope` is set when the message is composed, and let go of by the owner; `is_on_wire` while
-    a connection has it; `unsent` counts connections that ended before they said anything about it.
+    empty), `turn` is the key by which payloads take turns inside a lane, `provider` is that of the site it goes to and
+    `sts` the policy of its domain, once it is routed. `envelope` is set when the message is composed, and let go of by
+    the owner; `is_on_wire` while a connection has it; `unsent` counts connections that ended before they said anything
+    about it.
     """
 
     __slots__ = (
@@ -59,6 +62,7 @@ class Reference(Generic[Owner]):
         "provider",
         "source",
         "spec",
+        "sts",
         "tls",
         "turn",
         "unsent",
@@ -75,7 +79,7 @@ class Reference(Generic[Owner]):
         lane: Lane,
         turn: str,
         pool: str,
-        tls: str,
+        tls: TlsOption,
         expires_at: float,
         attempt: int = 0,
         source: str = "",
@@ -95,6 +99,7 @@ class Reference(Generic[Owner]):
         self.source = source
         self.is_dry_run = is_dry_run
         self.provider = ""
+        self.sts = NO_STS
         self.envelope: Envelope | None = None
         self.is_on_wire = False
         self.is_settled = False

@@ -1,8 +1,8 @@
 """Which site a domain's mail goes to: a static route, else the hosts that DNS names.
 
 Static routes bind before MX and the longest match wins. MX answers are kept by the resolver, as long as their TTL
-allows; this module makes `Site`s of them and groups sites into providers by MX suffix. What a lookup failure means
-for a recipient is said as a value, not raised.
+allows; this module makes `Site`s of them, adds the policy of the domain, and groups sites into providers by MX suffix.
+What a lookup failure means for a recipient is said as a value, not raised.
 """
 
 from collections.abc import Iterable
@@ -13,10 +13,13 @@ from mta.delivery.settings import PathSettings, Provider, StaticRoute
 from mta.dns.mx import MxAnswer, MxFound, NoMail
 from mta.dns.record import DnsTrouble
 from mta.dns.resolver import Resolver
-from mta.model.path import MxHost, Site
+from mta.dns.sts import NoSts, StsAnswer, StsFault, StsPolicies
+from mta.model.path import NO_STS, MxHost, Site, StsFound
+from mta.model.tls import StsPolicy
 
 _MOST_DOMAINS = 50_000
 OTHER = "other"
+_NO_POLICY = NoSts("")
 
 
 class NoRoute(Struct, frozen=True, gc=False):
@@ -31,7 +34,7 @@ Route = Site | NoRoute
 
 
 class Router:
-    """Built once per configuration. `look_up` answers from memory, `resolve` asks."""
+    """Built once per configuration. `look_up` answers from memory, `resolve` asks. `policies` None: MTA-STS is off."""
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Router:
         providers: Iterable[Provider],
         default: PathSettings,
         resolver: Resolver,
+        policies: StsPolicies | None = None,
     ) -> None:
         self._exact: dict[str, StaticRoute] = {}
         self._suffixes: dict[str, StaticRoute] = {}
@@ -51,6 +55,7 @@ class Router:
         self._by_suffix = {suffix: p.name for p in self._providers.values() for suffix in p.mx_suffixes}
         self._default = default
         self._resolver = resolver
+        self._policies = policies
         self._static: dict[str, Site] = {}
 
     def settings(self, provider: str) -> PathSettings:
@@ -62,10 +67,9 @@ class Router:
         site = self._static.get(domain)
         if site is not None:
             return site
-        route = self._static_route(domain)
+        route = self.static_route(domain)
         if route is None:
-            answer = self._resolver.look_up(domain)
-            return self._route(answer) if answer is not None else None
+            return self._known(domain)
         if len(self._static) >= _MOST_DOMAINS:
             self._static.clear()
         site = self._static[domain] = _static_site(route)
@@ -73,18 +77,36 @@ class Router:
 
     async def resolve(self, domain: str) -> Route:
         """Ask DNS. Never raises for what a peer or a zone can cause."""
-        return self._route(await self._resolver.resolve(domain))
+        answer = await self._resolver.resolve(domain)
+        if isinstance(answer, MxFound) and self._policies is not None:
+            return self._route(answer, await self._policies.resolve(domain))
+        return self._route(answer)
 
-    def _route(self, answer: MxAnswer) -> Route:
+    async def recheck(self, domain: str) -> None:
+        """A policy of the domain stood in the way of its mail: look whether it still is the one that holds (T-06)."""
+        if self._policies is not None:
+            await self._policies.recheck(domain)
+
+    def _known(self, domain: str) -> Route | None:
+        answer = self._resolver.look_up(domain)
+        if answer is None or not isinstance(answer, MxFound) or self._policies is None:
+            return self._route(answer) if answer is not None else None
+        policy = self._policies.look_up(domain)
+        return self._route(answer, policy) if policy is not None else None
+
+    def _route(self, answer: MxAnswer, policy: StsAnswer = _NO_POLICY) -> Route:
         match answer:
             case MxFound(hosts=hosts, site_name=name):
-                return Site(name=name, provider=self._provider(hosts), hosts=hosts)
+                provider = self._provider(hosts)
+                tls = self.settings(provider).tls
+                return Site(name, provider, hosts, tls, sts=_found(policy), is_vouched=answer.is_secure)
             case NoMail(kind=kind, detail=detail):
                 return NoRoute(kind=kind, detail=detail, is_permanent=True)
             case DnsTrouble(kind=kind, detail=detail):
                 return NoRoute(kind=kind, detail=detail, is_permanent=False)
 
-    def _static_route(self, domain: str) -> StaticRoute | None:
+    def static_route(self, domain: str) -> StaticRoute | None:
+        """The longest route that matches, if any does."""
         exact = self._exact.get(domain)
         if exact is not None or not self._suffixes:
             return exact
@@ -106,6 +128,16 @@ class Router:
                 return provider
             at = name.find(".", at + 1)
         return OTHER
+
+
+def _found(policy: StsAnswer) -> StsFound:
+    match policy:
+        case StsPolicy():
+            return StsFound(policy)
+        case StsFault(failure=failure, detail=detail):
+            return StsFound(fault=failure, detail=detail)
+        case NoSts():
+            return NO_STS
 
 
 def _static_site(route: StaticRoute) -> Site:

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from mta.model.tls import TlsOption
 from mta.queue.settings import RateLimit
 from mta.smtp.settings import Pattern, Timeouts
 
@@ -17,6 +18,7 @@ class PathSettings(Struct, frozen=True):
     pattern: Pattern = Pattern.AUTO
     window: int = 4
     timeouts: Timeouts = Timeouts()
+    tls: TlsOption = TlsOption.OPPORTUNISTIC
 
 
 class Provider(Struct, frozen=True):
@@ -34,4 +36,4 @@ class StaticRoute(Struct, frozen=True):
     host: str
     port: int
     provider: str = "other"
-    tls: str = "opportunistic"
+    tls: TlsOption = TlsOption.OPPORTUNISTIC

@@ -1,6 +1,8 @@
 """The composed messages of one path, ready for a connection: transactional before bulk, with a share for bulk."""
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from mta.delivery.reference import Reference
@@ -22,6 +24,10 @@ class Stock:
 
     def __len__(self) -> int:
         return len(self._transactional) + len(self._bulk)
+
+    def __iter__(self) -> Iterator[Ref]:
+        """What waits, in no order that counts."""
+        return chain(self._transactional, self._bulk)
 
     def count(self, lane: Lane) -> int:
         return len(self._lanes[lane])

@@ -8,7 +8,8 @@ from msgspec import Struct
 class DnsSettings(Struct, frozen=True):
     """Empty `servers`: those of /etc/resolv.conf. `allow` are networks that may be connected to although they
     are private. `validating` is a loopback resolver whose AD bit is believed; empty: there is none, and no DANE.
-    `takes_anchors`: whoever connects can check a peer's chain up to a DANE-TA record."""
+    `takes_anchors`: whoever connects can check a peer's chain up to a DANE-TA record. `mta_sts`: policies of domains
+    are asked for and kept."""
 
     servers: tuple[str, ...] = ()
     validating: str = ""
@@ -16,6 +17,7 @@ class DnsSettings(Struct, frozen=True):
     timeout_s: float = 5.0
     tries: int = 2
     takes_anchors: bool = False
+    mta_sts: bool = True
 
 
 class StsLimits(Struct, frozen=True):

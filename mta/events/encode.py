@@ -181,7 +181,7 @@ def recipient_event(
         site=attempt.site,
         session_id=attempt.session_id,
         session_seq=attempt.session_seq,
-        tls=_tls(attempt.tls_version, attempt.tls_cipher, attempt.tls_policy),
+        tls=_tls(attempt.tls_version, attempt.tls_cipher, attempt.tls_verified, attempt.tls_policy),
         smtp=UNSET if attempt is _NO_ATTEMPT else _smtp(attempt, common.form, person),
         bounce=UNSET if verdict is None else bounce_part(verdict, last_class),
         error=UNSET if error is None else _error(error, common.form, person),
@@ -293,8 +293,8 @@ def _joined(payload: tuple[str, ...], recipient: tuple[str, ...]) -> tuple[str, 
 
 
 @lru_cache(maxsize=256)
-def _tls(version: str, cipher: str, policy: str) -> TlsPart | UnsetType:
-    return TlsPart(version, cipher, policy=policy) if version else UNSET
+def _tls(version: str, cipher: str, verified: str, policy: str) -> TlsPart | UnsetType:
+    return TlsPart(version, cipher, verified, policy) if version else UNSET
 
 
 def _smtp(attempt: Attempt, form: RecipientForm, person: Person) -> SmtpPart:

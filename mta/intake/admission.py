@@ -249,7 +249,6 @@ def _refuse_unsupported(payload: Payload, rules: Rules) -> None:
     one_click = payload.unsubscribe is not None and payload.unsubscribe.one_click
     for is_asked, what in (
         (payload.channel != "email", "no channel but `email` exists"),
-        (payload.tls not in ("opportunistic", "none"), f"`tls` = `{payload.tls}` is not supported"),
         (payload.skip_suppression, "`skip_suppression` is not supported"),
         (
             one_click and not rules.public_url.startswith("https://"),

@@ -128,6 +128,7 @@ class Attempt(Struct, frozen=True, gc=False):
     tls_version: str = ""
     tls_cipher: str = ""
     tls_policy: str = ""
+    tls_verified: str = "none"
 
 
 class Delivered(Struct, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from mta.model.tls import NO_DANE, HostDane
+from mta.model.tls import NO_DANE, HostDane, StsMode, StsPolicy, TlsFailure, TlsOption
 
 
 class MxHost(Struct, frozen=True, gc=False):
@@ -15,14 +15,29 @@ class MxHost(Struct, frozen=True, gc=False):
     dane: HostDane = NO_DANE
 
 
+class StsFound(Struct, frozen=True, gc=False):
+    """What a domain's MTA-STS came to. `fault`: it has a record, and no usable policy is known."""
+
+    policy: StsPolicy | None = None
+    fault: TlsFailure | None = None
+    detail: str = ""
+
+
+NO_STS = StsFound()
+
+
 class Site(Struct, frozen=True):
-    """Domains that share one MX set. `name` is canonical and stands for the set; `hosts` are in the order to try."""
+    """Where a domain's mail goes. `name` is canonical and stands for the MX set, which other domains may share;
+    `hosts` are in the order to try. The rest is of the domain: `tls` what the operator set for the way, `sts` its own
+    policy; `is_vouched`: DNSSEC holds for its MX set."""
 
     name: str
     provider: str
     hosts: tuple[MxHost, ...]
-    tls: str = "opportunistic"
+    tls: TlsOption = TlsOption.OPPORTUNISTIC
     is_static: bool = False
+    sts: StsFound = NO_STS
+    is_vouched: bool = False
 
 
 class EgressSource(Struct, frozen=True, gc=False):
@@ -40,10 +55,27 @@ class EgressPool(Struct, frozen=True):
     sources: tuple[tuple[EgressSource, int], ...]
 
 
+class Security(Struct, frozen=True, gc=False):
+    """What has to hold on the way, as far as it does not depend on the host: what was asked for, and what the domain
+    publishes. `sts_hosts` are the MX hosts that its MTA-STS policy admits: domains whose policies come to the same
+    may share connections. `is_vouched` where DNSSEC holds for the MX set; `ignores_policy`: the message says
+    `TLS-Required: No` (RFC 8689 section 3)."""
+
+    option: TlsOption = TlsOption.OPPORTUNISTIC
+    sts_mode: StsMode = StsMode.NONE
+    sts_hosts: tuple[str, ...] = ()
+    is_vouched: bool = False
+    ignores_policy: bool = False
+
+
+OPEN = Security()
+
+
 class EgressPath(Struct, frozen=True, gc=False):
-    """(source, site): what queues, throttles and connection pools are keyed by. Names, not objects, so that a path
-    stays the same when a site's host order changes."""
+    """(source, site, security): what queues, throttles and connection pools are keyed by. A site's name, not the
+    object, so that a path stays the same when host order or addresses change; its security, because a domain's policy
+    may not bind, nor loosen, what goes to another domain by the same hosts."""
 
     source: str
     site: str
-    tls: str = "opportunistic"
+    security: Security = OPEN

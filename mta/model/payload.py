@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Raw, Struct, field
 
 from mta.model.lane import Lane
+from mta.model.tls import TlsOption
 
 
 class Address(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -122,7 +123,7 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     metadata: Raw | None = None
     send_at: datetime | None = None
     expires_at: datetime | None = None
-    tls: Literal["opportunistic", "none", "require", "verify", "requiretls"] = "opportunistic"
+    tls: TlsOption = TlsOption.OPPORTUNISTIC
     dry_run: bool = False
     skip_suppression: bool = False
     retry: RetryPart | None = None

@@ -100,6 +100,13 @@ class TlsFailure(StrEnum):
     STS_WEBPKI_INVALID = "sts-webpki-invalid"
 
 
+class TlsDoubt(Struct, frozen=True, gc=False):
+    """What TLS with a host fails of, as it is reported, and in words."""
+
+    failure: TlsFailure
+    detail: str
+
+
 class PolicyType(StrEnum):
     TLSA = "tlsa"
     STS = "sts"

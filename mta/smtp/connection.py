@@ -69,6 +69,9 @@ class Connection(asyncio.Protocol):
         self.peer_ip: str = (opened.transport.get_extra_info("peername") or ("",))[0]
         self.local_ip: str = (opened.transport.get_extra_info("sockname") or ("",))[0]
         self.tls_version, self.tls_cipher = tls.described(opened.transport)
+        self.tls_demand = dial.tls
+        self.tls_policy = dial.tls_policy
+        self.tls_doubt = dial.tls_doubt
         # More than TLS adds to the records of a flight.
         self._tls_octets = 1024 if self.tls_version else 0
         self.tls_refusal = opened.tls_refusal

@@ -22,11 +22,13 @@ def granted() -> bool:
 
 class Transaction(Struct, frozen=True):
     """One envelope to be sent; `tag` is the owner's and comes back untouched. `permit` is asked right before its
-    octets go out, and again in the course of a large message: where it says no they are held back."""
+    octets go out, and again in the course of a large message: where it says no they are held back. `requiretls`: only
+    to a peer that promises TLS for the rest of the way (RFC 8689)."""
 
     envelope: Envelope
     tag: object = None
     permit: Callable[[], bool] = granted
+    requiretls: bool = False
 
 
 class Obstacle(StrEnum):

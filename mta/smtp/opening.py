@@ -4,16 +4,19 @@ aiosmtplib does the dialogue; `Greeter`, its protocol with our reply reader in f
 would take for a success: malformed replies, codes that differ within one reply, replies that nobody asked
 for, bytes behind a reply. Any of these ends the connection, so its buffer is empty at each change of
 protocol, and plaintext behind the 220 to STARTTLS never reaches the session inside TLS (T-01,
-CVE-2021-38371).
+CVE-2021-38371). Where `Dial.tls` demands more than opportunism, nothing but a connection that meets it is returned.
 
 Foreign exceptions stop here: what `open_transport` raises is a `ConnectFailed`. It leaves to its caller the
-next address, the next host, and the fallback to clear text after `TlsFailed` (T-02, T-03).
+next address, the next host, what a domain's policy demands, and the fallback to clear text after `TlsFailed`
+(T-02, T-03).
 """
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, cast
+from datetime import UTC, datetime
+from typing import cast
 
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
@@ -22,24 +25,34 @@ from msgspec import Struct
 from mta.model.outcome import Stage
 from mta.model.path import EgressSource
 from mta.model.reply import Reply
-from mta.smtp import command, extensions, tls
+from mta.model.tls import Demand, Tlsa, TlsDoubt, TlsFailure
+from mta.smtp import command, dane, extensions, tls
 from mta.smtp.parser import ReplyReader
 from mta.smtp.settings import Pattern, Timeouts
 
 _UNKNOWN_COMMAND = frozenset((500, 502, 504))
 """The refusals of EHLO after which HELO is tried (S-03)."""
 
+_DEMANDED = frozenset((Demand.ENCRYPTED, Demand.VERIFIED, Demand.DANE))
+
 
 class Dial(Struct, frozen=True, kw_only=True):
     """Whom to connect to, as whom, and how. `address` is an IP address of `host`; empty: resolve `host`.
-    `c_verdict` is what is known of pattern C on this host, `messages` the most to send on the connection."""
+    `tls_name` is the name that TLS is about where it is not `host`, `tlsa` are the records that `Demand.DANE` is about,
+    `tls_policy` names who demands (for events), `tls_doubt` says what the peer is known to fall short of under a policy
+    that only tests. `c_verdict` is what is known of pattern C on this host, `messages` the most to send on the
+    connection."""
 
     host: str
     port: int = 25
     address: str = ""
     source: EgressSource
-    tls: Literal["opportunistic", "none"] = "opportunistic"
+    tls: Demand = Demand.OPPORTUNISTIC
+    tls_name: str = ""
+    tls_policy: str = "opportunistic"
     tls_broken: bool = False
+    tls_doubt: TlsDoubt | None = None
+    tlsa: tuple[Tlsa, ...] = ()
     timeouts: Timeouts = Timeouts()
     pattern: Pattern = Pattern.AUTO
     window: int = 4
@@ -89,7 +102,17 @@ class ConnectGarbled(ConnectFailed, ValueError):
 
 
 class TlsFailed(ConnectFailed, ConnectionError):
-    """The handshake failed. Another connection, in clear, may do better, if policy allows it."""
+    """No TLS, or not with whom it had to be. Another connection, in clear, may do better, if policy allows it."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        detail: str,
+        reply: Reply | None = None,
+        failure: TlsFailure = TlsFailure.VALIDATION_FAILURE,
+    ) -> None:
+        super().__init__(stage, detail, reply)
+        self.failure = failure
 
 
 class Greeter(SMTPProtocol):
@@ -180,10 +203,12 @@ async def open_transport(dial: Dial) -> Opened:
         offer = await _greet(dial, smtp, greeter)
         rtt_s = loop.time() - began
         refusal = None
-        if dial.tls == "opportunistic" and offer.starttls and not dial.tls_broken:
+        if offer.starttls and dial.tls is not Demand.NONE and not dial.tls_broken:
             refusal = await _start_tls(dial, smtp, greeter)
             if refusal is None:
                 offer = await _greet(dial, smtp, greeter)
+        elif dial.tls in _DEMANDED:
+            raise TlsFailed(Stage.TLS, "STARTTLS is not offered", failure=TlsFailure.STARTTLS_NOT_SUPPORTED)
         if not greeter.is_in_step or smtp.transport is None:
             raise ConnectGarbled(Stage.HELO, greeter.fault or "bytes, and no reply was due")
         return Opened(smtp.transport, greeter, banner, offer, rtt_s, refusal)
@@ -225,18 +250,33 @@ async def _greet(dial: Dial, smtp: SMTP, greeter: Greeter) -> extensions.Extensi
 
 
 async def _start_tls(dial: Dial, smtp: SMTP, greeter: Greeter) -> Reply | None:
-    """None: the connection is inside TLS now. A reply: the peer refused, and the connection is as it was."""
+    """None: the connection is inside TLS now, with whom it has to be. A reply: the peer refused, that is nothing to
+    insist on, and the connection is as it was."""
+    context = tls.verified() if dial.tls is Demand.VERIFIED else tls.opportunistic()
+    name = dial.tls_name or dial.host
     with _border(Stage.TLS, greeter, TlsFailed):
         try:
-            await smtp.starttls(
-                server_hostname=dial.host, tls_context=tls.opportunistic(), timeout=dial.timeouts.tls_s
-            )
-            return None
+            await smtp.starttls(server_hostname=name, tls_context=context, timeout=dial.timeouts.tls_s)
         except SMTPResponseException:
-            reply = greeter.reply
-            if reply is None or reply.code == 421 or not (reply.is_transient or reply.is_permanent):
-                _expect(greeter, 220, Stage.TLS)
-            return reply
+            return _refused_tls(dial, greeter)
+        except ssl.SSLError as error:
+            failure, detail = tls.failure(error)
+            raise TlsFailed(Stage.TLS, detail, failure=failure) from error
+    if dial.tls is Demand.DANE and smtp.transport is not None:
+        fault = dane.fault(dial.tlsa, tls.chain(smtp.transport), (name,), datetime.now(UTC))
+        if fault:
+            raise TlsFailed(Stage.TLS, fault)
+    return None
+
+
+def _refused_tls(dial: Dial, greeter: Greeter) -> Reply | None:
+    reply = greeter.reply
+    if reply is None or reply.code == 421 or not (reply.is_transient or reply.is_permanent):
+        _expect(greeter, 220, Stage.TLS)
+    elif dial.tls in _DEMANDED:
+        detail = f"STARTTLS is refused: {reply.code} {reply.text}"
+        raise TlsFailed(Stage.TLS, detail, reply, TlsFailure.STARTTLS_NOT_SUPPORTED)
+    return reply
 
 
 def _expect(greeter: Greeter, code: int, stage: Stage) -> Reply:

@@ -73,6 +73,7 @@ bulk = {{ schedule = ["{retry}"], max_age = "10m" }}
 transactional = {{ schedule = ["{retry}"], max_age = "10m" }}
 [dns]
 servers = {dns}
+validating = "{validating}"
 allow = ["127.0.0.0/8"]
 [tokens]
 keys = {{ k1 = "token-k1" }}
@@ -212,6 +213,7 @@ class Rig:
         self,
         *,
         dns: str = "127.0.0.1:9",
+        validating: str = "",
         retry: str = "1s",
         ack_wait_s: float = 30.0,
         hold: str = "60s",
@@ -231,6 +233,7 @@ class Rig:
                 nats=nats,
                 routes=routes,
                 dns=json.dumps([dns]),
+                validating=validating,
                 retry=retry,
                 hold=hold,
                 timeout=timeout,

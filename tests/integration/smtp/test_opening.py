@@ -203,6 +203,18 @@ async def test_t02_old_tls_is_refused() -> None:
     assert isinstance(await fails(FakeMX(PIPELINING, context=old)), TlsFailed)
 
 
+async def test_d9_a_client_certificate_is_asked_for() -> None:
+    """D9: we have none, and go on without."""
+    asking = server_context()
+    asking.verify_mode = ssl.CERT_OPTIONAL
+    asking.load_default_certs()
+    async with FakeMX(PIPELINING, context=asking).serving() as mx:
+        owner = Owner(mx, transactions(1), Pattern.AUTO)
+        await owner.run()
+        assert owner.kinds() == [Accepted]
+        assert owner.connections[0].tls_version
+
+
 async def test_nobody_listens() -> None:
     """A refused TCP connection is told as lost, at the stage of connecting."""
     with socket.socket() as taken:

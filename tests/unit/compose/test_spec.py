@@ -1,5 +1,9 @@
 """Shapes that cross between the loop and the workers."""
 
+from typing import Any
+
+import pytest
+
 from mta.compose.spec import (
     AttachmentPart,
     decode_chunk,
@@ -35,3 +39,22 @@ def test_chunk_survives_the_trip() -> None:
     groups = (group(spec(), addressee(3), addressee(1)), group(spec(text="x"), addressee(2)))
     chunk = decode_chunk(encode_chunk(groups, 5.0))
     assert (chunk.now, chunk.groups) == (5.0, groups)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_waived"),
+    [
+        ({"headers": {"TLS-Required": "No"}}, True),
+        ({"headers": {"tls-required": " no "}}, True),
+        ({"headers": {"TLS-Required": "Yes"}}, False),
+        ({"headers": {"X-TLS-Required": "No"}}, False),
+        ({"rfc822": b"From: a@b.test\r\nTLS-Required:  No\r\n\r\nhello\r\n"}, True),
+        ({"rfc822": b"From: a@b.test\nTLS-REQUIRED: no\n\nhello\n"}, True),
+        ({"rfc822": b"From: a@b.test\r\n\r\nTLS-Required: No\r\n"}, False),
+        ({"rfc822": b"From: a@b.test\r\nX: TLS-Required: No\r\n\r\n"}, False),
+        ({}, False),
+    ],
+)
+def test_who_waives_tls_is_known_without_opening(changes: dict[str, Any], is_waived: bool) -> None:
+    """T-10, RFC 8689 section 3: the header field `TLS-Required: No`, in its place and with that value alone."""
+    assert encode_spec(spec(**changes)).waives_tls is is_waived

@@ -230,8 +230,8 @@ def test_routes_are_resolved(loaded: Loaded) -> None:
         ),
         ('"a.test" = { host = "h", provider = "gogle" }', 'unknown provider; did you mean "google"?'),
         (
-            '"a.test" = { host = "h", tls = "require" }',
-            'expected "opportunistic" or "none" (others come later)',
+            '"a.test" = { host = "h", tls = "always" }',
+            'routes."a.test".tls: expected',
         ),
         ('"a.test" = {}', 'routes."a.test".host: is missing'),
     ],

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from mta.compose.spec import Addressee, SpecBlob
+from mta.delivery.around import Around
 from mta.delivery.hosts import HostMemory
 from mta.delivery.pool import PathPool
 from mta.delivery.reference import Reference, Settlement
@@ -13,6 +14,7 @@ from mta.delivery.settings import PathSettings
 from mta.model.lane import Lane
 from mta.model.message import Envelope, Message
 from mta.model.path import EgressPath, EgressSource, MxHost, Site
+from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings
 from mta.smtp.settings import Timeouts
 
@@ -39,7 +41,7 @@ def ref(local: str = "r", **changes: Any) -> Reference[Sender]:
         "lane": Lane.BULK,
         "turn": "acme/",
         "pool": "default",
-        "tls": "opportunistic",
+        "tls": TlsOption.OPPORTUNISTIC,
         "expires_at": 2e9,
     }
     return Reference(changes.pop("owner", Sender()), 0, **(fields | changes))
@@ -56,6 +58,8 @@ class Owner:
         hosts = tuple(MxHost("127.0.0.1", port) for port in ports)
         site = Site("site", "other", hosts, is_static=True)
         self.settled: list[tuple[Reference[Any], Settlement]] = []
+        self.doubted: list[str] = []
+        self.told: list[tuple[str, dict[str, str]]] = []
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.hosts = HostMemory()
@@ -66,12 +70,16 @@ class Owner:
             SOURCE,
             settings,
             hold or HoldSettings(),
-            hosts=self.hosts,
-            rng=Random(1),
-            spawn=self._spawn,
-            may_send=lambda: self.may_send,
-            on_settled=self._on_settled,
-            on_hungry=self._on_hungry,
+            Around(
+                hosts=self.hosts,
+                rng=Random(1),
+                spawn=self._spawn,
+                may_send=lambda: self.may_send,
+                on_settled=self._on_settled,
+                on_hungry=self._on_hungry,
+                on_policy_failed=self.doubted.append,
+                tell_operators=lambda kind, **fields: self.told.append((kind, fields)),
+            ),
         )
 
     def put(self, *refs: Reference[Sender]) -> None:

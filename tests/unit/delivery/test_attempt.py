@@ -9,6 +9,7 @@ from mta.delivery.attempt import Tried
 from mta.delivery.router import NoRoute
 from mta.model.outcome import BounceClass, Bounced, Deferred, Failed, Stage
 from mta.model.reply import Reply
+from mta.model.tls import Demand
 from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted, Impossible, Lost, Obstacle, Refused, Transaction
 from mta.smtp.opening import ConnectRefused
@@ -27,6 +28,8 @@ CONNECTION = cast(
         opened_at=10.0,
         tls_version="TLSv1.3",
         tls_cipher="c",
+        tls_policy="sts",
+        tls_demand=Demand.VERIFIED,
         pattern=Pattern.CB,
     ),
 )
@@ -52,7 +55,7 @@ def test_delivered_carries_the_whole_way() -> None:
     )
     assert (made.session_s, made.smtp_s) == (2.0, 0.25)
     assert made.command == "BDAT"
-    assert (made.tls_version, made.tls_policy) == ("TLSv1.3", "opportunistic")
+    assert (made.tls_version, made.tls_policy, made.tls_verified) == ("TLSv1.3", "sts", "sts")
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def channel(bulk: Takes, express: Takes, settled: list[Settlement] | None = None
         in_hand_s=3.0,
         rng=Random(1),
         may_send=lambda: True,
+        tell_operators=lambda kind, **fields: None,
         on_settled=lambda ref, settlement: None if settled is None else settled.append(settlement),
     )
 

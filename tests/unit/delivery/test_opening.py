@@ -1,30 +1,47 @@
 """Against a scripted server: which host and address is tried, and what is learned of it."""
 
+import ssl
 import time
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
+import trustme
 
+from mta.delivery.around import Around
 from mta.delivery.hosts import HostMemory
-from mta.delivery.opening import Opener
-from mta.model.path import MxHost, Site
+from mta.delivery.opening import Opener, TlsTrouble
+from mta.model.path import OPEN, MxHost, Security, Site
+from mta.model.tls import DaneState, HostDane, StsMode, Tlsa, TlsFailure, TlsOption
 from mta.smtp.connection import Connection
-from mta.smtp.opening import ConnectFailed
+from mta.smtp.opening import ConnectFailed, TlsFailed
 from tests.fakes.nats import free_port
 from tests.fakes.smtp_server import PIPELINING, Cut, FakeMX, On
+from tests.fakes.trust import self_signed, server, trusted
 from tests.integration.smtp.owner import server_context
 from tests.unit.delivery.refs import QUICK, SOURCE
 
 
 def opener(
-    *hosts: MxHost, memory: HostMemory | None = None, is_static: bool = True, tls: str = "opportunistic"
+    *hosts: MxHost, memory: HostMemory | None = None, is_static: bool = True, security: Security = OPEN
 ) -> Opener:
     site = Site("site", "other", hosts, is_static=is_static)
-    return Opener(site, SOURCE, QUICK, tls, memory or HostMemory(), Random(1))
+    return Opener(site, SOURCE, QUICK, security, around(memory or HostMemory()))
 
 
-async def opened(one: Opener) -> Connection:
-    connection = await one.open(lambda *_: None, lambda _: None)
+def around(memory: HostMemory, tell: Callable[..., None] = lambda kind, **fields: None) -> Around:
+    """What an opener needs of it."""
+    return Around(memory, Random(1), _never, lambda: True, _never, _never, _never, tell)
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("an opener has nothing to do with it")
+
+
+async def opened(one: Opener, troubles: list[TlsTrouble] | None = None) -> Connection:
+    connection = await one.open(
+        lambda *_: None, lambda _: None, (troubles if troubles is not None else []).append
+    )
     connection.quit()
     return connection
 
@@ -87,5 +104,224 @@ async def test_broken_tls_is_remembered() -> None:
 async def test_tls_none_does_not_ask() -> None:
     """A path without TLS never says STARTTLS."""
     async with FakeMX(offers=PIPELINING, context=server_context()).serving() as mx:
-        assert not (await opened(opener(local(mx.port), tls="none"))).tls_version
+        assert not (await opened(opener(local(mx.port), security=Security(TlsOption.NONE)))).tls_version
         assert b"STARTTLS\r\n" not in mx.commands(0)
+
+
+# -- what policy demands ----------------------------------------------------------------------------------------------
+
+NAME = "mx.test"
+ENFORCED = Security(sts_mode=StsMode.ENFORCE, sts_hosts=(NAME,))
+TESTED = Security(sts_mode=StsMode.TESTING, sts_hosts=(NAME,))
+VERIFY = Security(TlsOption.VERIFY)
+REQUIRE = Security(TlsOption.REQUIRE)
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
+    one = trustme.CA()
+    with trusted(one, tmp_path_factory.mktemp("roots")):
+        yield one
+
+
+def bad_servers(ca: trustme.CA) -> dict[str, ssl.SSLContext]:
+    return {
+        "expired": server(ca, NAME, expired=True),
+        "not yet valid": server(ca, NAME, not_yet=True),
+        "wrong name": server(ca, "other.test"),
+        "self-signed": self_signed(NAME),
+    }
+
+
+FAILURES = {
+    "expired": TlsFailure.CERTIFICATE_EXPIRED,
+    "not yet valid": TlsFailure.CERTIFICATE_EXPIRED,
+    "wrong name": TlsFailure.CERTIFICATE_HOST_MISMATCH,
+    "self-signed": TlsFailure.CERTIFICATE_NOT_TRUSTED,
+}
+
+
+@pytest.mark.parametrize("security", [ENFORCED, VERIFY], ids=["enforce", "verify"])
+@pytest.mark.parametrize("kind", FAILURES)
+async def test_d3_a_bad_certificate_is_not_sent_to(ca: trustme.CA, kind: str, security: Security) -> None:
+    """D3, T-06: where whom it is has to be known, nothing goes to somebody else; the failure is told by its kind."""
+    troubles: list[TlsTrouble] = []
+    async with FakeMX(offers=PIPELINING, context=bad_servers(ca)[kind]).serving() as mx:
+        with pytest.raises(TlsFailed) as caught:
+            await opened(opener(local(mx.port), is_static=False, security=security), troubles)
+        assert caught.value.failure is FAILURES[kind]
+        assert [trouble.doubt.failure for trouble in troubles] == [FAILURES[kind]]
+        assert mx.connections == 1
+        assert not any(b"MAIL" in line for line in mx.commands(0))
+
+
+@pytest.mark.parametrize("security", [OPEN, REQUIRE], ids=["opportunistic", "require"])
+@pytest.mark.parametrize("kind", FAILURES)
+async def test_d3_a_bad_certificate_is_as_good_as_none(ca: trustme.CA, kind: str, security: Security) -> None:
+    """D3: opportunism does not ask whom it talks to, and nor does a mere demand for encryption."""
+    async with FakeMX(offers=PIPELINING, context=bad_servers(ca)[kind]).serving() as mx:
+        connection = await opened(opener(local(mx.port), security=security))
+        assert connection.tls_version
+        assert mx.connections == 1
+
+
+@pytest.mark.parametrize("security", [ENFORCED, VERIFY], ids=["enforce", "verify"])
+async def test_a_good_certificate_is_sent_to(ca: trustme.CA, security: Security) -> None:
+    """The event's words for it are on the connection."""
+    async with FakeMX(offers=PIPELINING, context=server(ca, NAME)).serving() as mx:
+        connection = await opened(opener(local(mx.port), is_static=False, security=security))
+        assert connection.tls_version
+        assert connection.tls_policy == ("sts" if security is ENFORCED else "verify")
+
+
+async def test_the_common_name_counts_for_nothing(ca: trustme.CA) -> None:
+    """T-06: a certificate without a DNS-ID is nobody's, whatever its common name says."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("a@mail.test", common_name=NAME).configure_cert(context)
+    async with FakeMX(offers=PIPELINING, context=context).serving() as mx:
+        with pytest.raises(TlsFailed) as caught:
+            await opened(opener(local(mx.port), security=VERIFY))
+        assert caught.value.failure is TlsFailure.CERTIFICATE_HOST_MISMATCH
+
+
+@pytest.mark.parametrize("security", [REQUIRE, VERIFY, ENFORCED], ids=["require", "verify", "enforce"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        On("starttls", [b"454 4.7.0 not now\r\n"]),
+        On("starttls", [b"502 5.5.1 what\r\n"]),
+        On("handshake", [Cut.CLOSE]),
+        On("ehlo", [b"250-mx.test\r\n250 SIZE 1000\r\n"]),
+    ],
+    ids=["4xx", "5xx", "cut", "stripped"],
+)
+async def test_d1_d2_d4_never_in_clear_where_tls_is_demanded(
+    ca: trustme.CA, rule: On, security: Security
+) -> None:
+    """D1, D2, D4: STARTTLS refused, broken or taken out: deferred, and not tried again in clear."""
+    async with FakeMX(offers=PIPELINING, context=server(ca, NAME), rules=[rule]).serving() as mx:
+        with pytest.raises(TlsFailed) as caught:
+            await opened(opener(local(mx.port), is_static=False, security=security))
+        assert caught.value.stage == "tls"
+        assert mx.connections == 1
+        assert not any(b"MAIL" in line for line in mx.commands(0))
+
+
+async def test_broken_tls_of_old_excuses_nobody(ca: trustme.CA) -> None:
+    """T-03: what was remembered for opportunism does not weaken a demand."""
+    memory = HostMemory()
+    async with FakeMX(offers=PIPELINING, context=server(ca, NAME)).serving() as mx:
+        memory.learn_tls_broken(f"{NAME}:{mx.port}", time.time())
+        connection = await opened(opener(local(mx.port), memory=memory, security=VERIFY))
+        assert connection.tls_version
+
+
+async def test_a_policy_that_tests_delivers_and_tells(ca: trustme.CA) -> None:
+    """T-06: first as if it bound, then without; the shortfall is on the connection, and known for the next one."""
+    memory = HostMemory()
+    async with FakeMX(offers=PIPELINING, context=self_signed(NAME)).serving() as mx:
+        one = opener(local(mx.port), memory=memory, is_static=False, security=TESTED)
+        first = await opened(one)
+        assert first.tls_version
+        assert first.tls_policy == "opportunistic"
+        assert first.tls_doubt is not None
+        assert first.tls_doubt.failure is TlsFailure.CERTIFICATE_NOT_TRUSTED
+        assert mx.connections == 2
+        assert (await opened(one)).tls_doubt == first.tls_doubt
+        assert mx.connections == 3
+    async with FakeMX(offers=PIPELINING, context=server(ca, NAME)).serving() as mx:
+        good = await opened(opener(local(mx.port), is_static=False, security=TESTED))
+        assert (good.tls_policy, good.tls_doubt) == ("sts", None)
+        assert mx.connections == 1
+
+
+async def test_only_hosts_of_the_policy_are_used(ca: trustme.CA) -> None:
+    """T-06: an MX that the policy does not name is left out; where it is the only one, nothing is connected to."""
+    policy = Security(sts_mode=StsMode.ENFORCE, sts_hosts=("mx.test",))
+    evil = FakeMX(offers=PIPELINING, context=server(ca, "evil.test"))
+    async with evil.serving(), FakeMX(offers=PIPELINING, context=server(ca, NAME)).serving() as mx:
+        stranger = MxHost("evil.test", evil.port, ("127.0.0.1",), 5)
+        troubles: list[TlsTrouble] = []
+        found = await opened(opener(stranger, local(mx.port, 10), is_static=False, security=policy), troubles)
+        assert found.port == mx.port
+        assert [trouble.host.name for trouble in troubles] == ["evil.test"]
+        with pytest.raises(TlsFailed, match=r"evil\.test"):
+            await opened(opener(stranger, is_static=False, security=policy))
+        assert evil.connections == 0
+
+
+async def test_t07_a_host_with_a_broken_lookup_is_not_used() -> None:
+    """T-07: never in clear, never at all, until the question has an answer."""
+    async with FakeMX(offers=PIPELINING).serving() as mx:
+        host = MxHost(NAME, mx.port, ("127.0.0.1",), dane=HostDane(DaneState.BROKEN, detail="SERVFAIL"))
+        with pytest.raises(TlsFailed, match="SERVFAIL") as caught:
+            await opened(opener(host, is_static=False))
+        assert caught.value.failure is TlsFailure.DNSSEC_INVALID
+        assert mx.connections == 0
+
+
+def spki(context_ca: trustme.CA, *names: str) -> tuple[ssl.SSLContext, bytes]:
+    """A server, and the SHA-256 of its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    leaf = context_ca.issue_cert(*names)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf.configure_cert(context)
+    key = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes()).public_key()
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(
+        key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    return context, digest.finalize()
+
+
+async def test_t07_dane_decides_by_the_key() -> None:
+    """T-07: an unknown authority and a wrong name are nothing to DANE-EE; another key is everything."""
+    context, key = spki(trustme.CA(), "whatever.test")
+    async with FakeMX(offers=PIPELINING, context=context).serving() as mx:
+        good = HostDane(DaneState.USABLE, (Tlsa(3, 1, 1, key),))
+        bad = HostDane(DaneState.USABLE, (Tlsa(3, 1, 1, bytes(32)),))
+        host = MxHost(NAME, mx.port, ("127.0.0.1",), dane=good)
+        connection = await opened(opener(host, is_static=False))
+        assert (connection.tls_policy, bool(connection.tls_version)) == ("dane", True)
+        with pytest.raises(TlsFailed):
+            await opened(opener(MxHost(NAME, mx.port, ("127.0.0.1",), dane=bad), is_static=False))
+        assert mx.connections == 2
+        assert not any(b"MAIL" in line for line in mx.commands(1))
+
+
+async def test_c8_the_dead_are_remembered() -> None:
+    """C8: an address that refused is not tried again before those that answer."""
+    memory = HostMemory()
+    dead = free_port()
+    async with FakeMX(offers=PIPELINING).serving() as mx:
+        one = opener(local(dead, 10), local(mx.port, 20), memory=memory, is_static=False)
+        await opened(one)
+        assert one._targets()[0][0].port == mx.port
+
+
+async def test_who_is_busy_is_not_dead() -> None:
+    """A 421 for a greeting is about now: the host keeps its place."""
+    memory = HostMemory()
+    busy = FakeMX(rules=[On("banner", [b"421 4.3.2 later\r\n", Cut.CLOSE])])
+    async with busy.serving(), FakeMX(offers=PIPELINING).serving() as mx:
+        one = opener(local(busy.port, 10), local(mx.port, 20), memory=memory, is_static=False)
+        await opened(one)
+        assert one._targets()[0][0].port == busy.port
+
+
+async def test_d4_an_offer_that_is_gone_is_told() -> None:
+    """D4: STARTTLS was there before: mail goes in clear where nothing demands more, and operators hear of it."""
+    told: list[tuple[str, dict[str, str]]] = []
+    memory = HostMemory()
+    surroundings = around(memory, lambda kind, **fields: told.append((kind, fields)))
+    stripped = On("ehlo", [b"250 mx.test\r\n"], connection=1)
+    async with FakeMX(offers=PIPELINING, context=self_signed(NAME), rules=[stripped]).serving() as mx:
+        site = Site("site", "other", (local(mx.port),))
+        one = Opener(site, SOURCE, QUICK, OPEN, surroundings)
+        assert (await opened(one)).tls_version
+        assert told == []
+        assert not (await opened(one)).tls_version
+    expected = {"mx_host": NAME, "mx_ip": "127.0.0.1", "site": "site"}
+    assert told == [("tls_downgrade", expected)]

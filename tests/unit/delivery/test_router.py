@@ -7,7 +7,9 @@ from mta.delivery.settings import PathSettings, Provider, StaticRoute
 from mta.dns.mx import MxAnswer, MxFound, NoMail
 from mta.dns.record import DnsTrouble
 from mta.dns.resolver import Resolver
+from mta.dns.sts import NoSts, StsAnswer, StsFault, StsPolicies
 from mta.model.path import MxHost, Site
+from mta.model.tls import StsMode, StsPolicy, TlsFailure
 
 GOOGLE = PathSettings(connections=3)
 ROUTES = (
@@ -36,6 +38,26 @@ class FakeResolver:
         self.asked.append(domain)
         answer = self._known[domain] = self._answers[domain]
         return answer
+
+
+class FakePolicies:
+    """As `FakeResolver`."""
+
+    def __init__(self, **answers: StsAnswer) -> None:
+        self._answers = answers
+        self._known: dict[str, StsAnswer] = {}
+        self.asked: list[str] = []
+
+    def look_up(self, domain: str) -> StsAnswer | None:
+        return self._known.get(domain)
+
+    async def resolve(self, domain: str) -> StsAnswer:
+        self.asked.append(domain)
+        answer = self._known[domain] = self._answers[domain]
+        return answer
+
+    async def recheck(self, domain: str) -> StsAnswer:
+        return await self.resolve(domain)
 
 
 def router(routes: tuple[StaticRoute, ...] = (), **answers: MxAnswer) -> tuple[Router, FakeResolver]:
@@ -121,3 +143,54 @@ async def test_memory_is_asked_first() -> None:
     asked = await routes.resolve("domain")
     assert routes.look_up("domain") == asked
     assert resolver.asked == ["domain"]
+
+
+ENFORCE = StsPolicy("1", StsMode.ENFORCE, ("mx.acme.test",), 600)
+
+
+def with_policies(resolver: FakeResolver, policies: FakePolicies) -> Router:
+    static = StaticRoute("static.test", "10.0.0.1", 25)
+    return Router((static,), PROVIDERS, PathSettings(), cast(Resolver, resolver), cast(StsPolicies, policies))
+
+
+async def test_each_domain_has_the_policy_of_its_own() -> None:
+    """T-06: two domains with one MX set: one site, and not one policy. Known only when both are."""
+    resolver = FakeResolver(**{"a.test": found("mx.acme.test"), "b.test": found("mx.acme.test")})
+    fault = StsFault(TlsFailure.STS_POLICY_FETCH_ERROR, "404")
+    policies = FakePolicies(**{"a.test": ENFORCE, "b.test": fault})
+    made = with_policies(resolver, policies)
+    await resolver.resolve("a.test")
+    assert made.look_up("a.test") is None
+    one, other = await made.resolve("a.test"), await made.resolve("b.test")
+    assert isinstance(one, Site)
+    assert isinstance(other, Site)
+    assert one.name == other.name
+    assert one.sts.policy == ENFORCE
+    assert (other.sts.policy, other.sts.fault, other.sts.detail) == (
+        None,
+        TlsFailure.STS_POLICY_FETCH_ERROR,
+        "404",
+    )
+    assert made.look_up("a.test") == one
+
+
+async def test_who_takes_no_mail_is_not_asked_for_a_policy() -> None:
+    """Nor is a domain with a route of its own; and a policy that stood in the way is looked at again."""
+    resolver = FakeResolver(**{"a.test": NoMail("nxdomain", "a.test does not exist")})
+    policies = FakePolicies(**{"a.test": ENFORCE})
+    made = with_policies(resolver, policies)
+    assert isinstance(await made.resolve("a.test"), NoRoute)
+    assert isinstance(made.look_up("a.test"), NoRoute)
+    assert isinstance(made.look_up("static.test"), Site)
+    assert policies.asked == []
+    await made.recheck("a.test")
+    assert policies.asked == ["a.test"]
+
+
+async def test_dnssec_is_of_the_domain() -> None:
+    """T-07: whether its MX set is vouched for, not whether the hosts are."""
+    secure = MxFound((MxHost("mx.acme.test", addresses=("192.0.2.1",)),), "set-1", 60.0, is_secure=True)
+    resolver = FakeResolver(**{"a.test": secure})
+    site = await with_policies(resolver, FakePolicies(**{"a.test": NoSts("")})).resolve("a.test")
+    assert isinstance(site, Site)
+    assert site.is_vouched

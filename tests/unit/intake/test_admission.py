@@ -73,7 +73,6 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "expires_at without zone": ("schema", {"expires_at": "2026-11-23T08:00:00"}),
     "expires_at passed": ("expired", {"expires_at": render(NOW - 6)}),
     "expires_at far away": ("schema", {"expires_at": render(NOW + 5 * 86_400)}),
-    **{f"tls {tls}": ("unsupported", {"tls": tls}) for tls in ("require", "verify", "requiretls")},
     "return_path": ("from_not_allowed", {"return_path": "b.evil.test"}),
     "skip_suppression": ("unsupported", {"skip_suppression": True}),
     "no recipients": ("schema", {"recipients": []}),
@@ -106,7 +105,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "tags": {"tags": [str(n) for n in range(10)]},
     "expires_at": {"expires_at": render(NOW + 5 * 86_400 - 5)},
     "return_path": {"return_path": "B.acme.test"},
-    "no tls": {"tls": "none"},
+    **{f"tls {tls}": {"tls": tls} for tls in ("none", "opportunistic", "require", "verify", "requiretls")},
     "dry run": {"dry_run": True},
     "international domain": {"sender": {"email": "n@straße.test"}},
 }

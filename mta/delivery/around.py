@@ -1,0 +1,29 @@
+"""What all paths of a channel share: what is known of hosts, chance, tasks, and whom to tell."""
+
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+
+from mta.delivery.hosts import HostMemory
+from mta.delivery.reference import Reference, Settlement
+from mta.model.tls import TlsSession
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], None]
+
+
+class Around(Struct, frozen=True):
+    """All of it is called synchronously. `on_settled` takes each reference once, `on_hungry` the path that wants
+    messages composed, `on_policy_failed` a domain whose own policy kept its mail back; `on_tls_session` None: nobody
+    wants to know. `tell_operators(type, **fields)` is for MTA_OPS."""
+
+    hosts: HostMemory
+    rng: Random
+    spawn: Spawn
+    may_send: Callable[[], bool]
+    on_settled: Callable[[Reference[Any], Settlement], None]
+    on_hungry: Callable[[Any], None]
+    on_policy_failed: Callable[[str], None]
+    tell_operators: Callable[..., None]
+    on_tls_session: Callable[[TlsSession], None] | None = None

@@ -1,0 +1,40 @@
+"""Certificates for scripted servers, by an authority that the process under test trusts."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from mta.smtp import tls
+
+
+@contextmanager
+def trusted(ca: trustme.CA, directory: Path) -> Iterator[Path]:
+    """Within it OpenSSL's default roots in this process are `ca` alone; the PEM file, for $SSL_CERT_FILE of others."""
+    roots = directory / "roots.pem"
+    ca.cert_pem.write_to_path(str(roots))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(roots))
+        patch.delenv("SSL_CERT_DIR", raising=False)
+        tls.verified.cache_clear()
+        yield roots
+    tls.verified.cache_clear()
+
+
+def server(ca: trustme.CA, *names: str, expired: bool = False, not_yet: bool = False) -> ssl.SSLContext:
+    """What a server with a certificate for `names` serves by."""
+    now = datetime.now(UTC)
+    begins = now + timedelta(days=1) if not_yet else now - timedelta(days=30)
+    ends = now - timedelta(days=1) if expired else now + timedelta(days=30)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*names, not_before=begins, not_after=ends).configure_cert(context)
+    return context
+
+
+def self_signed(name: str) -> ssl.SSLContext:
+    """By an authority that nobody knows."""
+    return server(trustme.CA(), name)
