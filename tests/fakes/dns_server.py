@@ -16,6 +16,7 @@ from dnslib import AAAA, CNAME, MX, PTR, QTYPE, RCODE, RR, SOA, TLSA, TXT, A, DN
 from dnslib.dns import DNSError as MalformedQuery
 
 Key = tuple[str, str]
+_LONGEST_STRING = 255  # RFC 1035 section 3.3
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ def cname(owner: str, target: str, ttl: int = 300) -> RR:
 
 
 def txt(owner: str, text: str, ttl: int = 300) -> RR:
-    return RR(owner, QTYPE.TXT, ttl=ttl, rdata=TXT(text))
+    """A long text is cut into strings, as people have to do it."""
+    raw = text.encode()
+    strings = [raw[at : at + _LONGEST_STRING] for at in range(0, len(raw), _LONGEST_STRING)] or [b""]
+    return RR(owner, QTYPE.TXT, ttl=ttl, rdata=TXT(strings))
 
 
 def soa(owner: str, primary: str, ttl: int = 300) -> RR:
