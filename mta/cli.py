@@ -126,6 +126,27 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
+def preflight(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Whose mail.")],
+    domain: Annotated[
+        str, typer.Argument(metavar="DOMAIN", help="One of its From domains; else all of them.")
+    ] = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say whether receivers will believe a tenant's mail, by what DNS holds."""
+    from mta.admin.output import Output
+    from mta.admin.preflight.run import preflight as verb
+    from mta.config.load import find, load, shipped
+
+    path = find(config, os.environ)
+    if path is None:
+        hint = f"Name one with --config; the shipped one is {shipped('mta.toml')}"
+        _fail(EXIT_CONFIG, "there is no configuration, so no tenant either", hint)
+    _run(verb(load(path, os.environ), tenant, domain, Output(json)))
+
+
+@app.command()
 def send(
     file: Annotated[str, typer.Argument(metavar="[FILE]", help="One payload as JSON; - is stdin.")] = "",
     template: Annotated[MaybeFile, typer.Option(help="HTML template.", readable=False)] = None,

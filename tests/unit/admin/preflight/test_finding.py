@@ -1,0 +1,24 @@
+from mta.admin.preflight.finding import Check, Result, failed, passed, severity, shown, unknown, warned
+
+
+def test_results_stand_from_good_to_bad() -> None:
+    """What is not known is worse than a warning and better than a failure."""
+    assert sorted(Result, key=severity) == [Result.PASS, Result.WARN, Result.UNKNOWN, Result.FAIL]
+
+
+def test_what_others_wrote_is_cut() -> None:
+    """A record may have 64 kB."""
+    assert shown("x" * 120) == "x" * 120
+    assert shown("x" * 60_000) == "x" * 119 + "…"
+
+
+def test_each_word_makes_its_finding() -> None:
+    """All but a pass say what to do."""
+    made = [
+        passed(Check.TLS, "x", "y"),
+        warned(Check.TLS, "x", "y", "z"),
+        unknown(Check.TLS, "x", "y"),
+        failed(Check.TLS, "x", "y", "z"),
+    ]
+    assert [one.result for one in made] == list(Result)
+    assert [bool(one.todo) for one in made] == [False, True, True, True]
