@@ -37,6 +37,7 @@ _LOCAL_KINDS: dict[str, tuple[BounceClass, bool]] = {
     "size": (BounceClass.MESSAGE_TOO_LARGE, True),  # the peer's SIZE, RFC 1870 section 6.1
     "eight_bit": (BounceClass.UNSUPPORTED_FEATURE, True),  # RFC 6152
     "smtputf8": (BounceClass.UNSUPPORTED_FEATURE, True),  # RFC 6531
+    "requiretls": (BounceClass.TLS_REQUIRED, True),  # RFC 8689 section 4.2.1
     "address": (BounceClass.LOCAL, True),
     "malformed": (BounceClass.MALFORMED_MESSAGE, True),
     "connect": (BounceClass.CONNECT_FAILED, False),

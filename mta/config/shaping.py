@@ -16,7 +16,7 @@ from mta.config.units import PerTime, Seconds
 from mta.delivery.settings import PathSettings, Provider
 from mta.model.tls import TlsOption
 from mta.queue.settings import RateLimit
-from mta.smtp.settings import Pattern, Timeouts
+from mta.smtp.settings import Dsn, Pattern, Timeouts
 
 
 class TimeoutTable(Struct, frozen=True):
@@ -24,6 +24,7 @@ class TimeoutTable(Struct, frozen=True):
     greeting: Seconds | None = None
     ehlo: Seconds | None = None
     tls: Seconds | None = None
+    auth: Seconds | None = None
     mail: Seconds | None = None
     rcpt: Seconds | None = None
     data: Seconds | None = None
@@ -43,6 +44,7 @@ class KnobTable(Struct, frozen=True, kw_only=True):
     pattern: Pattern | None = None
     window: int | None = None
     tls: TlsOption | None = None
+    dsn: Dsn | None = None
     timeouts: TimeoutTable = TimeoutTable()
 
 
@@ -132,9 +134,10 @@ def _layered(below: PathSettings, knobs: KnobTable, path: str, found: Findings) 
             changes[key] = RateLimit(rate.count, rate.period_s)
     if knobs.idle_timeout is not None:
         changes["idle_timeout_s"] = float(knobs.idle_timeout)
-    for key in ("pattern", "tls"):
-        if getattr(knobs, key) is not None:
-            changes[key] = getattr(knobs, key)
+    for key in ("pattern", "tls", "dsn"):
+        choice = getattr(knobs, key)
+        if choice is not None:
+            changes[key] = choice
     changes["timeouts"] = _timeouts(below.timeouts, knobs.timeouts, f"{path}.timeouts", found)
     return structs.replace(below, **changes)
 

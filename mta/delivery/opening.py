@@ -117,6 +117,7 @@ class Opener:
             window=self._settings.window,
             messages=self._settings.messages_per_connection,
             c_verdict=self._hosts.c_works(key, now),
+            dsn=self._settings.dsn,
         )
         if allowed.is_testing and doubt is None:
             try:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from mta.model.tls import TlsOption
 from mta.queue.settings import RateLimit
-from mta.smtp.settings import Pattern, Timeouts
+from mta.smtp.settings import Dsn, Pattern, Timeouts
 
 
 class PathSettings(Struct, frozen=True):
@@ -17,6 +17,7 @@ class PathSettings(Struct, frozen=True):
     idle_timeout_s: float = 10.0
     pattern: Pattern = Pattern.AUTO
     window: int = 4
+    dsn: Dsn = Dsn.OFF
     timeouts: Timeouts = Timeouts()
     tls: TlsOption = TlsOption.OPPORTUNISTIC
 

@@ -242,6 +242,7 @@ def _plan(dial: Dial, opened: Opened) -> Plan:
         messages=dial.messages,
         timeouts=dial.timeouts,
         rtt_s=opened.rtt_s,
+        dsn=dial.dsn,
     )
 
 

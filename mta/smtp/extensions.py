@@ -8,7 +8,9 @@ from msgspec import Struct
 
 
 class Extensions(Struct, frozen=True, gc=False):
-    """`size_limit` 0: SIZE offered or not, no fixed limit (RFC 1870). `mail_max` 0: no MAILMAX (RFC 9422)."""
+    """`size_limit` 0: SIZE offered or not, no fixed limit (RFC 1870). `mail_max` 0: no MAILMAX (RFC 9422); its
+    RCPTMAX and RCPTDOMAINMAX never bind, as each transaction has one recipient. `requiretls` counts only inside TLS.
+    `logins` are those mechanisms of AUTH that we know, in the order of our preference."""
 
     pipelining: bool = False
     chunking: bool = False
@@ -18,6 +20,9 @@ class Extensions(Struct, frozen=True, gc=False):
     size: bool = False
     size_limit: int = 0
     mail_max: int = 0
+    dsn: bool = False
+    requiretls: bool = False
+    logins: tuple[str, ...] = ()
 
 
 _FLAGS = {
@@ -26,7 +31,12 @@ _FLAGS = {
     "8BITMIME": "eight_bit_mime",
     "SMTPUTF8": "smtp_utf8",
     "STARTTLS": "starttls",
+    "DSN": "dsn",
+    "REQUIRETLS": "requiretls",
 }
+
+LOGINS = ("PLAIN", "LOGIN", "CRAM-MD5")
+"""By preference: inside TLS PLAIN asks for one round trip; CRAM-MD5 makes the server keep the password itself."""
 
 NONE = Extensions()
 """After HELO."""
@@ -36,6 +46,7 @@ def parse(lines: tuple[str, ...]) -> Extensions:
     """`lines` are the texts of the reply; the first is the greeting and offers nothing."""
     offered: dict[str, bool] = {}
     size_limit = mail_max = 0
+    mechanisms: set[str] = set()
     for line in lines[1:]:
         keyword, *words = line.split() or [""]
         keyword = keyword.upper()
@@ -47,9 +58,12 @@ def parse(lines: tuple[str, ...]) -> Extensions:
                 name, _, value = word.partition("=")
                 if name.upper() == "MAILMAX":
                     mail_max = _narrower(mail_max, value)
+        elif keyword == "AUTH":
+            mechanisms.update(word.upper() for word in words)
         elif keyword in _FLAGS:
             offered[_FLAGS[keyword]] = True
-    return Extensions(**offered, size_limit=size_limit, mail_max=mail_max)
+    logins = tuple(name for name in LOGINS if name in mechanisms)
+    return Extensions(**offered, size_limit=size_limit, mail_max=mail_max, logins=logins)
 
 
 def _narrower(limit: int, word: str) -> int:

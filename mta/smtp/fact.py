@@ -40,6 +40,8 @@ class Obstacle(StrEnum):
     """8-bit content, and no 8BITMIME offered."""
     SMTPUTF8 = "smtputf8"
     """An internationalised address, and no SMTPUTF8 offered."""
+    REQUIRETLS = "requiretls"
+    """TLS is required for the rest of the way, and no REQUIRETLS offered."""
     ADDRESS = "address"
     """Not the grammar of an address."""
     MALFORMED = "malformed"

@@ -28,7 +28,7 @@ from mta.model.reply import Reply
 from mta.model.tls import Demand, Tlsa, TlsDoubt, TlsFailure
 from mta.smtp import command, dane, extensions, tls
 from mta.smtp.parser import ReplyReader
-from mta.smtp.settings import Pattern, Timeouts
+from mta.smtp.settings import Dsn, Pattern, Timeouts
 
 _UNKNOWN_COMMAND = frozenset((500, 502, 504))
 """The refusals of EHLO after which HELO is tried (S-03)."""
@@ -58,6 +58,7 @@ class Dial(Struct, frozen=True, kw_only=True):
     window: int = 4
     messages: int = 100
     c_verdict: bool | None = None
+    dsn: Dsn = Dsn.OFF
 
 
 class Opened(Struct, frozen=True):

@@ -11,7 +11,7 @@ import re
 from msgspec import Struct
 
 from mta.smtp.extensions import Extensions
-from mta.smtp.settings import Pattern, Timeouts
+from mta.smtp.settings import Dsn, Pattern, Timeouts
 
 _NO_C = re.compile(r"\b(?:haraka|chasquid)\b", re.IGNORECASE)
 
@@ -26,6 +26,7 @@ class Plan(Struct, frozen=True, gc=False):
     messages: int = 100
     timeouts: Timeouts = Timeouts()
     rtt_s: float = 0.0
+    dsn: Dsn = Dsn.OFF
 
 
 def choose(wanted: Pattern, offer: Extensions, verdict: bool | None, banner: str) -> Pattern:

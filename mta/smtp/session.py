@@ -53,6 +53,7 @@ class Session:
 
     def __init__(self, offer: Extensions, plan: Plan, now: float) -> None:
         self._offer = offer
+        self._dsn = plan.dsn
         self._deadlines = Deadlines(plan)
         self.least_wait_s = self._deadlines.least_s
         self._messages = min(plan.messages, offer.mail_max or plan.messages)
@@ -126,7 +127,7 @@ class Session:
         """Take one. What can not be sent here is `Impossible` at once; without room it is `Unsent`."""
         if self.room <= 0:
             return [Unsent(transaction)]
-        work = prepare(transaction, self._offer)
+        work = prepare(transaction, self._offer, self._dsn)
         if isinstance(work, Impossible):
             return [work]
         self._pipeline.queue.append(work)

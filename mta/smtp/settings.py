@@ -22,6 +22,15 @@ class Pattern(StrEnum):
     E = "E"
 
 
+class Dsn(StrEnum):
+    """Which reports are asked for where the peer offers DSN (RFC 3461): none of ours (its own habit holds), those of
+    failures, or none at all."""
+
+    OFF = "off"
+    FAILURE = "failure"
+    NEVER = "never"
+
+
 class Timeouts(Struct, frozen=True, gc=False):
     """Seconds (RFC 5321 section 4.5.3.2; it gives none for the TCP connection)."""
 
@@ -37,3 +46,5 @@ class Timeouts(Struct, frozen=True, gc=False):
     quit_s: float = 5.0
     quiet_s: float = 0.05
     """And at least two round trips: how long a stray reply may lag behind the one it doubles (B12)."""
+    auth_s: float = 300.0
+    """For the whole exchange (RFC 4954 names no limit)."""

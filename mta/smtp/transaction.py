@@ -17,6 +17,7 @@ from mta.model.reply import Reply
 from mta.smtp import body, command
 from mta.smtp.extensions import Extensions
 from mta.smtp.fact import Impossible, Obstacle, Transaction
+from mta.smtp.settings import Dsn
 
 
 class Position(IntEnum):
@@ -184,7 +185,7 @@ class Work:
         return state
 
 
-def prepare(transaction: Transaction, offer: Extensions) -> Work | Impossible:
+def prepare(transaction: Transaction, offer: Extensions, dsn: Dsn = Dsn.OFF) -> Work | Impossible:
     """The work, with the envelope's bytes as this peer may be sent them; or why it may be sent nothing."""
     envelope = transaction.envelope
     message = envelope.message
@@ -198,13 +199,24 @@ def prepare(transaction: Transaction, offer: Extensions) -> Work | Impossible:
     is_eight_bit = message.is_eight_bit or not wire.isascii()
     if is_eight_bit and not offer.eight_bit_mime:
         return Impossible(transaction, Obstacle.EIGHT_BIT, "8-bit content, the peer does not offer 8BITMIME")
+    if transaction.requiretls and not offer.requiretls:
+        # RFC 8689 section 4.2.1
+        return Impossible(transaction, Obstacle.REQUIRETLS, "5.7.30 the peer does not offer REQUIRETLS")
     sender, recipient = envelope.sender, envelope.recipient
     utf8 = not (sender.isascii() and recipient.isascii())
     if utf8 and not offer.smtp_utf8:
         return Impossible(transaction, Obstacle.SMTPUTF8, "the peer does not offer SMTPUTF8")
     try:
         size = len(wire) if offer.size else None
-        mail = command.mail(sender, size, is_eight_bit=is_eight_bit, utf8=utf8)
-        return Work(transaction, mail, command.rcpt(recipient, utf8=utf8))
+        dsn = dsn if offer.dsn else Dsn.OFF
+        mail = command.mail(
+            sender,
+            size,
+            is_eight_bit=is_eight_bit,
+            utf8=utf8,
+            requiretls=transaction.requiretls,
+            envelope_id=None if dsn is Dsn.OFF else message.message_id,
+        )
+        return Work(transaction, mail, command.rcpt(recipient, utf8=utf8, dsn=dsn))
     except command.Ungrammatical as error:
         return Impossible(transaction, Obstacle.ADDRESS, str(error))

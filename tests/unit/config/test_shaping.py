@@ -7,7 +7,7 @@ from mta.config.problems import Findings
 from mta.config.shaping import provider_of, shaping
 from mta.delivery.settings import PathSettings, Provider
 from mta.queue.settings import RateLimit
-from mta.smtp.settings import Pattern, Timeouts
+from mta.smtp.settings import Dsn, Pattern, Timeouts
 
 SHIPPED = Path(__file__).parents[3] / "conf" / "shaping.toml"
 
@@ -41,11 +41,13 @@ def test_a_provider_overlays_the_default_knob_by_knob() -> None:
         idle_timeout = "2s"
         pattern = "B"
         window = 8
-        timeouts = { dot = "11m", quit = "1s" }
+        dsn = "never"
+        timeouts = { dot = "11m", quit = "1s", auth = "3s" }
         [providers.p]
         mx = [".p.test"]
         connections = 1
         pattern = "auto"
+        dsn = "failure"
         timeouts = { dot = "12m" }
     """)
     rates = {"connection_rate": RateLimit(10, 60), "message_rate": RateLimit(7, 1)}
@@ -53,14 +55,16 @@ def test_a_provider_overlays_the_default_knob_by_knob() -> None:
     assert default == PathSettings(
         connections=3,
         pattern=Pattern.B,
-        timeouts=Timeouts(dot_s=660, quit_s=1),
+        dsn=Dsn.NEVER,
+        timeouts=Timeouts(dot_s=660, quit_s=1, auth_s=3),
         **more,  # type: ignore[arg-type]
     )
     assert providers["p"].mx_suffixes == (".p.test",)
     assert providers["p"].settings == PathSettings(
         connections=1,
         pattern=Pattern.AUTO,
-        timeouts=Timeouts(dot_s=720, quit_s=1),
+        dsn=Dsn.FAILURE,
+        timeouts=Timeouts(dot_s=720, quit_s=1, auth_s=3),
         **more,  # type: ignore[arg-type]
     )
 
@@ -102,12 +106,13 @@ def test_a_provider_overlays_the_default_knob_by_knob() -> None:
         ),
         (
             'mx = [".p.test"]\ntimeouts = { rset = "1s" }',
-            "providers.p.timeouts.rset: unknown key; known here: block, ",
+            "providers.p.timeouts.rset: unknown key; known here: auth, block, ",
         ),
         (
             'mx = [".p.test"]\npattern = "D"',
             'providers.p.pattern: expected one of "auto", "A", "B", "C", "CB", "E"',
         ),
+        ('mx = [".p.test"]\ndsn = "on"', 'providers.p.dsn: expected one of "off", "failure", "never"'),
         ('mx = [".p.test"]\nmessage_rate = 5', "providers.p.message_rate: expected a rate such as"),
     ],
 )

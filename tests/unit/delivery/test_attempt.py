@@ -72,6 +72,7 @@ def test_delivered_carries_the_whole_way() -> None:
         (Lost(TRANSACTION, Stage.END_OF_DATA, "stray", Reply(550, ("x",)), True, 0.1), Deferred, ""),
         (Impossible(TRANSACTION, Obstacle.SIZE, "too large"), Bounced, "message_too_large"),
         (Impossible(TRANSACTION, Obstacle.SMTPUTF8, "no"), Bounced, "unsupported_feature"),
+        (Impossible(TRANSACTION, Obstacle.REQUIRETLS, "5.7.30 no"), Bounced, "tls_required"),
     ],
 )
 def test_only_a_well_formed_5yz_bounces(fact: Any, kind: type, bounce_class: str) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mta.smtp import command
 from mta.smtp.command import Ungrammatical
+from mta.smtp.settings import Dsn
 
 FINE = [
     "a@b.test",
@@ -112,7 +113,7 @@ def test_never_on_the_wire(address: str, utf8: bool) -> None:
 
 @pytest.mark.parametrize(("size", "is_fine"), [(64, True), (65, False)])
 def test_s02_local_part(size: int, is_fine: bool) -> None:
-    """A local part may have 64 octets, of UTF-8 too."""
+    """S-02: a local part may have 64 octets, of UTF-8 too."""
     for local, utf8 in (("x" * size, False), ("é" * (size // 2) + "x" * (size % 2), True)):
         if is_fine:
             command.rcpt(f"{local}@b.test", utf8=utf8)
@@ -141,6 +142,78 @@ def test_bad_host_name(name: str) -> None:
 def test_good_host_name(name: str) -> None:
     """It goes out as it is."""
     assert command.host_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("dsn", "words"),
+    [
+        (Dsn.OFF, b""),
+        (Dsn.FAILURE, b" NOTIFY=FAILURE ORCPT=rfc822;a+2Bb@c.test"),
+        (Dsn.NEVER, b" NOTIFY=NEVER"),
+    ],
+)
+def test_dsn_of_rcpt(dsn: Dsn, words: bytes) -> None:
+    """DSN: when to report, and the address as it was asked for, in xtext."""
+    assert command.rcpt("a+b@c.test", dsn=dsn).startswith(b"RCPT TO:<a+b@c.test>" + words)
+    assert (b" ORCPT=" in command.rcpt("a+b@c.test", dsn=dsn)) == (dsn is not Dsn.OFF)
+
+
+def test_dsn_of_an_internationalised_address() -> None:
+    """DSN: its ORCPT is left out, as few know the type of RFC 6533; NOTIFY holds all the same."""
+    line = command.rcpt("δοκιμή@b.test", utf8=True, dsn=Dsn.FAILURE)
+    assert line == "RCPT TO:<δοκιμή@b.test> NOTIFY=FAILURE\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("envelope_id", "words"),
+    [
+        ("019a8b0f-7a4e", b" RET=HDRS ENVID=019a8b0f-7a4e"),
+        ("a=b", b" RET=HDRS ENVID=a+3Db"),
+        ("x" * 100, b" RET=HDRS ENVID=" + b"x" * 100),
+        ("x" * 101, b" RET=HDRS"),
+        ("=" * 34, b" RET=HDRS"),
+        ("", b" RET=HDRS"),
+        ("é", b" RET=HDRS"),
+        ("a\r\nRSET", b" RET=HDRS"),
+    ],
+)
+def test_dsn_of_mail(envelope_id: str, words: bytes) -> None:
+    """DSN: an ENVID goes out whole and within its 100 octets, or not at all."""
+    assert command.mail("a@b.test", envelope_id=envelope_id) == b"MAIL FROM:<a@b.test>%b\r\n" % words
+
+
+def test_requiretls_of_mail() -> None:
+    """REQUIRETLS (RFC 8689): a word of its own behind the others."""
+    line = command.mail("a@b.test", 7, requiretls=True, envelope_id="m")
+    assert line == b"MAIL FROM:<a@b.test> SIZE=7 REQUIRETLS RET=HDRS ENVID=m\r\n"
+
+
+def sized(local: str, size: int) -> str:
+    """An address with that local part and of that many octets."""
+    domain = ".".join(["d" * 63] * 2 + ["d" * (size - len(local) - 129)])
+    assert len(f"{local}@{domain}") == size
+    return f"{local}@{domain}"
+
+
+def test_s02_lines_within_their_limits() -> None:
+    """S-02: with the longest addresses and every parameter MAIL keeps to 512 octets, and RCPT to the 500 more that
+    ORCPT may have."""
+    longest = sized("x" * 64, command.MAX_PATH - 2)
+    mail = command.mail(
+        longest, 10**20 - 1, is_eight_bit=True, utf8=True, requiretls=True, envelope_id="x" * 100
+    )
+    assert b" ENVID=" in mail
+    assert len(mail) <= 512
+    rcpt = command.rcpt(sized("=" * 64, command.MAX_PATH - 2), dsn=Dsn.FAILURE)
+    assert b" ORCPT=" in rcpt
+    assert 512 < len(rcpt) <= 512 + command.MAX_ORCPT
+
+
+def test_s02_path() -> None:
+    """S-02: a path may have 256 octets with its angle brackets, and not one more."""
+    assert command.rcpt(sized("x" * 64, command.MAX_PATH - 2))
+    with pytest.raises(Ungrammatical, match="too long"):
+        command.rcpt(sized("x" * 64, command.MAX_PATH - 1))
 
 
 def test_bdat() -> None:

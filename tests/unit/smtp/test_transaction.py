@@ -6,6 +6,7 @@ from mta.model.message import Envelope, Message
 from mta.model.reply import Reply
 from mta.smtp.extensions import Extensions
 from mta.smtp.fact import Impossible, Obstacle, Transaction
+from mta.smtp.settings import Dsn
 from mta.smtp.transaction import SETTLED, TABLE, Heard, OutOfStep, Position, State, Work, prepare
 
 MESSAGE = Message(b"a: b\r\n\r\nc\r\n", "m", "<m@x.test>")
@@ -110,6 +111,38 @@ def test_obstacles(envelope: Envelope, kind: Obstacle) -> None:
     assert isinstance(made, Impossible)
     assert made.kind is kind
     assert made.detail
+
+
+@pytest.mark.parametrize(
+    ("offer", "dsn", "mail", "rcpt"),
+    [
+        (Extensions(dsn=True), Dsn.FAILURE, b" RET=HDRS ENVID=m", b" NOTIFY=FAILURE ORCPT=rfc822;r@b.test"),
+        (Extensions(dsn=True), Dsn.NEVER, b" RET=HDRS ENVID=m", b" NOTIFY=NEVER ORCPT=rfc822;r@b.test"),
+        (Extensions(dsn=True), Dsn.OFF, b"", b""),
+        (Extensions(), Dsn.FAILURE, b"", b""),
+    ],
+)
+def test_dsn_only_where_offered_and_wanted(offer: Extensions, dsn: Dsn, mail: bytes, rcpt: bytes) -> None:
+    """DSN (RFC 3461): off by default, and never sent to a peer that does not know it."""
+    made = prepare(Transaction(Envelope("s@a.test", "r@b.test", MESSAGE)), offer, dsn)
+    assert isinstance(made, Work)
+    assert made.mail == b"MAIL FROM:<s@a.test>%b\r\n" % mail
+    assert made.rcpt == b"RCPT TO:<r@b.test>%b\r\n" % rcpt
+
+
+@pytest.mark.parametrize("is_offered", [False, True])
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_requiretls(is_offered: bool, is_asked: bool) -> None:
+    """REQUIRETLS (RFC 8689, T-10): on MAIL where asked for; a peer that does not offer it is not sent the message, and
+    the detail says 5.7.30."""
+    transaction = Transaction(Envelope("s@a.test", "r@b.test", MESSAGE), requiretls=is_asked)
+    made = prepare(transaction, Extensions(requiretls=is_offered))
+    if is_asked and not is_offered:
+        assert isinstance(made, Impossible)
+        assert (made.kind, made.detail[:6]) == (Obstacle.REQUIRETLS, "5.7.30")
+    else:
+        assert isinstance(made, Work)
+        assert made.mail == b"MAIL FROM:<s@a.test>" + (b" REQUIRETLS" if is_asked else b"") + b"\r\n"
 
 
 def test_parameters_only_where_offered() -> None:
