@@ -33,6 +33,7 @@ _LOCAL_KINDS: dict[str, tuple[BounceClass, bool]] = {
     "nxdomain": (BounceClass.INVALID_DOMAIN, True),  # S-08
     "nodata": (BounceClass.INVALID_DOMAIN, True),  # neither MX nor address
     "null_mx": (BounceClass.INVALID_DOMAIN, True),  # RFC 7505
+    "no_mail": (BounceClass.INVALID_DOMAIN, True),  # RFC 7504: 521 for a greeting, of every host
     "bad_name": (BounceClass.INVALID_DOMAIN, True),
     "size": (BounceClass.MESSAGE_TOO_LARGE, True),  # the peer's SIZE, RFC 1870 section 6.1
     "eight_bit": (BounceClass.UNSUPPORTED_FEATURE, True),  # RFC 6152
@@ -42,7 +43,6 @@ _LOCAL_KINDS: dict[str, tuple[BounceClass, bool]] = {
     "malformed": (BounceClass.MALFORMED_MESSAGE, True),
     "connect": (BounceClass.CONNECT_FAILED, False),
     "tls": (BounceClass.TLS_REQUIRED, False),
-    "requiretls": (BounceClass.TLS_REQUIRED, True),  # 5.7.30, RFC 8689 section 4.2
     "lost": (BounceClass.CONNECTION_LOST, False),
     "protocol": (BounceClass.PROTOCOL_ERROR, False),
     "local": (BounceClass.LOCAL, False),  # a tenant, pool or key that is missing now, a worker that died

@@ -15,7 +15,7 @@ from mta.model.path import EgressSource
 from mta.model.reply import Reply
 from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted, Impossible, Lost, Refused
-from mta.smtp.opening import ConnectFailed
+from mta.smtp.opening import ConnectFailed, NoMailHere
 from mta.smtp.settings import Pattern
 
 _BY_BDAT = (Pattern.CB, Pattern.E)
@@ -66,8 +66,9 @@ def never_sent(tried: Tried, connection: Connection, now: float) -> Deferred:
     return Deferred(attempt, classify_local("lost", detail))
 
 
-def not_connected(tried: Tried, failure: ConnectFailed, provider: str) -> Deferred:
-    """S-16: whatever happened before MAIL, even a 5yz, is no verdict on a recipient."""
+def not_connected(tried: Tried, failure: ConnectFailed, provider: str) -> Bounced | Deferred:
+    """S-16: whatever happened before MAIL, even a 5yz, is no verdict on a recipient. The one exception is a site all
+    of whose hosts say that they take no mail (RFC 7504)."""
     attempt = Attempt(
         number=tried.number,
         at=tried.at,
@@ -79,6 +80,8 @@ def not_connected(tried: Tried, failure: ConnectFailed, provider: str) -> Deferr
         ehlo=tried.source.ehlo,
         site=tried.site,
     )
+    if isinstance(failure, NoMailHere):
+        return Bounced(attempt, classify_local("no_mail", failure.detail))
     verdict = classify(failure.stage, failure.reply, provider=provider, detail=failure.detail)
     return Deferred(attempt, verdict)
 

@@ -21,8 +21,9 @@ from mta.model.path import EgressSource, MxHost, Security, Site
 from mta.model.tls import Demand, TlsDoubt, TlsFailure
 from mta.smtp.connection import Connection, connect
 from mta.smtp.fact import Fact
-from mta.smtp.opening import ConnectFailed, Dial, TlsFailed
+from mta.smtp.opening import ConnectFailed, Dial, NoMailHere, TlsFailed, Unreachable
 
+_NO_MAIL = 521  # RFC 7504 section 3
 _LONGEST_TRY_S = 120.0  # C8: after this no further host is begun in one attempt
 
 
@@ -59,11 +60,12 @@ class Opener:
         on_closed: Callable[[Connection], None],
         on_trouble: Callable[[TlsTrouble], None],
     ) -> Connection:
-        """The first connection that comes about. `ConnectFailed` of the last host when none does."""
+        """The first connection that comes about. `ConnectFailed` of the last host when none does, or what all of them
+        said."""
         started = time.monotonic()
-        last: ConnectFailed | None = None
+        failures: list[tuple[MxHost, ConnectFailed]] = []
         for target in self._targets():
-            if last is not None and time.monotonic() - started > _LONGEST_TRY_S:
+            if failures and time.monotonic() - started > _LONGEST_TRY_S:
                 break
             host, address = target
             try:
@@ -74,18 +76,18 @@ class Opener:
             except TlsFailed as failure:
                 doubt = TlsDoubt(failure.failure, failure.detail)
                 on_trouble(TlsTrouble(host, address, doubt, self.site.is_static))
-                last = failure
+                failures.append((host, failure))
             except ConnectFailed as failure:
                 if not _is_busy(failure):
                     self._hosts.note_dead(self._source.name, target, time.time())
-                last = failure
+                failures.append((host, failure))
             else:
                 self._hosts.note_alive(self._source.name, target, time.time())
                 self._note_offer(connection, host)
                 return connection
-        if last is None:
+        if not failures:
             raise ConnectFailed(Stage.CONNECT, f"{self.site.name} has no host to try")
-        raise last
+        raise _takes_no_mail(self.site, failures) or failures[-1][1]
 
     async def _open_one(
         self,
@@ -162,3 +164,15 @@ class Opener:
 def _is_busy(failure: ConnectFailed) -> bool:
     """It answers, and will take mail another time: no reason to prefer another host for longer than this try."""
     return failure.reply is not None and failure.reply.is_transient
+
+
+def _takes_no_mail(site: Site, failures: list[tuple[MxHost, ConnectFailed]]) -> NoMailHere | None:
+    """Each host of the site has said 521, and whoever could be reached said nothing else. A host that is only down
+    may take mail tomorrow."""
+    reached = [(host, failure) for host, failure in failures if not isinstance(failure, Unreachable)]
+    if not reached or {host for host, _ in reached} != set(site.hosts):
+        return None
+    for _, failure in reached:
+        if failure.stage is not Stage.CONNECT or failure.reply is None or failure.reply.code != _NO_MAIL:
+            return None
+    return NoMailHere(failure.stage, failure.detail, failure.reply)

@@ -41,13 +41,13 @@ from mta.smtp.fact import (
     Unsent,
     Vacant,
 )
-from mta.smtp.opening import ConnectFailed
+from mta.smtp.opening import ConnectFailed, NoMailHere
 from mta.smtp.settings import Pattern
 
 _MOST_READY = 512  # composed messages of one path in memory, whatever its rate
 _MOST_READY_BYTES = 8 << 20
-_RESERVED_FOR_S = 60.0  # after transactional mail one connection is kept free for it, of
-_RESERVED_FROM = 4  # or more
+_RESERVED_FOR_S = 60.0  # after transactional mail, for which a connection is kept free
+_RESERVED_FROM = 4  # connections
 _MOST_UNSENT = 3  # connections that ended before this message's turn, before it counts as an attempt
 
 Ref = Reference[Any]
@@ -113,7 +113,7 @@ class PathPool:
     def wants(self, lane: Lane) -> int:
         """How many references of a lane it wants composed now. What bulk has ready never keeps transactional back."""
         now = self._loop.time()
-        is_blocked = self._is_draining or self._health.next_attempt_at(now) > now
+        is_blocked = self._is_draining or self._is_blocked
         if lane is Lane.TRANSACTIONAL:
             return 0 if is_blocked else min(self.queue.count(lane), _MOST_READY - self._stock.count(lane))
         wanted = compose_wanted(
@@ -155,15 +155,12 @@ class PathPool:
     @property
     def is_unused(self) -> bool:
         """Nothing waits, nothing is open and nothing bad is remembered: the pool may be forgotten."""
-        load = self._load
-        if load.demand or load.opening or len(self._connections):
-            return False
-        return not self._is_blocked
+        is_in_use = self._load.demand or self._load.opening or len(self._connections)
+        return not (is_in_use or self._is_blocked)
 
     @property
     def _is_blocked(self) -> bool:
-        now = self._loop.time()
-        return self._health.next_attempt_at(now) > now
+        return self._health.next_attempt_at(now := self._loop.time()) > now
 
     # -- decide, then do ----------------------------------------------------------------------------------------
 
@@ -295,30 +292,33 @@ class PathPool:
 
     def _open_failed(self, failure: ConnectFailed) -> None:
         """No host took a connection. While others are open that is only a limit; with none it is an attempt for
-        what was about to be sent, and the path backs off."""
+        what was about to be sent, and the path backs off; where the site takes no mail, for all that waits."""
         now = self._loop.time()
         self._connections.count_into(self._load)
         if self._load.open:
             self._health.note(Sign.LIMITED, now, self._load.open)
         else:
             self._health.note(Sign.ALL_FAILED, now)
-            head = self._take_head()
-            if not head and self._load.composing:
+            takes_none = isinstance(failure, NoMailHere)
+            head = self._take_head(is_all=takes_none)
+            if self._load.composing and (takes_none or not head):
                 self._failure = failure
             for ref in head:
                 settlement = attempts.not_connected(self._tried(ref), failure, self.site.provider)
                 self._settle(ref, settlement)
         self._soon()
 
-    def _take_head(self) -> list[Ref]:
-        """What was about to be sent, or else the first that waits."""
+    def _take_head(self, *, is_all: bool) -> list[Ref]:
+        """What was about to be sent, or else the first that waits; or all of them."""
         head: list[Ref] = []
         while (ref := self._next_ready()) is not None:
             head.append(ref)
-        if not head:
+        if is_all:
+            head += self.queue.drain(Lane.TRANSACTIONAL) + self.queue.drain(Lane.BULK)
+        elif not head:
             lane = Lane.TRANSACTIONAL if self.queue.count(Lane.TRANSACTIONAL) else Lane.BULK
             head = self.queue.take(1, lane)
-            self._load.waiting = len(self.queue)
+        self._load.waiting = len(self.queue)
         return head
 
     def _on_fact(self, connection: Connection, fact: Fact) -> None:

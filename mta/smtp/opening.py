@@ -94,8 +94,16 @@ class ConnectLost(ConnectFailed, ConnectionError):
     """No TCP connection, or it was closed or reset."""
 
 
+class Unreachable(ConnectLost):
+    """No TCP connection at all, refused or in time: nobody has said anything."""
+
+
 class ConnectRefused(ConnectFailed, ConnectionError):
     """A well-formed reply that says no."""
+
+
+class NoMailHere(ConnectRefused):
+    """Every host of a site greets with 521: it takes no mail at all (RFC 7504)."""
 
 
 class ConnectGarbled(ConnectFailed, ValueError):
@@ -220,7 +228,7 @@ async def open_transport(dial: Dial) -> Opened:
 
 async def _connect_tcp(dial: Dial, greeter: Greeter) -> asyncio.Transport:
     local = (dial.source.address, 0) if dial.source.address else None
-    with _border(Stage.CONNECT, greeter):
+    with _border(Stage.CONNECT, greeter, Unreachable):
         async with asyncio.timeout(dial.timeouts.connect_s):
             transport, _ = await asyncio.get_running_loop().create_connection(
                 lambda: greeter, dial.address or dial.host, dial.port, local_addr=local

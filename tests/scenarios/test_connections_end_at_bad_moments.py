@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,12 +17,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest.mark.parametrize("offers", [CHUNKING, PIPELINING, ()], ids=["chunking", "pipelining", "lock-step"])
 async def test_server_that_closes_after_some_messages(rig: Rig, offers: tuple[str, ...]) -> None:
-    """S-19: three messages a connection, then it closes: all arrive at the first attempt, nothing is deferred."""
-    async with rig.destination(On("mail", [Cut.CLOSE], number=4), offers=offers) as place:
-        told = await rig.deliver(rig.payload(*numbered(place.domain, 20)))
+    """S-19: twenty messages a connection, then it closes: all arrive at the first attempt, nothing is deferred."""
+    async with rig.destination(On("mail", [Cut.CLOSE], number=21), offers=offers) as place:
+        told = await rig.deliver(rig.payload(*numbered(place.domain, 300)))
         check_copies(place, told)
         assert {event["type"] for event in told.events} == {"accepted", "delivered"}
-        assert place.mx.connections >= 7
+        assert place.mx.connections >= 15
+        most = Counter(received.connection for received in place.mx.accepted)
+        assert max(most.values()) == 20
 
 
 async def test_421_after_some_messages(rig: Rig) -> None:
@@ -32,6 +35,28 @@ async def test_421_after_some_messages(rig: Rig) -> None:
         told = await rig.deliver(rig.payload(*numbered(place.domain, 12)))
         check_copies(place, told)
         assert {event["type"] for event in told.events} == {"accepted", "delivered"}
+
+
+@pytest.mark.parametrize("phase", ["banner", "ehlo", "mail", "rcpt", "dot"])
+async def test_421_at_any_stage(rig: Rig, phase: str) -> None:
+    """S-06: once at each stage: nobody bounces, everybody gets his message once."""
+    busy = On(phase, [b"421 4.3.2 busy\r\n", Cut.CLOSE], times=1)
+    async with rig.destination(busy) as place:
+        told = await rig.deliver(rig.payload(*numbered(place.domain, 5)))
+        check_copies(place, told)
+        assert told.counts() == {"delivered": 5}
+
+
+async def test_hosts_that_take_no_mail(rig: Rig) -> None:
+    """521/556 (RFC 7504): 521 for a greeting ends all recipients of the domain at the first try, as its own fault."""
+    async with rig.destination(On("banner", [b"521 5.3.2 no mail here\r\n", Cut.CLOSE])) as place:
+        asked = list(numbered(place.domain, 5))
+        told = await rig.deliver(rig.payload(*asked))
+        assert {tuple(told.types(one)) for one in asked} == {("bounced",)}
+        event = told.end(asked[0])
+        assert (event["smtp"]["stage"], event["smtp"]["code"]) == ("connect", 521)
+        assert event["bounce"]["class"] == "invalid_domain"
+        assert place.mx.connections <= 2
 
 
 @pytest.mark.parametrize("cut", [Cut.CLOSE, Cut.RESET], ids=["fin", "rst"])

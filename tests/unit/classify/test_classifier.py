@@ -135,6 +135,17 @@ def test_S_18_the_basic_code_beats_a_contradicting_enhanced_code() -> None:
     assert isinstance(decided(Stage.RCPT, Reply(550, (), "4.1.1")), Bounced)
 
 
+@pytest.mark.parametrize("code", [521, 556])
+@pytest.mark.parametrize("enhanced", ["", "5.1.10", "5.3.2"])
+@pytest.mark.parametrize("stage", [stage for stage in DIALOGUE if stage not in BEFORE_MAIL])
+def test_521_and_556_are_about_the_domain(stage: Stage, code: int, enhanced: str) -> None:
+    """521/556 (RFC 7504): from MAIL on final and the domain's matter, and no reason to suppress a mailbox."""
+    outcome = decided(stage, Reply(code, (), enhanced))
+    assert isinstance(outcome, Bounced)
+    assert outcome.verdict.bounce_class is B.INVALID_DOMAIN
+    assert "suppress" not in outcome.verdict.actions
+
+
 @pytest.mark.parametrize("stage", DIALOGUE)
 def test_without_a_reply_it_is_tried_again(stage: Stage) -> None:
     """Connection trouble is nobody's refusal."""
@@ -194,6 +205,10 @@ def test_local_obstacles() -> None:
     """What we do not even try is final, what is missing here for the moment is not."""
     assert classify_local("size").bounce_class is B.MESSAGE_TOO_LARGE
     assert FINAL in classify_local("smtputf8").actions
+    assert classify_local("requiretls").bounce_class is B.TLS_REQUIRED
+    assert FINAL in classify_local("requiretls").actions
+    assert classify_local("no_mail").bounce_class is B.INVALID_DOMAIN
+    assert FINAL in classify_local("no_mail").actions
     assert FINAL not in classify_local("local").actions
     with pytest.raises(KeyError):
         classify_local("no such kind")

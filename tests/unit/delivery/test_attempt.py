@@ -12,7 +12,7 @@ from mta.model.reply import Reply
 from mta.model.tls import Demand
 from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted, Impossible, Lost, Obstacle, Refused, Transaction
-from mta.smtp.opening import ConnectRefused
+from mta.smtp.opening import ConnectRefused, NoMailHere
 from mta.smtp.settings import Pattern
 from tests.unit.delivery.refs import SOURCE, envelope, ref
 
@@ -90,6 +90,15 @@ def test_5yz_before_mail_is_no_verdict_on_a_recipient() -> None:
     settled = attempts.not_connected(TRIED, failure, "other")
     assert isinstance(settled, Deferred)
     assert (settled.attempt.stage, settled.attempt.source_ip) == (Stage.CONNECT, "127.0.0.1")
+
+
+def test_a_site_that_takes_no_mail_is_no_domain_for_it() -> None:
+    """521/556 (RFC 7504), the one exception to S-16: each host greeted with 521."""
+    failure = NoMailHere(Stage.CONNECT, "521 no mail here", Reply(521, ("no mail here",)))
+    settled = attempts.not_connected(TRIED, failure, "other")
+    assert isinstance(settled, Bounced)
+    assert settled.verdict.bounce_class is BounceClass.INVALID_DOMAIN
+    assert settled.attempt.reply == failure.reply
 
 
 def test_never_sent_is_a_lost_connection() -> None:

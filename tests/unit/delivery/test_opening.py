@@ -14,7 +14,7 @@ from mta.delivery.opening import Opener, TlsTrouble
 from mta.model.path import OPEN, MxHost, Security, Site
 from mta.model.tls import DaneState, HostDane, StsMode, Tlsa, TlsFailure, TlsOption
 from mta.smtp.connection import Connection
-from mta.smtp.opening import ConnectFailed, TlsFailed
+from mta.smtp.opening import ConnectFailed, NoMailHere, TlsFailed
 from tests.fakes.nats import free_port
 from tests.fakes.smtp_server import PIPELINING, Cut, FakeMX, On
 from tests.fakes.trust import self_signed, server, trusted
@@ -80,6 +80,51 @@ async def test_the_last_failure_is_raised() -> None:
     async with rude.serving():
         with pytest.raises(ConnectFailed, match="421"):
             await opened(opener(local(free_port()), local(rude.port)))
+
+
+NO_MAIL = On("banner", [b"521 5.3.2 no mail here\r\n", Cut.CLOSE])
+
+
+async def test_521_of_every_host() -> None:
+    """521/556 (RFC 7504): every host greets with 521, each tried, and what could not be reached is another address of
+    one of them."""
+    async with FakeMX(rules=[NO_MAIL]).serving() as one, FakeMX(rules=[NO_MAIL]).serving() as two:
+        host = MxHost("mx.test", one.port, ("127.0.0.1", "127.0.0.77"))
+        with pytest.raises(NoMailHere) as caught:
+            await opened(opener(host, local(two.port)))
+        assert caught.value.reply is not None
+        assert caught.value.reply.code == 521
+        assert (one.connections, two.connections) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        On("banner", [b"554 5.3.2 no\r\n", Cut.CLOSE]),
+        On("banner", [b"421 4.3.2 busy\r\n", Cut.CLOSE]),
+        On("banner", [Cut.CLOSE]),
+        On("ehlo", [b"521 5.3.2 no mail here\r\n", Cut.CLOSE]),
+        None,
+    ],
+    ids=["554", "421", "closed", "at EHLO", "dead"],
+)
+@pytest.mark.parametrize("is_last", [False, True])
+async def test_521_of_some_hosts(other: On | None, is_last: bool) -> None:
+    """521/556 (RFC 7504): a host that says anything else, or is down, may take mail another time."""
+    async with (
+        FakeMX(rules=[NO_MAIL]).serving() as one,
+        FakeMX(rules=[other] if other else []).serving() as two,
+    ):
+        hosts = [local(one.port), local(two.port if other else free_port())]
+        with pytest.raises(ConnectFailed) as caught:
+            await opened(opener(*(hosts if is_last else reversed(hosts))))
+        assert not isinstance(caught.value, NoMailHere)
+
+
+async def test_521_and_a_host_that_takes_mail() -> None:
+    """521/556 (RFC 7504): the next host is tried, and gets it."""
+    async with FakeMX(rules=[NO_MAIL]).serving() as one, FakeMX(offers=PIPELINING).serving() as two:
+        assert (await opened(opener(local(one.port), local(two.port)))).port == two.port
 
 
 async def test_a_site_without_hosts_fails() -> None:

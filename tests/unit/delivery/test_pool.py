@@ -110,6 +110,20 @@ async def test_a_dead_host_takes_one_attempt_and_parks_the_rest() -> None:
     assert all(one.due_at > time.time() + 299 for one in settled if isinstance(one, Parked))
 
 
+async def test_a_site_that_takes_no_mail_bounces_all_that_waits() -> None:
+    """521/556 (RFC 7504): one try tells of all recipients, none of them is parked, both lanes alike."""
+    mx = FakeMX(rules=[On("banner", [b"521 5.3.2 no mail here\r\n", Cut.CLOSE])])
+    async with mx.serving():
+        owner = Owner(mx.port, settings=replace(QUICK, connections=1))
+        owner.put(*(ref(f"r{number}") for number in range(40)))
+        owner.put(*(ref(f"t{number}", lane=Lane.TRANSACTIONAL) for number in range(40)))
+        settled = await owner.until_settled(80)
+        await owner.close()
+        assert mx.connections == 1
+    assert {type(one) for one in settled} == {Bounced}
+    assert {one.verdict.bounce_class for one in settled if isinstance(one, Bounced)} == {"invalid_domain"}
+
+
 async def test_parked_is_never_due_after_the_end_of_life() -> None:
     """Who expires while parked is due at that very time, so that its event comes on time."""
     owner = Owner(free_port(), hold=HoldSettings(bulk_s=0.2, bulk_parked_s=300.0))
