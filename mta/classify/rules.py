@@ -139,6 +139,10 @@ ENHANCED_RULES: tuple[Rule, ...] = (
     # Stages at which every answer is about the connection.
     Rule("tls-sync", B.PROTOCOL_ERROR, _TLS, subject="7.10"),  # 31
     Rule("tls-sync-4", B.PROTOCOL_ERROR, _TLS, subject="5.0"),  # 31
+    *(
+        Rule(f"login-7.{n}", B.LOCAL, _AUTH, subject=f"7.{n}", transient=False, detail="auth")
+        for n in (0, 8, 9, 11, 13)  # RFC 4954 section 6
+    ),
     # X.1: addresses (RFC 3463 section 3.2)
     Rule("mailbox-unknown", B.INVALID_RECIPIENT, _ADDRESSED, subject="1.1"),  # 1, 43, 71, 119
     Rule("domain-unknown", B.INVALID_DOMAIN, _ADDRESSED, subject="1.2"),  # 7
@@ -209,8 +213,10 @@ BASIC_RULES: tuple[Rule, ...] = (
     Rule("helo-unknown", B.PROTOCOL_ERROR, _HELO, _codes(500, 501, 502, 503, 504)),
     Rule("helo-5", B.INFRASTRUCTURE_DNS, _HELO, transient=False, confidence="low"),  # 121
     Rule("starttls", B.TLS_REQUIRED, _TLS, detail="starttls"),
-    Rule("login", B.UNSUPPORTED_FEATURE, _AUTH, detail="auth"),
     Rule("closing", B.REMOTE_TEMPORARY, codes=_codes(421), confidence="low"),  # 126, S-06
+    # Who is refused with our password is us, whatever the code: the recipient has not been named yet.
+    Rule("login", B.LOCAL, _AUTH, transient=False, detail="auth"),
+    Rule("login-later", B.REMOTE_TEMPORARY, _AUTH, transient=True, confidence="low"),  # RFC 4954: 454 4.7.0
     Rule("mail-size", B.MESSAGE_TOO_LARGE, _MAIL, _codes(552)),  # RFC 1870 section 6.1
     Rule("mail-sender", B.SENDER_REJECTED, _MAIL, _codes(553), confidence="low"),
     Rule("relay-454", B.RELAY_DENIED, _RCPT, _codes(454), confidence="low"),  # 123

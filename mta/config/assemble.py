@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mta.compose.settings import ComposeSettings
-from mta.config.document import Document
+from mta.config.document import Document, RouteTable
 from mta.config.identities import KeyReader, hash_keys, pools, signing_keys, sources, tenants
 from mta.config.names import a_label, host_and_port
 from mta.config.problems import Findings, nearest
@@ -23,11 +23,13 @@ from mta.delivery.settings import PathSettings, Provider, StaticRoute
 from mta.dns.settings import DnsSettings
 from mta.events.settings import EventSettings
 from mta.intake.settings import IntakeSettings
-from mta.jetstream.credentials import Login
 from mta.jetstream.settings import NatsSettings
+from mta.model.login import Login, login_of
+from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 
 _LATER = ("inbound.listen", "dns.validating")
+_OF_ROUTES = (TlsOption.OPPORTUNISTIC, TlsOption.NONE, TlsOption.REQUIRE, TlsOption.VERIFY)
 _POSITIVE = (
     "node.drain_timeout",
     "nats.connect_timeout",
@@ -97,7 +99,7 @@ def assemble(
         index_recipients=document.index.recipients,
         sources=our_sources,
         pools=our_pools,
-        routes=_routes(document, providers, found),
+        routes=_routes(document, providers, read_key, found),
         tenants=our_tenants,
         hash_keys=hash_keys(document, read_key, found),
         keys=signing_keys(document, read_key, found),
@@ -224,9 +226,12 @@ def _dns(document: Document, found: Findings) -> DnsSettings:
     return DnsSettings(table.servers, table.validating, table.allow, mta_sts=table.mta_sts)
 
 
-def _routes(document: Document, providers: tuple[Provider, ...], found: Findings) -> tuple[StaticRoute, ...]:
+def _routes(
+    document: Document, providers: tuple[Provider, ...], read_key: KeyReader, found: Findings
+) -> tuple[StaticRoute, ...]:
     known = {"other", *(provider.name for provider in providers)}
     seen: dict[str, str] = {}
+    shown: dict[tuple[str, int], str] = {}
     routes = []
     for name, table in document.routes.items():
         path = join("routes", name)
@@ -246,5 +251,28 @@ def _routes(document: Document, providers: tuple[Provider, ...], found: Findings
         seen[pattern] = name
         if table.provider not in known:
             found.wrong(f"{path}.provider", f"unknown provider{nearest(table.provider, known)}")
-        routes.append(StaticRoute(pattern, host, port, table.provider, table.tls))
+        if table.tls not in _OF_ROUTES:
+            found.wrong(
+                f"{path}.tls", f"expected one of {', '.join(_OF_ROUTES)}: {table.tls} is of a message"
+            )
+        if shown.setdefault((host, port), table.auth) != table.auth:
+            found.wrong(f"{path}.auth", "is not that of another route to this host: connections are shared")
+        login = _login(table, f"{path}.auth", read_key, found)
+        routes.append(StaticRoute(pattern, host, port, table.provider, table.tls, login))
     return tuple(routes)
+
+
+def _login(table: RouteTable, path: str, read_key: KeyReader, found: Findings) -> Login | None:
+    """D13: what a route shows its host; no host sees it that has not proven its name."""
+    if not table.auth:
+        return None
+    if table.tls != "verify":
+        found.wrong(path, 'needs tls = "verify": a password is shown to nobody who has not proven his name')
+    content = read_key("auth", table.auth, path, found)
+    if content is None:
+        return None
+    try:
+        return login_of(content)
+    except ValueError as error:
+        found.wrong(path, f"{table.auth} {error}")
+        return None

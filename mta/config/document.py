@@ -104,6 +104,7 @@ class RouteTable(Struct, frozen=True):
     host: str
     provider: str = "other"
     tls: TlsOption = TlsOption.OPPORTUNISTIC
+    auth: str = ""
 
 
 class DkimTable(Struct, frozen=True):

@@ -20,7 +20,8 @@ from mta.config.problems import Findings
 from mta.config.reading import read
 from mta.config.settings import Config, NodeSettings
 from mta.config.shaping import shaping
-from mta.jetstream.credentials import Login, login
+from mta.jetstream.credentials import login
+from mta.model.login import Login
 
 SYSTEM_CONFIG = Path("/etc/mta/mta.toml")
 _MOST_BYTES = 4_000_000

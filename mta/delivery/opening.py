@@ -8,6 +8,7 @@ does not answer is tried last for a while, a host whose TLS is broken is spoken 
 import time
 from collections.abc import Callable
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -24,6 +25,8 @@ from mta.smtp.fact import Fact
 from mta.smtp.opening import ConnectFailed, Dial, NoMailHere, TlsFailed, Unreachable
 
 _NO_MAIL = 521  # RFC 7504 section 3
+_TELL_AGAIN_S = 600.0
+log = structlog.get_logger()
 _LONGEST_TRY_S = 120.0  # C8: after this no further host is begun in one attempt
 
 
@@ -53,6 +56,7 @@ class Opener:
         self._security = security
         self._around = around
         self._hosts = around.hosts
+        self._login_told_at = float("-inf")
 
     async def open(
         self,
@@ -78,7 +82,9 @@ class Opener:
                 on_trouble(TlsTrouble(host, address, doubt, self.site.is_static))
                 failures.append((host, failure))
             except ConnectFailed as failure:
-                if not _is_busy(failure):
+                if failure.stage is Stage.AUTH:
+                    self._tell_of_login(host, failure)
+                elif not _is_busy(failure):
                     self._hosts.note_dead(self._source.name, target, time.time())
                 failures.append((host, failure))
             else:
@@ -88,6 +94,13 @@ class Opener:
         if not failures:
             raise ConnectFailed(Stage.CONNECT, f"{self.site.name} has no host to try")
         raise _takes_no_mail(self.site, failures) or failures[-1][1]
+
+    def _tell_of_login(self, host: MxHost, failure: ConnectFailed) -> None:
+        """Our configuration is at fault: nothing goes this way until somebody has looked at it."""
+        now = time.monotonic()
+        if now - self._login_told_at >= _TELL_AGAIN_S:
+            self._login_told_at = now
+            log.error("login_failed", site=self.site.name, host=host.name, detail=failure.detail)
 
     async def _open_one(
         self,
@@ -120,6 +133,7 @@ class Opener:
             messages=self._settings.messages_per_connection,
             c_verdict=self._hosts.c_works(key, now),
             dsn=self._settings.dsn,
+            login=self.site.login if allowed.demand is Demand.VERIFIED else None,
         )
         if allowed.is_testing and doubt is None:
             try:

@@ -149,4 +149,5 @@ def _static_site(route: StaticRoute) -> Site:
         hosts=(host,),
         tls=route.tls,
         is_static=True,
+        login=route.login,
     )

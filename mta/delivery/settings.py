@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from mta.model.login import Login
 from mta.model.tls import TlsOption
 from mta.queue.settings import RateLimit
 from mta.smtp.settings import Dsn, Pattern, Timeouts
@@ -31,10 +32,12 @@ class Provider(Struct, frozen=True):
 
 
 class StaticRoute(Struct, frozen=True):
-    """A route before MX: `pattern` is a domain or `*.suffix`; the longest match wins."""
+    """A route before MX: `pattern` is a domain or `*.suffix`; the longest match wins. `login` goes with `tls` "verify"
+    only."""
 
     pattern: str
     host: str
     port: int
     provider: str = "other"
     tls: TlsOption = TlsOption.OPPORTUNISTIC
+    login: Login | None = None

@@ -6,21 +6,12 @@ Pure: where the file lies and who may read it is the configuration's business. A
 import re
 
 import nkeys
-from msgspec import Struct
+
+from mta.model.login import Login, login_of
 
 EXPECTED = "expected a NATS credentials file (.creds: a user's JWT and its seed) or one line user:password"
 _JWT = re.compile(rb"-----BEGIN NATS USER JWT-----\s+[\w-]+\.[\w-]+\.[\w-]+\s+")
 _SEED = re.compile(rb"-----BEGIN USER NKEY SEED-----\s+(\w+)\s+")
-
-
-class Login(Struct, frozen=True):
-    """For a server with users and passwords."""
-
-    user: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"Login(user={self.user!r})"
 
 
 def login(content: bytes) -> Login | None:
@@ -29,10 +20,10 @@ def login(content: bytes) -> Login | None:
     if b"-----BEGIN " in content:
         _check_creds(content)
         return None
-    user, _, password = content.decode(errors="replace").strip().partition(":")
-    if not user or not password or not f"{user}:{password}".isprintable() or "\ufffd" in f"{user}{password}":
-        raise ValueError(f"is neither: {EXPECTED}")
-    return Login(user, password)
+    try:
+        return login_of(content)
+    except ValueError:
+        raise ValueError(f"is neither: {EXPECTED}") from None
 
 
 def _check_creds(content: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from mta.jetstream.credentials import Login
+from mta.model.login import Login
 
 
 class NatsSettings(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from mta.model.login import Login
 from mta.model.tls import NO_DANE, HostDane, StsMode, StsPolicy, TlsFailure, TlsOption
 
 
@@ -29,7 +30,8 @@ NO_STS = StsFound()
 class Site(Struct, frozen=True):
     """Where a domain's mail goes. `name` is canonical and stands for the MX set, which other domains may share;
     `hosts` are in the order to try. The rest is of the domain: `tls` what the operator set for the way, `sts` its own
-    policy; `is_vouched`: DNSSEC holds for its MX set."""
+    policy; `is_vouched`: DNSSEC holds for its MX set. `login` is shown to a host that has proven who it is, and to no
+    other."""
 
     name: str
     provider: str
@@ -38,6 +40,7 @@ class Site(Struct, frozen=True):
     is_static: bool = False
     sts: StsFound = NO_STS
     is_vouched: bool = False
+    login: Login | None = None
 
 
 class EgressSource(Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""Opens a connection up to the point where mail can be sent: TCP, banner, EHLO or HELO, STARTTLS, EHLO again.
+"""Opens a connection up to the point where mail can be sent: TCP, banner, EHLO or HELO, STARTTLS, EHLO again, AUTH.
 
 aiosmtplib does the dialogue; `Greeter`, its protocol with our reply reader in front, keeps from it what it
 would take for a success: malformed replies, codes that differ within one reply, replies that nobody asked
@@ -21,7 +21,9 @@ from typing import cast
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
 from msgspec import Struct
+from msgspec.structs import replace
 
+from mta.model.login import Login
 from mta.model.outcome import Stage
 from mta.model.path import EgressSource
 from mta.model.reply import Reply
@@ -41,7 +43,7 @@ class Dial(Struct, frozen=True, kw_only=True):
     `tls_name` is the name that TLS is about where it is not `host`, `tlsa` are the records that `Demand.DANE` is about,
     `tls_policy` names who demands (for events), `tls_doubt` says what the peer is known to fall short of under a policy
     that only tests. `c_verdict` is what is known of pattern C on this host, `messages` the most to send on the
-    connection."""
+    connection. A `login` needs a demand for VERIFIED."""
 
     host: str
     port: int = 25
@@ -59,6 +61,7 @@ class Dial(Struct, frozen=True, kw_only=True):
     messages: int = 100
     c_verdict: bool | None = None
     dsn: Dsn = Dsn.OFF
+    login: Login | None = None
 
 
 class Opened(Struct, frozen=True):
@@ -212,12 +215,18 @@ async def open_transport(dial: Dial) -> Opened:
         offer = await _greet(dial, smtp, greeter)
         rtt_s = loop.time() - began
         refusal = None
+        is_secured = False
         if offer.starttls and dial.tls is not Demand.NONE and not dial.tls_broken:
             refusal = await _start_tls(dial, smtp, greeter)
             if refusal is None:
+                is_secured = True
                 offer = await _greet(dial, smtp, greeter)
         elif dial.tls in _DEMANDED:
             raise TlsFailed(Stage.TLS, "STARTTLS is not offered", failure=TlsFailure.STARTTLS_NOT_SUPPORTED)
+        if not is_secured:
+            offer = replace(offer, requiretls=False)  # RFC 8689 section 2: promised inside TLS only
+        if dial.login is not None:
+            await _log_in(dial, dial.login, smtp, greeter, offer)
         if not greeter.is_in_step or smtp.transport is None:
             raise ConnectGarbled(Stage.HELO, greeter.fault or "bytes, and no reply was due")
         return Opened(smtp.transport, greeter, banner, offer, rtt_s, refusal)
@@ -286,6 +295,35 @@ def _refused_tls(dial: Dial, greeter: Greeter) -> Reply | None:
         detail = f"STARTTLS is refused: {reply.code} {reply.text}"
         raise TlsFailed(Stage.TLS, detail, reply, TlsFailure.STARTTLS_NOT_SUPPORTED)
     return reply
+
+
+async def _log_in(
+    dial: Dial, login: Login, smtp: SMTP, greeter: Greeter, offer: extensions.Extensions
+) -> None:
+    """RFC 4954. Nothing of what the peer says here is told but the codes: it may repeat what it was shown."""
+    ways = {"PLAIN": smtp.auth_plain, "LOGIN": smtp.auth_login, "CRAM-MD5": smtp.auth_crammd5}
+    if not offer.logins:
+        raise ConnectFailed(
+            Stage.LOCAL, "a login is configured, and the peer offers none of PLAIN, LOGIN, CRAM-MD5"
+        )
+    name = offer.logins[0]
+    with _border(Stage.AUTH, greeter):
+        # D13: asked of the connection itself, right before the write.
+        if smtp.transport is None or not tls.is_verified(smtp.transport):
+            raise ConnectFailed(Stage.LOCAL, "no verified TLS: the password is not sent")
+        try:
+            await ways[name](login.user, login.password, timeout=dial.timeouts.auth_s)
+        except SMTPResponseException:
+            reply = greeter.reply
+            if reply is None or not (reply.is_transient or reply.is_permanent):
+                raise ConnectGarbled(Stage.AUTH, f"no 235 to AUTH {name}, and no refusal") from None
+            codes = f"{reply.code} {reply.enhanced}".strip()
+            said = Reply(reply.code, (), reply.enhanced)
+            raise ConnectRefused(Stage.AUTH, f"{codes} to AUTH {name}", said) from None
+        except SMTPException:
+            if greeter.fault:
+                raise ConnectGarbled(Stage.AUTH, f"no well-formed reply to AUTH {name}") from None
+            raise
 
 
 def _expect(greeter: Greeter, code: int, stage: Stage) -> Reply:

@@ -47,4 +47,4 @@ class Timeouts(Struct, frozen=True, gc=False):
     quiet_s: float = 0.05
     """And at least two round trips: how long a stray reply may lag behind the one it doubles (B12)."""
     auth_s: float = 300.0
-    """For the whole exchange (RFC 4954 names no limit)."""
+    """For each reply (RFC 4954 names no limit)."""

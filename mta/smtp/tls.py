@@ -43,6 +43,17 @@ def verified() -> ssl.SSLContext:
     return context
 
 
+def is_verified(transport: BaseTransport) -> bool:
+    """Inside TLS, and the peer has shown a certificate that was checked, name and all."""
+    connection = transport.get_extra_info("ssl_object")
+    if connection is None:
+        return False
+    context = connection.context
+    is_checked = context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
+    # Empty for a certificate that nobody has checked.
+    return bool(is_checked and connection.getpeercert())
+
+
 def described(transport: BaseTransport) -> tuple[str, str]:
     """(version, cipher) as OpenSSL names them, empty in clear."""
     cipher = transport.get_extra_info("cipher")

@@ -25,6 +25,14 @@ def trusted(ca: trustme.CA, directory: Path) -> Iterator[Path]:
     tls.verified.cache_clear()
 
 
+@contextmanager
+def trusted_server(directory: Path, *names: str) -> Iterator[ssl.SSLContext]:
+    """What a server for `names` serves by, of an authority that is trusted within."""
+    ca = trustme.CA()
+    with trusted(ca, directory):
+        yield server(ca, *names)
+
+
 def server(ca: trustme.CA, *names: str, expired: bool = False, not_yet: bool = False) -> ssl.SSLContext:
     """What a server with a certificate for `names` serves by."""
     now = datetime.now(UTC)

@@ -15,9 +15,9 @@ import pytest
 
 from mta.demo.process import DaemonProcess
 from mta.jetstream.connection import open_link
-from mta.jetstream.credentials import Login
 from mta.jetstream.layout import Capacity
 from mta.jetstream.setup import setup
+from mta.model.login import Login
 from tests.fakes.nats import NatsServer, free_port
 from tests.fakes.rig import Rig, mta
 

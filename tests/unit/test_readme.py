@@ -121,6 +121,23 @@ def test_the_example_event_is_one() -> None:
     assert event.smtp.stage in list(Stage)
 
 
+def test_the_relay_of_the_example_is_logged_in_to(configuration: Path) -> None:
+    """The route and the file beside it, as they are told."""
+    (configuration.parent / "auth").mkdir()
+    login = configuration.parent / "auth" / "relay"
+    login.touch(mode=0o600)
+    login.write_text("mta:s3cret\n")
+    routes = block("example: relay").removeprefix("[routes]\n")
+    configuration.write_text(configuration.read_text().replace("[routes] ", f"[routes]\n{routes}#", 1))
+    relay = next(route for route in load(configuration, {}).routes if route.login)
+    assert (relay.pattern, relay.host, relay.port, relay.tls) == (
+        "*.example",
+        "relay.acme.test",
+        587,
+        "verify",
+    )
+
+
 def test_the_drop_in_loads_what_the_unit_leaves_out() -> None:
     """Each kind of key is loaded by one of the two; the unit names the rest in comments."""
     unit = (PROJECT / "systemd" / "mta.service").read_text().splitlines()
@@ -131,6 +148,7 @@ def test_the_drop_in_loads_what_the_unit_leaves_out() -> None:
         "dkim",
         "tokens",
         "hash",
+        "auth",
         "nats",
     }
 

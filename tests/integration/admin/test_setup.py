@@ -11,8 +11,8 @@ from mta.admin.tail import Filters, tail
 from mta.config.load import load
 from mta.config.settings import Config
 from mta.demo.process import DaemonProcess
-from mta.jetstream.credentials import Login
 from mta.jetstream.errors import PermissionMissing
+from mta.model.login import Login
 from tests.fakes.nats import NatsServer
 
 

@@ -9,7 +9,6 @@ from nats.aio.client import Srv
 
 from mta.jetstream.client import TamedClient
 from mta.jetstream.connection import Link, open_link
-from mta.jetstream.credentials import Login
 from mta.jetstream.errors import (
     JetStreamUnavailable,
     NotFound,
@@ -21,6 +20,7 @@ from mta.jetstream.errors import (
 from mta.jetstream.layout import PAYLOADS
 from mta.jetstream.pull import Pulled, Puller
 from mta.jetstream.settings import NatsSettings
+from mta.model.login import Login
 from tests.fakes.nats import NatsServer, eventually, free_port, running
 from tests.fakes.nats_jwt import trust
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mta.jetstream.connection import Link, open_link
-from mta.jetstream.credentials import Login
 from mta.jetstream.layout import Capacity, fixed_consumers
 from mta.jetstream.rights import asked, missing_rights, stored, unanswered
 from mta.jetstream.setup import setup
+from mta.model.login import Login
 from tests.fakes.nats import NatsServer
 
 SUBJECTS = [*stored("n1", "acme"), *asked(), *unanswered()]

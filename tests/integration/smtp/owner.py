@@ -9,6 +9,7 @@ import trustme
 
 from mta.model.message import Envelope, Message
 from mta.model.path import EgressSource
+from mta.model.tls import Demand
 from mta.smtp.connection import Connection, connect
 from mta.smtp.fact import Ended, Fact, Impossible, Learned, Transaction, Unsent, Vacant
 from mta.smtp.opening import Dial
@@ -44,18 +45,19 @@ class Owner:
         self._closed = asyncio.Event()
         self._told = asyncio.Event()
         self._options = {
-            "tls": "none" if mx.context is None else "opportunistic",
+            "tls": Demand.NONE if mx.context is None else Demand.OPPORTUNISTIC,
             "timeouts": QUICK,
             "pattern": pattern,
             "c_verdict": True,
             **dial,
         }
+        self.host = "mx.test"
         self.is_staying = False
         """Keep connections open when there is nothing more to send."""
 
     def dial(self) -> Dial:
         return Dial(
-            host="mx.test",
+            host=self.host,
             address=self._mx.host,
             port=self._mx.port,
             source=SOURCE,

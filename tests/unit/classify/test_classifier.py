@@ -129,6 +129,19 @@ def test_S_06_421_closes_the_session_only(stage: Stage) -> None:
     assert outcome.verdict.scope is Scope.CONNECTION
 
 
+@pytest.mark.parametrize("code", [500, 504, 530, 534, 535, 538, 550])
+@pytest.mark.parametrize("enhanced", ["", "5.7.0", "5.7.3", "5.7.8", "5.7.9", "5.7.139", "5.1.1"])
+def test_a_refused_login_is_our_fault(code: int, enhanced: str) -> None:
+    """AUTH: deferred as `local`, whatever the relay says of it; no recipient has been named."""
+    outcome = decided(Stage.AUTH, Reply(code, (), enhanced))
+    assert isinstance(outcome, Deferred)
+    assert outcome.verdict.bounce_class is B.LOCAL
+    assert outcome.verdict.scope is Scope.HOST
+    later = decided(Stage.AUTH, Reply(454, (), ""))
+    assert isinstance(later, Deferred)
+    assert later.verdict.bounce_class is B.REMOTE_TEMPORARY
+
+
 def test_S_18_the_basic_code_beats_a_contradicting_enhanced_code() -> None:
     """Gmail documents 421 5.7.32; others send 550 4.x.x."""
     assert isinstance(decided(Stage.END_OF_DATA, Reply(421, (), "5.7.32")), Deferred)

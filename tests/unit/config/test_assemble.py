@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,9 @@ from mta.dns.settings import DnsSettings
 from mta.events.settings import EventSettings, RecipientForm
 from mta.intake.settings import IntakeSettings
 from mta.jetstream.settings import NatsSettings
+from mta.model.login import EXPECTED, Login
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
+from tests.unit.config.conftest import write
 
 Loaded = Callable[..., Config]
 Refused = Callable[..., list[str]]
@@ -234,9 +237,65 @@ def test_routes_are_resolved(loaded: Loaded) -> None:
             'routes."a.test".tls: expected',
         ),
         ('"a.test" = {}', 'routes."a.test".host: is missing'),
+        (
+            '"a.test" = { host = "h", tls = "verify", auth = "relay" }',
+            'routes."a.test".auth: no such key file: ',
+        ),
     ],
 )
 def test_a_route_that_cannot_be_is_refused(refused: Refused, text: str, said: str) -> None:
     """Found at start, not with the first mail."""
     (problem,) = refused(f"[routes]\n{text}")
     assert said in problem
+
+
+def test_a_route_may_have_a_login(tmp_path: Path, loaded: Loaded) -> None:
+    """Looked up like a key, beside the configuration or in `auth/`."""
+    write(tmp_path / "auth" / "relay", "mta:s3:cret\n")
+    config = loaded("""
+        [routes]
+        "*.test" = { host = "relay.example:587", tls = "verify", auth = "relay" }
+        "a.test" = { host = "relay.example:587", tls = "verify", auth = "relay" }
+        "b.test" = { host = "b.example", tls = "verify" }
+    """)
+    login = Login("mta", "s3:cret")
+    assert [route.login for route in config.routes] == [login, login, None]
+    assert {route.tls for route in config.routes} == {"verify"}
+    assert "s3:cret" not in repr(config.routes) + repr(config)
+
+
+@pytest.mark.parametrize("tls", ["opportunistic", "none"])
+def test_a_login_needs_a_certificate(tmp_path: Path, refused: Refused, tls: str) -> None:
+    """D13: otherwise it could be shown to anybody."""
+    write(tmp_path / "relay", "mta:s3cret")
+    (problem,) = refused(f'[routes]\n"a.test" = {{ host = "h", tls = "{tls}", auth = "relay" }}')
+    assert problem.startswith('mta.toml: routes."a.test".auth: needs tls = "verify"')
+
+
+def test_one_host_has_one_login(tmp_path: Path, refused: Refused) -> None:
+    """Mail of both routes goes over the same connections."""
+    write(tmp_path / "one", "mta:s3cret")
+    text = """
+        [routes]
+        "a.test" = { host = "h:587", tls = "verify", auth = "one" }
+        "b.test" = { host = "h:587", tls = "verify" }
+        "c.test" = { host = "h:25", tls = "verify" }
+    """
+    (problem,) = refused(text)
+    assert problem.startswith('mta.toml: routes."b.test".auth: is not that of another route to this host')
+
+
+@pytest.mark.parametrize("content", ["s3cret", "", "mta:", "mta:s3\ncret"])
+def test_a_login_that_is_none_is_not_shown(tmp_path: Path, refused: Refused, content: str) -> None:
+    """With what is expected, and without what is there."""
+    write(tmp_path / "relay", content)
+    assert refused('[routes]\n"a.test" = { host = "h", tls = "verify", auth = "relay" }') == [
+        f'mta.toml: routes."a.test".auth: relay is no login: expected {EXPECTED}'
+    ]
+
+
+def test_a_login_that_others_may_read_is_refused(tmp_path: Path, refused: Refused) -> None:
+    """As any key."""
+    write(tmp_path / "relay", "mta:s3cret", 0o644)
+    (problem,) = refused('[routes]\n"a.test" = { host = "h", tls = "verify", auth = "relay" }')
+    assert "others may read relay (mode 0644)" in problem

@@ -11,7 +11,8 @@ import pytest
 from mta.config.load import find, load, shipped, state_dir
 from mta.config.problems import ConfigError
 from mta.config.settings import Config
-from mta.jetstream.credentials import EXPECTED, Login
+from mta.jetstream.credentials import EXPECTED
+from mta.model.login import Login
 from tests.fakes.nats_jwt import trust
 from tests.fakes.nobody import as_nobody
 from tests.unit.config.conftest import rsa_pem, write

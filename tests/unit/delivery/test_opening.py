@@ -3,29 +3,43 @@
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 import trustme
+from structlog.testing import capture_logs
 
 from mta.delivery.around import Around
 from mta.delivery.hosts import HostMemory
 from mta.delivery.opening import Opener, TlsTrouble
+from mta.model.login import Login
 from mta.model.path import OPEN, MxHost, Security, Site
 from mta.model.tls import DaneState, HostDane, StsMode, Tlsa, TlsFailure, TlsOption
 from mta.smtp.connection import Connection
 from mta.smtp.opening import ConnectFailed, NoMailHere, TlsFailed
 from tests.fakes.nats import free_port
 from tests.fakes.smtp_server import PIPELINING, Cut, FakeMX, On
-from tests.fakes.trust import self_signed, server, trusted
+from tests.fakes.trust import self_signed, server, trusted, trusted_server
 from tests.integration.smtp.owner import server_context
 from tests.unit.delivery.refs import QUICK, SOURCE
 
+LOGIN = Login("mta", "s3cret")
+NAME = "mx.test"
+ENFORCED = Security(sts_mode=StsMode.ENFORCE, sts_hosts=(NAME,))
+TESTED = Security(sts_mode=StsMode.TESTING, sts_hosts=(NAME,))
+VERIFY = Security(TlsOption.VERIFY)
+REQUIRE = Security(TlsOption.REQUIRE)
+
 
 def opener(
-    *hosts: MxHost, memory: HostMemory | None = None, is_static: bool = True, security: Security = OPEN
+    *hosts: MxHost,
+    memory: HostMemory | None = None,
+    is_static: bool = True,
+    security: Security = OPEN,
+    login: Login | None = None,
 ) -> Opener:
-    site = Site("site", "other", hosts, is_static=is_static)
+    site = Site("site", "other", hosts, is_static=is_static, login=login)
     return Opener(site, SOURCE, QUICK, security, around(memory or HostMemory()))
 
 
@@ -146,6 +160,44 @@ async def test_broken_tls_is_remembered() -> None:
         assert b"STARTTLS\r\n" not in mx.commands(2)
 
 
+async def test_verified_or_not_at_all(tmp_path: Path) -> None:
+    """D3, T-02: where a certificate is demanded a bad one is no reason to go on in clear, nor to remember that."""
+    memory = HostMemory()
+    with trusted_server(tmp_path, "mx.test"):
+        async with FakeMX(offers=PIPELINING, context=server_context()).serving() as mx:
+            with pytest.raises(TlsFailed):
+                await opened(opener(local(mx.port), memory=memory, security=VERIFY))
+            assert mx.connections == 1
+            assert not memory.is_tls_broken(f"mx.test:{mx.port}", time.time())
+
+
+@pytest.mark.parametrize("tls", ["none", "opportunistic", "require"])
+async def test_a_login_goes_with_verified_only(tls: str, tmp_path: Path) -> None:
+    """D13: on any other path it is not even passed on."""
+    offers = (*PIPELINING, "AUTH PLAIN")
+    with trusted_server(tmp_path, "mx.test") as context:
+        async with FakeMX(offers, offers, context=context).serving() as mx:
+            await opened(opener(local(mx.port), security=Security(TlsOption(tls)), login=LOGIN))
+            assert not any(line.startswith(b"AUTH") for _, line in mx.lines)
+            await opened(opener(local(mx.port), security=VERIFY, login=LOGIN))
+            assert any(line.startswith(b"AUTH") for _, line in mx.lines)
+
+
+async def test_a_refused_login_is_told_once(tmp_path: Path) -> None:
+    """With the codes and without the password, and not for each try."""
+    offers = (*PIPELINING, "AUTH PLAIN")
+    with trusted_server(tmp_path, "mx.test") as context, capture_logs() as told:
+        no = On("auth", [b"535 5.7.8 s3cret is wrong\r\n"])
+        async with FakeMX(offers, offers, [no], context=context).serving() as mx:
+            one = opener(local(mx.port), security=VERIFY, login=LOGIN)
+            for _ in range(3):
+                with pytest.raises(ConnectFailed):
+                    await opened(one)
+    (event,) = told
+    assert (event["event"], event["detail"]) == ("login_failed", "535 5.7.8 to AUTH PLAIN")
+    assert "s3cret" not in str(told)
+
+
 async def test_tls_none_does_not_ask() -> None:
     """A path without TLS never says STARTTLS."""
     async with FakeMX(offers=PIPELINING, context=server_context()).serving() as mx:
@@ -154,12 +206,6 @@ async def test_tls_none_does_not_ask() -> None:
 
 
 # -- what policy demands ----------------------------------------------------------------------------------------------
-
-NAME = "mx.test"
-ENFORCED = Security(sts_mode=StsMode.ENFORCE, sts_hosts=(NAME,))
-TESTED = Security(sts_mode=StsMode.TESTING, sts_hosts=(NAME,))
-VERIFY = Security(TlsOption.VERIFY)
-REQUIRE = Security(TlsOption.REQUIRE)
 
 
 @pytest.fixture(scope="module")
