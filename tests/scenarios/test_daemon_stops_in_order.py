@@ -37,7 +37,7 @@ async def test_stop_under_load_loses_and_repeats_nothing(own_rig: Rig) -> None:
 
 
 async def test_a_dot_on_the_wire_is_waited_for(own_rig: Rig) -> None:
-    """The reply that comes while draining counts: delivered, once, and not again after a restart."""
+    """S-15: the reply that comes while draining counts: delivered, once, and not again after a restart; then QUIT."""
     answering = asyncio.Event()
     await own_rig.start()
     async with own_rig.destination(On("dot", [Hold(answering), b"250 2.0.0 queued\r\n"], times=1)) as place:
@@ -47,6 +47,7 @@ async def test_a_dot_on_the_wire_is_waited_for(own_rig: Rig) -> None:
         signalled(own_rig.daemon, signal.SIGTERM)
         answering.set()
         await exited(own_rig, 0, 10)
+        assert place.mx.commands(0)[-1] == b"QUIT\r\n"
         told = await own_rig.finished(payload)
         check_copies(place, told)
         await own_rig.restart()

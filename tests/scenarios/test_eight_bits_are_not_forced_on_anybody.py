@@ -12,7 +12,7 @@ BARE = ("PIPELINING",)
 
 
 async def test_b24_what_we_compose_fits_through_seven_bits(rig: Rig) -> None:
-    """Encoded before it is signed, so that the signature holds for what was sent."""
+    """8BITMIME: encoded before it is signed, so that the signature holds for what was sent."""
     text = "Grüße aus Köln, 北京 и Москва\n"
     async with rig.destination(offers=BARE) as place:
         told = await rig.deliver(

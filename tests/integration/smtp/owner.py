@@ -4,6 +4,7 @@ settled."""
 import asyncio
 import ssl
 from collections.abc import Iterable
+from typing import Literal
 
 import trustme
 
@@ -32,6 +33,18 @@ def transactions(count: int, wire: bytes = WIRE) -> list[Transaction]:
     return [
         Transaction(Envelope("s@a.test", f"r{number}@b.test", message), number) for number in range(count)
     ]
+
+
+class Later(asyncio.Event):
+    """Is set so many seconds after it is first waited for."""
+
+    def __init__(self, after_s: float = 0.001) -> None:
+        super().__init__()
+        self._after_s = after_s
+
+    async def wait(self) -> Literal[True]:
+        asyncio.get_running_loop().call_later(self._after_s, self.set)
+        return await super().wait()
 
 
 class Owner:

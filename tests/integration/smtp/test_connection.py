@@ -3,18 +3,18 @@
 import asyncio
 import ssl
 from collections import Counter
-from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mta.model.message import Envelope
 from mta.model.outcome import Stage
-from mta.smtp.fact import Accepted, Ended, Lost, Refused, Unsent
+from mta.smtp.fact import Accepted, Ended, Impossible, Lost, Refused, Transaction, Unsent
 from mta.smtp.opening import ConnectFailed
-from mta.smtp.settings import Pattern, Timeouts
+from mta.smtp.settings import Dsn, Pattern, Timeouts
 from tests.fakes.smtp_server import CHUNKING, PIPELINING, Cut, FakeMX, Hold, On
-from tests.integration.smtp.owner import WIRE, Owner, server_context, transactions
+from tests.integration.smtp.owner import WIRE, Later, Owner, server_context, transactions
 
 A, B, C, CB, E = Pattern.A, Pattern.B, Pattern.C, Pattern.CB, Pattern.E
 OFFERS = {A: (), B: PIPELINING, C: PIPELINING, CB: CHUNKING, E: CHUNKING}
@@ -70,7 +70,7 @@ async def test_large_bodies(pattern: Pattern, is_tls: bool, context: ssl.SSLCont
     lines=st.lists(st.sampled_from([b"", b".", b"..", b".x", b"x", b"...", b"QUIT", b"x" * 998]), min_size=1)
 )
 def test_s13_dot_stuffing(pattern: Pattern, lines: list[bytes]) -> None:
-    """Any lines arrive as they are, by DATA and by BDAT (B30)."""
+    """S-13: any lines arrive as they are, by DATA and by BDAT (B30)."""
     wire = b"".join(line + b"\r\n" for line in lines)
 
     async def send() -> None:
@@ -137,7 +137,7 @@ async def test_b5_b6_refused(pattern: Pattern, phase: str, code: int) -> None:
 @cells
 @pytest.mark.parametrize("is_closing", [True, False], ids=["closes", "stays"])
 async def test_b4_421(pattern: Pattern, phase: str, is_closing: bool) -> None:
-    """421 at each phase: nothing more is written there, the rest goes over another connection."""
+    """S-06: 421 at each phase: nothing more is written there, the rest goes over another connection."""
     rule = On(phase, [b"421 4.3.2 bye\r\n", *([Cut.CLOSE] if is_closing else [])], number=2, connection=0)
     async with FakeMX(OFFERS[pattern], rules=[rule]).serving() as mx:
         owner = Owner(mx, transactions(4), pattern, timeouts=Timeouts(5, 5, 5, 5, 5, 5, 5, 5, 5, 1))
@@ -192,14 +192,6 @@ async def test_b12_stray_one_segment_later(pattern: Pattern, phase: str) -> None
         (fact,) = owner.of(0)
         assert isinstance(fact, Lost)
         assert not mx.accepted
-
-
-class Later(asyncio.Event):
-    """Is set a millisecond after it is first waited for."""
-
-    async def wait(self) -> Literal[True]:
-        asyncio.get_running_loop().call_later(0.001, self.set)
-        return await super().wait()
 
 
 USUAL = {
@@ -335,7 +327,7 @@ async def test_a_good_host_is_learned() -> None:
 
 
 async def test_s19_closed_after_some_messages() -> None:
-    """A server that closes after each fifth message costs reconnects and no attempt."""
+    """S-19: a server that closes after each fifth message costs reconnects and no attempt."""
     async with FakeMX(CHUNKING, rules=[On("mail", [Cut.CLOSE], number=6)]).serving() as mx:
         owner = Owner(mx, transactions(20), CB)
         await owner.run()
@@ -463,3 +455,62 @@ async def test_smuggling(pattern: Pattern, is_lenient: bool) -> None:
         assert not any(each.sender.startswith("evil") for each in mx.received)
         assert len(owner.impossible) == len(VARIANTS) - 1
         assert len(mx.accepted) == 1
+
+
+@patterns
+async def test_limits_of_the_peer(pattern: Pattern) -> None:
+    """LIMITS (RFC 9422): MAILMAX=2 means two a connection and QUIT, and costs nobody an attempt; RCPTMAX binds none."""
+    offers = (*OFFERS[pattern], "LIMITS RCPTMAX=1 MAILMAX=2 RCPTDOMAINMAX=1")
+    async with FakeMX(offers).serving() as mx:
+        owner = Owner(mx, transactions(6), pattern)
+        await owner.run()
+        assert [type(owner.of(number)[0]) for number in range(6)] == [Accepted] * 6
+        assert not any(isinstance(fact, Lost | Refused) for fact in owner.facts)
+        assert mx.connections == 3
+        for number in range(3):
+            assert sum(line.startswith(b"MAIL") for line in mx.commands(number)) == 2
+            assert mx.commands(number)[-1] == b"QUIT\r\n"
+
+
+@patterns
+@pytest.mark.parametrize("is_offered", [False, True])
+async def test_smtputf8(pattern: Pattern, is_offered: bool) -> None:
+    """SMTPUTF8 (RFC 6531): a local part beyond ASCII goes where it is offered and is impossible elsewhere; others of
+    the connection go on, and do not say the word."""
+    offers = (*OFFERS[pattern], *(["SMTPUTF8"] if is_offered else []))
+    async with FakeMX(offers).serving() as mx:
+        waiting = transactions(3)
+        greek = Envelope("s@a.test", "δοκιμή@b.test", waiting[1].envelope.message)
+        waiting[1] = Transaction(greek, 1)
+        owner = Owner(mx, waiting, pattern)
+        await owner.run()
+        (fact,) = owner.of(1)
+        assert isinstance(fact, Accepted if is_offered else Impossible)
+        told = {each.recipient for each in mx.accepted}
+        assert told == {"r0@b.test", "r2@b.test", *(["δοκιμή@b.test"] if is_offered else [])}
+        assert sum(line.endswith(b" SMTPUTF8\r\n") for line in mx.commands(0)) == is_offered
+
+
+@pytest.mark.parametrize("dsn", Dsn)
+@pytest.mark.parametrize("is_offered", [False, True])
+async def test_dsn(dsn: Dsn, is_offered: bool) -> None:
+    """DSN (RFC 3461): as the path says, where it is offered."""
+    async with FakeMX((*CHUNKING, *(["DSN"] if is_offered else []))).serving() as mx:
+        owner = Owner(mx, transactions(2), CB, dsn=dsn)
+        await owner.run()
+        assert owner.kinds() == [Accepted] * 2
+        asked = is_offered and dsn is not Dsn.OFF
+        text = b"".join(mx.commands(0))
+        assert text.count(b" RET=HDRS ENVID=m\r\n") == 2 * asked
+        assert text.count(b" NOTIFY=%b ORCPT=rfc822;r" % dsn.upper().encode()) == 2 * asked
+
+
+@patterns
+async def test_binarymime_is_never_used(pattern: Pattern) -> None:
+    """BINARYMIME (RFC 3030): offered, and left alone."""
+    async with FakeMX((*OFFERS[pattern], "8BITMIME", "BINARYMIME")).serving() as mx:
+        owner = Owner(mx, transactions(2, "é\r\n".encode()), pattern)
+        await owner.run()
+        assert owner.kinds() == [Accepted] * 2
+        assert b"BINARYMIME" not in b"".join(mx.commands(0))
+        assert b" BODY=8BITMIME\r\n" in b"".join(mx.commands(0))

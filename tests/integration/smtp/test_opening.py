@@ -5,9 +5,11 @@ import socket
 import ssl
 
 import pytest
+from msgspec.structs import replace
 
 from mta.model.outcome import Stage
 from mta.model.path import EgressSource
+from mta.model.tls import Demand
 from mta.smtp.fact import Accepted
 from mta.smtp.opening import (
     ConnectFailed,
@@ -17,11 +19,12 @@ from mta.smtp.opening import (
     ConnectTimeout,
     Dial,
     TlsFailed,
+    Unreachable,
     open_transport,
 )
 from mta.smtp.settings import Pattern, Timeouts
 from tests.fakes.smtp_server import CHUNKING, PIPELINING, Cut, FakeMX, Hold, On
-from tests.integration.smtp.owner import SOURCE, Owner, server_context, transactions
+from tests.integration.smtp.owner import SOURCE, Later, Owner, server_context, transactions
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +150,7 @@ async def test_d6_only_the_second_list_counts(context: ssl.SSLContext) -> None:
 
 
 async def test_b27_helo(context: ssl.SSLContext) -> None:
-    """EHLO unknown: HELO, no extensions; both refused: refused."""
+    """S-03: EHLO unknown: HELO, no extensions; both refused: refused."""
     for code in (b"500", b"502", b"504"):
         async with FakeMX(CHUNKING, rules=[On("ehlo", [code + b" what?\r\n"])]).serving() as mx:
             owner = Owner(mx, transactions(2), Pattern.AUTO)
@@ -226,7 +229,7 @@ async def test_nobody_listens() -> None:
 
 
 async def test_the_source_address_is_bound() -> None:
-    """A source with an address is seen as that address, with its own EHLO name."""
+    """S-03: a source with an address is seen as that address, with its own EHLO name."""
     async with FakeMX(PIPELINING).serving() as mx:
         source = EgressSource("a2", "two.test", "127.0.0.2")
         opened = await open_transport(Dial(host="127.0.0.1", port=mx.port, source=source))
@@ -262,3 +265,100 @@ async def test_b10_banner_in_forty_segments() -> None:
         opened = await task
         assert opened.banner.lines == ("one", "two", "three and some more")
         opened.greeter.abort()
+
+
+PATIENT = Timeouts(60, 60, 60, 60, 60, 60, 60, 60, 60, 60, auth_s=60)
+
+
+@pytest.mark.parametrize(
+    ("limit", "rule", "stage"),
+    [
+        ("greeting_s", On("banner", [Cut.SILENCE]), Stage.CONNECT),
+        ("ehlo_s", On("ehlo", [Cut.SILENCE], in_tls=False), Stage.HELO),
+        ("tls_s", On("starttls", [Cut.SILENCE]), Stage.TLS),
+        ("tls_s", On("handshake", [Cut.SILENCE]), Stage.TLS),
+        ("ehlo_s", On("ehlo", [Cut.SILENCE], in_tls=True), Stage.HELO),
+    ],
+)
+async def test_s04_each_phase_has_its_limit(
+    limit: str, rule: On, stage: Stage, context: ssl.SSLContext
+) -> None:
+    """S-04, B1: silence ends at the limit of its own phase, all others being a minute."""
+    async with asyncio.timeout(10):
+        failure = await fails(
+            FakeMX(PIPELINING, [], [rule], context=context), timeouts=replace(PATIENT, **{limit: 0.2})
+        )
+    assert failure.stage is stage
+
+
+async def test_s04_connecting_has_its_limit() -> None:
+    """S-04, B1: a host that answers no SYN is left after `connect`; a listener whose queue is full is one."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        dial = Dial(
+            host="mx.test",
+            address="127.0.0.1",
+            port=port,
+            source=SOURCE,
+            timeouts=replace(PATIENT, connect_s=0.2),
+        )
+        async with asyncio.timeout(10):
+            with pytest.raises(Unreachable) as caught:
+                await open_transport(dial)
+        assert caught.value.stage is Stage.CONNECT
+        for one in waiting:
+            one.close()
+
+
+async def test_b9_drip() -> None:
+    """B9: a banner that comes byte by byte has no more time than another."""
+    steps: list[bytes | Hold] = []
+    for _ in range(200):
+        steps += [b"2", Hold(Later(0.02))]
+    async with asyncio.timeout(10):
+        failure = await fails(
+            FakeMX(rules=[On("banner", [b"220-", *steps])]), timeouts=replace(PATIENT, greeting_s=0.2)
+        )
+    assert isinstance(failure, ConnectTimeout)
+
+
+async def test_b28_a_late_greeting() -> None:
+    """B28: the greeting has its own time, whatever the other limits are."""
+    late = On("banner", [Hold(Later(0.3)), b"220 mx.test\r\n"])
+    async with FakeMX(PIPELINING, rules=[late]).serving() as mx:
+        owner = Owner(mx, transactions(1), Pattern.AUTO, timeouts=Timeouts(0.2, 5, 5, 5, 5, 5, 5, 5, 5, 1))
+        await owner.run()
+        assert owner.kinds() == [Accepted]
+
+
+@pytest.mark.parametrize("phase", ["ehlo", "ehlo2"])
+async def test_requiretls_counts_inside_tls_only(phase: str, context: ssl.SSLContext) -> None:
+    """REQUIRETLS (RFC 8689 section 2): whoever offers it in clear may be anybody."""
+    offers, tls_offers = ["PIPELINING", "REQUIRETLS"], ["PIPELINING"]
+    if phase == "ehlo2":
+        offers, tls_offers = tls_offers, offers
+    async with FakeMX(offers, tls_offers, context=context).serving() as mx:
+        secure, clear = (
+            Owner(mx, transactions(1), Pattern.AUTO, tls=one) for one in (Demand.OPPORTUNISTIC, Demand.NONE)
+        )
+        for owner in (secure, clear):
+            owner.waiting = [replace(one, requiretls=True) for one in owner.waiting]
+            await owner.run_one()
+        assert (secure.kinds() == [Accepted]) == (phase == "ehlo2")
+        assert [fact.kind for fact in clear.impossible] == ["requiretls"]
+
+
+@pytest.mark.parametrize(
+    "reply", [b"421 4.3.2 busy\r\n", b"450 4.3.2 later\r\n", b"550 5.7.1 who are you\r\n"]
+)
+async def test_s03_ehlo_refused_is_no_helo(reply: bytes) -> None:
+    """S-03: only a server that does not know EHLO is said HELO to; any other refusal is one."""
+    mx = FakeMX(rules=[On("ehlo", [reply])])
+    assert isinstance(await fails(mx), ConnectRefused)
+    assert mx.commands(0) == [b"EHLO client.test\r\n"]

@@ -20,7 +20,7 @@ def decided(stage: Stage, reply: Reply | None, ambiguous: bool = False) -> Deliv
 @pytest.mark.parametrize("stage", DIALOGUE)
 @pytest.mark.parametrize("enhanced", ENHANCED)
 def test_S_16_the_basic_code_and_the_stage_decide(stage: Stage, enhanced: str) -> None:
-    """4yz always defers, 5yz bounces from MAIL on; the one exception is 552 in the sense of too many recipients."""
+    """S-16: 4yz always defers, 5yz bounces from MAIL on; the exception is 552 for too many recipients."""
     for code in range(400, 600):
         is_exception = stage is Stage.RCPT and (
             (code == 552 and enhanced in ("", "4.7.1", "5.7.1", "9.9.9")) or enhanced == "5.5.3"
@@ -123,7 +123,7 @@ def test_suppression_needs_evidence(stage: Stage, code: int, enhanced: str) -> N
 
 @pytest.mark.parametrize("stage", DIALOGUE)
 def test_S_06_421_closes_the_session_only(stage: Stage) -> None:
-    """At any stage: deferred, and the connection alone is given up."""
+    """S-06: at any stage: deferred, and the connection alone is given up."""
     outcome = decided(stage, Reply(421, ("4.3.0 bye",), "4.3.0"))
     assert isinstance(outcome, Deferred)
     assert outcome.verdict.scope is Scope.CONNECTION
@@ -142,10 +142,30 @@ def test_a_refused_login_is_our_fault(code: int, enhanced: str) -> None:
     assert later.verdict.bounce_class is B.REMOTE_TEMPORARY
 
 
-def test_S_18_the_basic_code_beats_a_contradicting_enhanced_code() -> None:
-    """Gmail documents 421 5.7.32; others send 550 4.x.x."""
-    assert isinstance(decided(Stage.END_OF_DATA, Reply(421, (), "5.7.32")), Deferred)
-    assert isinstance(decided(Stage.RCPT, Reply(550, (), "4.1.1")), Bounced)
+@pytest.mark.parametrize("stage", [stage for stage in DIALOGUE if stage not in BEFORE_MAIL])
+@pytest.mark.parametrize(
+    ("code", "enhanced"),
+    [
+        (421, "5.7.32"),
+        (450, "5.1.1"),
+        (451, "2.0.0"),
+        (452, "5.2.2"),
+        (550, "4.1.1"),
+        (550, "2.1.5"),
+        (554, "4.7.1"),
+    ],
+)
+def test_S_18_the_basic_code_beats_a_contradicting_enhanced_code(
+    stage: Stage, code: int, enhanced: str
+) -> None:
+    """S-18, ENHANCEDSTATUSCODES (RFC 2034): Gmail documents 421 5.7.32, others send 550 4.x.x: the basic code decides
+    whether to try again, the rest of the other one what it is."""
+    outcome = decided(stage, Reply(code, (), enhanced))
+    assert type(outcome) is (Deferred if code < 500 else Bounced)
+    subject = enhanced[1:]
+    alike = decided(stage, Reply(code, (), f"{code // 100}{subject}"))
+    assert isinstance(alike, Deferred | Bounced)
+    assert outcome.verdict.bounce_class is alike.verdict.bounce_class
 
 
 @pytest.mark.parametrize("code", [521, 556])
@@ -169,7 +189,7 @@ def test_without_a_reply_it_is_tried_again(stage: Stage) -> None:
 
 
 def test_S_14_an_ambiguous_attempt_is_never_the_end() -> None:
-    """Even a 250 or a 550 that cannot be trusted to be the answer to this dot only defers."""
+    """S-14: even a 250 or a 550 that cannot be trusted to be the answer to this dot only defers."""
     for code in (250, 354, 550):
         outcome = decided(Stage.END_OF_DATA, Reply(code), ambiguous=True)
         assert isinstance(outcome, Deferred)
@@ -199,7 +219,7 @@ def test_delivered_needs_a_2xx_to_the_end_of_data() -> None:
 
 @pytest.mark.parametrize("kind", ["nxdomain", "nodata", "null_mx", "bad_name"])
 def test_S_08_a_domain_without_mail_is_final(kind: str) -> None:
-    """DNS said so itself."""
+    """S-08: DNS said so itself."""
     verdict = classify_local(kind)
     assert verdict.bounce_class is B.INVALID_DOMAIN
     assert FINAL in verdict.actions

@@ -85,7 +85,7 @@ def test_smaller_encoding_wins(text: str) -> None:
     ],
 )
 def test_encoding(text: str, encoding: str) -> None:
-    """7-bit when ASCII with lines of at most 998, else the smaller one."""
+    """S-02, 8BITMIME: 7-bit when ASCII with lines of at most 998, else the smaller one."""
     assert text_body("plain", text).encoding == encoding
 
 

@@ -162,3 +162,14 @@ def test_each_shipped_provider_names_its_source() -> None:
     for line in SHIPPED.read_text().splitlines():
         if line.startswith("[providers."):
             assert "[mx]" in line, line
+
+
+@pytest.mark.parametrize(
+    "phase", [name.removesuffix("_s") for name in Timeouts.__struct_fields__ if name != "quiet_s"]
+)
+def test_s04_each_limit_is_set_by_provider(phase: str) -> None:
+    """S-04: every phase has its key, here and in the shipped file."""
+    default, providers = resolve(f'[providers.p]\nmx = [".p.test"]\ntimeouts = {{ {phase} = "7s" }}')
+    assert getattr(providers["p"].settings.timeouts, f"{phase}_s") == 7
+    assert default.timeouts == Timeouts()
+    assert phase in tomllib.loads(SHIPPED.read_text())["default"]["timeouts"]

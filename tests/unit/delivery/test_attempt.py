@@ -7,7 +7,7 @@ from mta.compose.spec import ComposeFailed
 from mta.delivery import attempt as attempts
 from mta.delivery.attempt import Tried
 from mta.delivery.router import NoRoute
-from mta.model.outcome import BounceClass, Bounced, Deferred, Failed, Stage
+from mta.model.outcome import BounceClass, Bounced, Deferred, Failed, Scope, Stage
 from mta.model.reply import Reply
 from mta.model.tls import Demand
 from mta.smtp.connection import Connection
@@ -82,6 +82,63 @@ def test_only_a_well_formed_5yz_bounces(fact: Any, kind: type, bounce_class: str
     assert not bounce_class or settled.verdict.bounce_class == bounce_class
     assert settled.attempt.ambiguous == getattr(fact, "ambiguous", False)
     assert settled.attempt.number == 2
+
+
+SETTLED = {
+    # code: at MAIL, RCPT, DATA, end of data
+    421: "dddd",
+    450: "dddd",
+    451: "dddd",
+    452: "dddd",
+    454: "dddd",
+    455: "dddd",
+    499: "dddd",
+    500: "bbbb",
+    501: "bbbb",
+    503: "bbbb",
+    521: "bbbb",
+    530: "bbbb",
+    535: "bbbb",
+    541: "bbbb",
+    550: "bbbb",
+    551: "bbbb",
+    552: "bdbb",  # to RCPT it may mean 452 (RFC 5321 section 4.5.3.1.10)
+    553: "bbbb",
+    554: "bbbb",
+    555: "bbbb",
+    556: "bbbb",
+    571: "bbbb",
+    599: "bbbb",
+}
+FROM_MAIL = (Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.END_OF_DATA)
+
+
+@pytest.mark.parametrize("code", SETTLED)
+def test_s16_stage_by_code(code: int) -> None:
+    """S-16, B5, B6, S-06: a 5yz from MAIL on bounces, all else is tried again; none before RCPT blames the recipient,
+    and a bare code suppresses him at no stage."""
+    for stage, letter in zip(FROM_MAIL, SETTLED[code], strict=True):
+        fact = Refused(TRANSACTION, stage, "x", Reply(code, ("no",)), 0.1)
+        settled = attempts.not_delivered(TRIED, CONNECTION, fact, 12.0, "other")
+        assert type(settled) is {"d": Deferred, "b": Bounced}[letter], stage
+        assert "suppress" not in settled.verdict.actions
+        if stage is Stage.MAIL:
+            assert settled.verdict.accused != "recipient"
+            assert settled.verdict.scope is not Scope.RECIPIENT
+    for stage in (Stage.CONNECT, Stage.HELO, Stage.TLS, Stage.AUTH):
+        settled = attempts.not_connected(TRIED, ConnectRefused(stage, "no", Reply(code, ("no",))), "other")
+        assert isinstance(settled, Deferred), stage
+        assert settled.verdict.scope in (Scope.HOST, Scope.CONNECTION)
+
+
+def test_s17_452_to_the_only_recipient() -> None:
+    """S-17, B21: deferred, as too many recipients."""
+    reply = Reply(452, ("4.5.3 too many",), "4.5.3")
+    settled = attempts.not_delivered(
+        TRIED, CONNECTION, Refused(TRANSACTION, Stage.RCPT, "RCPT", reply, 0.1), 12.0, "other"
+    )
+    assert isinstance(settled, Deferred)
+    assert settled.verdict.bounce_class is BounceClass.TOO_MANY_RECIPIENTS
 
 
 def test_5yz_before_mail_is_no_verdict_on_a_recipient() -> None:

@@ -73,6 +73,24 @@ async def test_the_next_host_is_tried() -> None:
         assert (rude.connections, kind.connections) == (1, 1)
 
 
+@pytest.mark.parametrize("phase", ["banner", "ehlo"])
+@pytest.mark.parametrize("code", [421, 450, 521, 550, 552, 553, 554, 571])
+async def test_s16_the_next_host_is_tried(phase: str, code: int) -> None:
+    """S-16, B4, B5, B6: whatever is said before MAIL, the next host is asked."""
+    rude = FakeMX(rules=[On(phase, [b"%d no\r\n" % code, Cut.CLOSE])])
+    async with rude.serving(), FakeMX(offers=PIPELINING).serving() as kind:
+        assert (await opened(opener(local(rude.port), local(kind.port)))).port == kind.port
+        assert rude.connections == 1
+
+
+async def test_s16_starttls_refused_with_421(tmp_path: Path) -> None:
+    """S-16, B4: at STARTTLS too."""
+    with trusted(tmp_path, "mx.test") as context:
+        rude = FakeMX(rules=[On("starttls", [b"421 4.3.2 no\r\n", Cut.CLOSE])], context=context)
+        async with rude.serving(), FakeMX(offers=PIPELINING).serving() as kind:
+            assert (await opened(opener(local(rude.port), local(kind.port)))).port == kind.port
+
+
 async def test_each_address_of_a_host_is_tried() -> None:
     """The second address is tried where the first refuses."""
     async with FakeMX(offers=PIPELINING).serving() as mx:

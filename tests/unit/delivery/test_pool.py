@@ -43,7 +43,7 @@ async def test_connections_stay_within_the_limit() -> None:
 
 
 async def test_messages_of_a_connection_stay_within_the_limit() -> None:
-    """Five each, so twelve need three connections; each ends with QUIT."""
+    """S-15: five each, so twelve need three connections; each ends with QUIT."""
     settings = replace(QUICK, connections=1, messages_per_connection=5)
     async with FakeMX(offers=CHUNKING).serving() as mx:
         owner = Owner(mx.port, settings=settings)
@@ -108,6 +108,17 @@ async def test_a_dead_host_takes_one_attempt_and_parks_the_rest() -> None:
     kinds = {type(one) for one in settled}
     assert kinds == {Deferred, Parked}
     assert all(one.due_at > time.time() + 299 for one in settled if isinstance(one, Parked))
+
+
+async def test_limits_of_the_peer_defer_nobody() -> None:
+    """LIMITS (RFC 9422): with MAILMAX=2 ten messages over one connection at a time need five, and one attempt each."""
+    async with FakeMX(offers=(*CHUNKING, "LIMITS MAILMAX=2 RCPTMAX=1")).serving() as mx:
+        owner = Owner(mx.port, settings=replace(QUICK, connections=1))
+        owner.put(*(ref(f"r{number}") for number in range(10)))
+        settled = await owner.until_settled(10)
+        await owner.close()
+        assert {type(one) for one in settled} == {Delivered}
+        assert mx.connections == 5
 
 
 async def test_a_site_that_takes_no_mail_bounces_all_that_waits() -> None:
@@ -184,7 +195,7 @@ async def test_drain_gives_back_what_was_not_on_the_wire() -> None:
 
 
 async def test_an_idle_connection_is_closed_with_quit() -> None:
-    """After `idle_timeout`."""
+    """S-15: after `idle_timeout`."""
     async with FakeMX(offers=CHUNKING).serving() as mx:
         owner = Owner(mx.port, settings=replace(QUICK, idle_timeout_s=0.1))
         owner.put(ref())

@@ -115,7 +115,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     ],
 )
 def test_addresses_and_their_canonical_form(text: str, local: str, domain: str) -> None:
-    """The local part to the letter, the domain as lower-case A-labels, and the text is both."""
+    """IDNA2008: the local part to the letter, the domain as lower-case A-labels, and the text is both."""
     mailbox = parse(text)
     assert (mailbox.local, mailbox.domain) == (local, domain)
     assert mailbox.text == f"{local}@{domain}"
@@ -149,7 +149,7 @@ def test_a_local_part_beyond_ascii_does_not_hide_a_bad_domain() -> None:
     ],
 )
 def test_S_02_limits(fits: str, is_too_long: str) -> None:
-    """At the limit and one octet above it: local part, label, whole address."""
+    """S-02: at the limit and one octet above it: local part, label, whole address."""
     assert parse(fits).text == fits
     with pytest.raises(BadAddress):
         parse(is_too_long)

@@ -40,7 +40,7 @@ def test_nul() -> None:
 
 @given(lines)
 def test_s13_stuffing(parts: list[bytes]) -> None:
-    """Taking one dot from each line that starts with one gives the message back; no line is a lone dot."""
+    """S-13: taking one dot from each line that starts with one gives the message back; no line is a lone dot."""
     wire = canonical(parts)
     stuffed = body.stuffed(wire)
     assert b"\r\n.\r\n" not in b"\r\n" + stuffed

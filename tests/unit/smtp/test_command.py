@@ -123,7 +123,7 @@ def test_s02_local_part(size: int, is_fine: bool) -> None:
 
 
 def test_mail_parameters() -> None:
-    """Parameters come from typed values only."""
+    """S-12: parameters come from typed values only, and the null reverse-path is `<>`."""
     assert command.mail("") == b"MAIL FROM:<>\r\n"
     eight = b"MAIL FROM:<a@b.test> SIZE=12 BODY=8BITMIME\r\n"
     assert command.mail("a@b.test", 12, is_eight_bit=True) == eight
@@ -217,7 +217,7 @@ def test_s02_path() -> None:
 
 
 def test_bdat() -> None:
-    """One chunk, the last."""
+    """CHUNKING (RFC 3030): one chunk, the last."""
     assert command.bdat_last(4096) == b"BDAT 4096 LAST\r\n"
 
 

@@ -51,7 +51,7 @@ FEEDS = pytest.mark.parametrize("feed", [whole, byte_by_byte, with_trailing_byte
     ],
 )
 def test_well_formed(feed: Feed, data: bytes, reply: Reply) -> None:
-    """A well-formed reply is read as it stands."""
+    """S-18: a well-formed reply is read as it stands, an enhanced code only right after the code."""
     reader = ReplyReader()
     assert feed(reader, data) == [reply]
     assert not reader.fault

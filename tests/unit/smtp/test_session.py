@@ -63,7 +63,7 @@ class TestPatterns:
         assert dialogue.session.is_idle
 
     def test_b(self) -> None:
-        """The envelope in one group with DATA last, then the body alone."""
+        """PIPELINING: the envelope in one group with DATA last, then the body alone."""
         dialogue = Dialogue(B, 2)
         assert dialogue.take() == mail(0) + b"DATA\r\n"
         dialogue.say(OK, OK, GO)
@@ -83,7 +83,7 @@ class TestPatterns:
         assert kinds(dialogue.say(QUEUED)) == [Accepted]
 
     def test_cb(self) -> None:
-        """Octets only after their own MAIL and RCPT were accepted, unstuffed, the next envelope behind
+        """CHUNKING: octets only after their own MAIL and RCPT were accepted, unstuffed, the next envelope behind
         them."""
         dialogue = Dialogue(CB, 3)
         assert dialogue.take() == mail(0)

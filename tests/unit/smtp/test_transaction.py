@@ -41,7 +41,7 @@ def new() -> Work:
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize(("said", "heard"), MEANING.items())
 def test_every_state_and_input(state: State, said: tuple[Position, int], heard: Heard | None) -> None:
-    """Each state crossed with each input either has its row or raises; a refusal to raise would be a silent
+    """S-05: each state crossed with each input either has its row or raises; a refusal to raise would be a silent
     default."""
     made = new()
     made.state = state
