@@ -85,6 +85,7 @@ def test_a_bare_rsa_key_is_read() -> None:
         ("hello", "is no tag"),
         (f"p={'A' * 20_000}", "is longer than"),
     ],
+    ids=lambda value: value[:17],  # without the keys, which differ from run to run
 )
 def test_what_is_no_key_is_told(text: str, said: str) -> None:
     """A str says why."""
