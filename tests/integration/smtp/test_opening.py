@@ -308,7 +308,7 @@ async def test_s04_connecting_has_its_limit() -> None:
             source=SOURCE,
             timeouts=replace(PATIENT, connect_s=0.2),
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(5):
             with pytest.raises(Unreachable) as caught:
                 await open_transport(dial)
         assert caught.value.stage is Stage.CONNECT

@@ -85,7 +85,7 @@ async def test_s16_the_next_host_is_tried(phase: str, code: int) -> None:
 
 async def test_s16_starttls_refused_with_421(tmp_path: Path) -> None:
     """S-16, B4: at STARTTLS too."""
-    with trusted(tmp_path, "mx.test") as context:
+    with trusted_server(tmp_path, "mx.test") as context:
         rude = FakeMX(rules=[On("starttls", [b"421 4.3.2 no\r\n", Cut.CLOSE])], context=context)
         async with rude.serving(), FakeMX(offers=PIPELINING).serving() as kind:
             assert (await opened(opener(local(rude.port), local(kind.port)))).port == kind.port

@@ -126,9 +126,12 @@ async def test_a_site_that_takes_no_mail_bounces_all_that_waits() -> None:
     mx = FakeMX(rules=[On("banner", [b"521 5.3.2 no mail here\r\n", Cut.CLOSE])])
     async with mx.serving():
         owner = Owner(mx.port, settings=replace(QUICK, connections=1))
-        owner.put(*(ref(f"r{number}") for number in range(40)))
+        owner.put(ref("late"), *(ref(f"r{number}") for number in range(40)))
         owner.put(*(ref(f"t{number}", lane=Lane.TRANSACTIONAL) for number in range(40)))
-        settled = await owner.until_settled(80)
+        assert owner.late
+        await owner.until_settled(80)
+        owner.compose_late()
+        settled = await owner.until_settled(81)
         await owner.close()
         assert mx.connections == 1
     assert {type(one) for one in settled} == {Bounced}
