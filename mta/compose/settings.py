@@ -17,11 +17,12 @@ class ComposeSettings(Struct, frozen=True):
 
 
 class DkimKey(Struct, frozen=True):
-    """A private key as PEM; never logged, hence no repr of it."""
+    """A private key as PEM; never logged, hence no repr of it. `file` is where it was found."""
 
     domain: str
     selector: str
     pem: bytes
+    file: str = ""
 
     def __repr__(self) -> str:
         return f"DkimKey(domain={self.domain!r}, selector={self.selector!r})"

@@ -6,6 +6,9 @@ Without `[sources]` and `[pools]` there is one source, whose address the kernel 
 
 from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
+
+from msgspec import Struct
 
 from mta.compose.settings import DkimKey, SigningKeys, TokenKey
 from mta.config.document import Document, DomainTable
@@ -16,8 +19,19 @@ from mta.config.reading import join, show
 from mta.intake.settings import DomainPolicy, TenantPolicy
 from mta.model.path import EgressPool, EgressSource
 
-KeyReader = Callable[[str, str, str, Findings], bytes | None]
-"""(kind, name, dotted path, findings) to the content of a key file; None after a finding."""
+
+class KeyFile(Struct, frozen=True):
+    """Where a key was found, and what the file holds; never logged, hence no repr of that."""
+
+    place: Path
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"KeyFile(place={self.place!r})"
+
+
+KeyReader = Callable[[str, str, str, Findings], KeyFile | None]
+"""(kind, name, dotted path, findings) to a key file; None after a finding."""
 
 _TOKEN_RULE = "a name here is made of [a-z0-9_-], at most 64 of them"
 
@@ -114,8 +128,8 @@ def hash_keys(document: Document, read_key: KeyReader, found: Findings) -> dict[
     for name, table in document.tenants.items():
         path = f"{join('tenants', name)}.hash_key"
         if table.hash_key:
-            content = read_key("hash", table.hash_key, path, found)
-            value = secret(content, path, found) if content is not None else None
+            file = read_key("hash", table.hash_key, path, found)
+            value = secret(file.content, path, found) if file is not None else None
             if value is not None:
                 result[name] = value
         elif is_needed:
@@ -129,9 +143,9 @@ def _dkim_keys(
     keys = []
     for at, table in enumerate(policy.dkim):
         where = f"{path}.dkim[{at}]"
-        pem = read_key("dkim", table.key, f"{where}.key", found)
-        if pem is not None and check_dkim_key(pem, f"{where}.key", found):
-            keys.append(DkimKey(domain, table.selector.lower(), pem))
+        file = read_key("dkim", table.key, f"{where}.key", found)
+        if file is not None and check_dkim_key(file.content, f"{where}.key", found):
+            keys.append(DkimKey(domain, table.selector.lower(), file.content, str(file.place)))
     return tuple(keys)
 
 
@@ -143,8 +157,8 @@ def _token_keys(document: Document, read_key: KeyReader, found: Findings) -> tup
         path = join("tokens.keys", key_id)
         if not check_key_id(key_id, path, found):
             continue
-        content = read_key("tokens", name, path, found)
-        value = secret(content, path, found) if content is not None else None
+        file = read_key("tokens", name, path, found)
+        value = secret(file.content, path, found) if file is not None else None
         if value is not None:
             keys.append(TokenKey(key_id, value))
     if len({key.secret for key in keys}) < len(keys):

@@ -16,6 +16,7 @@ from typing import Any
 
 from mta.config.assemble import assemble, node_name
 from mta.config.document import Document
+from mta.config.identities import KeyFile
 from mta.config.problems import Findings
 from mta.config.reading import read
 from mta.config.settings import Config, NodeSettings
@@ -101,7 +102,7 @@ class _KeyFiles:
         self._beside = beside
         self._credentials = Path(credentials) if credentials else None
 
-    def read(self, kind: str, name: str, path: str, found: Findings) -> bytes | None:
+    def read(self, kind: str, name: str, path: str, found: Findings) -> KeyFile | None:
         place = self._find(kind, name)
         if place is None:
             found.wrong(path, f"no such key file: {', '.join(str(one) for one in self._places(kind, name))}")
@@ -112,23 +113,22 @@ class _KeyFiles:
                 if self._is_exposed(place, mode):
                     found.wrong(path, f"others may read {place} (mode {stat.S_IMODE(mode):04o}): chmod 600")
                     return None
-                return file.read(_MOST_BYTES)
+                return KeyFile(place, file.read(_MOST_BYTES))
         except OSError as error:
             found.wrong(path, f"{place} {_unreadable(error)}")
             return None
 
     def nats(self, name: str, path: str, found: Findings) -> tuple[str, Login | None]:
         """Where the credentials file lies, which the client library reads by itself, or the login it holds."""
-        content = self.read("nats", name, path, found) if name else None
-        if content is None:
+        file = self.read("nats", name, path, found) if name else None
+        if file is None:
             return "", None
-        place = self._find("nats", name)
         try:
-            got = login(content)
+            got = login(file.content)
         except ValueError as error:
-            found.wrong(path, f"{place} {error}")
+            found.wrong(path, f"{file.place} {error}")
             return "", None
-        return ("", got) if got is not None else (str(place), None)
+        return ("", got) if got is not None else (str(file.place), None)
 
     def _find(self, kind: str, name: str) -> Path | None:
         return next((place for place in self._places(kind, name) if _is_there(place)), None)

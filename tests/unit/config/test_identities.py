@@ -104,9 +104,9 @@ def test_a_tenant_has_its_policy_and_keys(tmp_path: Path, loaded: Loaded) -> Non
         {label: DomainPolicy(label, ("r", "e")), "plain.test": DomainPolicy("plain.test", (), False)},
     )
     keys = config.keys.dkim["acme", label]
-    assert [(key.domain, key.selector, key.pem) for key in keys] == [
-        (label, "r", rsa_pem()),
-        (label, "e", ed25519_pem()),
+    assert [(key.domain, key.selector, key.pem, key.file) for key in keys] == [
+        (label, "r", rsa_pem(), f"{tmp_path}/rsa"),
+        (label, "e", ed25519_pem(), f"{tmp_path}/ed"),
     ]
     assert config.keys.dkim["acme", "plain.test"] == ()
     assert [(key.key_id, key.secret) for key in config.keys.tokens] == [("k9", b"1" * 16), ("k2", b"2" * 16)]
