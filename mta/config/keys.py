@@ -5,6 +5,7 @@ a key.
 """
 
 import re
+from typing import Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,29 +20,29 @@ _GOOD_RSA_BITS = 2048  # the same section: signers should use at least this
 _LEAST_SECRET_BYTES = 16
 
 
-def check_dkim_key(pem: bytes, path: str, found: Findings) -> bool:
-    """Whether `pem` is a private key that DKIM can sign with."""
+def check_dkim_key(pem: bytes, path: str, found: Findings) -> Literal["rsa", "ed25519"] | None:
+    """The kind of the private key in `pem`; None after a finding, for what DKIM cannot sign with."""
     try:
         key = load_pem_private_key(pem, password=None)
     except TypeError:
         found.wrong(path, "is encrypted with a passphrase: store it decrypted, readable by this service only")
-        return False
+        return None
     except (ValueError, UnsupportedAlgorithm):
         found.wrong(path, "holds no private key in PEM form")
-        return False
+        return None
     match key:
         case RSAPrivateKey():
             if key.key_size < _LEAST_RSA_BITS:
                 found.wrong(path, f"RSA of {key.key_size} bits: receivers ignore it; make one of 2048")
-                return False
+                return None
             if key.key_size < _GOOD_RSA_BITS:
                 found.odd(path, f"RSA of {key.key_size} bits is weak; make one of 2048")
+            return "rsa"
         case Ed25519PrivateKey():
-            pass
+            return "ed25519"
         case _:
             found.wrong(path, "is neither RSA nor Ed25519, the two that DKIM knows")
-            return False
-    return True
+            return None
 
 
 def check_key_id(key_id: str, path: str, found: Findings) -> bool:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from mta.config.identities import KeyFile
 from mta.config.settings import Config
 from mta.intake.settings import DomainPolicy, TenantPolicy
 from mta.model.path import EgressPool, EgressSource
@@ -111,6 +112,23 @@ def test_a_tenant_has_its_policy_and_keys(tmp_path: Path, loaded: Loaded) -> Non
     assert config.keys.dkim["acme", "plain.test"] == ()
     assert [(key.key_id, key.secret) for key in config.keys.tokens] == [("k9", b"1" * 16), ("k2", b"2" * 16)]
     assert config.hash_keys == {"acme": b"h" * 20}
+
+
+def test_K_02_ed25519_alone_is_refused(tmp_path: Path, refused: Refused) -> None:
+    """It signs only beside RSA; the daemon would start, and sign nothing."""
+    write(tmp_path / "ed", ed25519_pem())
+    only = '{ selector = "e", key = "ed" }'
+    (problem,) = refused(f'{ACME}domains."a.test" = {{ dkim = [{only}] }}')
+    assert 'domains."a.test".dkim: has only Ed25519' in problem
+    (problem,) = refused(
+        f'{ACME}domains."a.test" = {{ dkim = [{only}, {{ selector = "r", key = "nope" }}] }}'
+    )
+    assert "no such key file" in problem
+
+
+def test_a_key_file_does_not_show_its_content() -> None:
+    """In a log or a traceback."""
+    assert repr(KeyFile(Path("/k"), b"secret")) == "KeyFile(place=PosixPath('/k'))"
 
 
 def test_a_selector_named_twice_is_refused(tmp_path: Path, refused: Refused) -> None:
