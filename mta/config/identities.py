@@ -144,10 +144,14 @@ def _dkim_keys(
     kinds = []
     for at, table in enumerate(policy.dkim):
         where = f"{path}.dkim[{at}]"
+        try:
+            selector = a_label(table.selector)
+        except ValueError:
+            continue  # found by `tenants`
         file = read_key("dkim", table.key, f"{where}.key", found)
         kind = check_dkim_key(file.content, f"{where}.key", found) if file is not None else None
         if file is not None and kind is not None:
-            keys.append(DkimKey(domain, table.selector.lower(), file.content, str(file.place)))
+            keys.append(DkimKey(domain, selector, file.content, str(file.place)))
             kinds.append(kind)
     if len(kinds) == len(policy.dkim) and set(kinds) == {"ed25519"}:  # K-02
         found.wrong(f"{path}.dkim", "has only Ed25519, which many receivers cannot verify: add an RSA key")

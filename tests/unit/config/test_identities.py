@@ -114,6 +114,14 @@ def test_a_tenant_has_its_policy_and_keys(tmp_path: Path, loaded: Loaded) -> Non
     assert config.hash_keys == {"acme": b"h" * 20}
 
 
+def test_a_selector_beyond_ascii_is_its_a_label(tmp_path: Path, loaded: Loaded) -> None:
+    """In the policy and in the key that signs: DNS has it under no other name."""
+    write(tmp_path / "k", rsa_pem())
+    config = loaded(f'{ACME}domains."a.test" = {{ dkim = [{{ selector = "Bücher", key = "k" }}] }}')
+    assert config.tenants["acme"].domains["a.test"].selectors == ("xn--bcher-kva",)
+    assert [key.selector for key in config.keys.dkim["acme", "a.test"]] == ["xn--bcher-kva"]
+
+
 def test_K_02_ed25519_alone_is_refused(tmp_path: Path, refused: Refused) -> None:
     """It signs only beside RSA; the daemon would start, and sign nothing."""
     write(tmp_path / "ed", ed25519_pem())
