@@ -5,12 +5,10 @@ asked for, so that `mta --help` costs nothing. A person never sees a traceback; 
 mends things.
 """
 
-import asyncio
 import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Optional
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -21,22 +19,12 @@ from mta.admin.exits import (
     config_option,
     meaning,
 )
+from mta.cli_dkim import app as dkim_keys
+from mta.cli_options import ConfigOption, JsonOption, MaybeFile, TenantOption
+from mta.cli_options import run as _run
 
 _TYPERS_USAGE = 2
 
-MaybeFile = Optional[Path]  # noqa: UP045 - typer reads it at run time
-# `readable=False` everywhere: who reads a file says what is wrong with it, and with which exit code.
-ConfigOption = Annotated[
-    MaybeFile,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="Configuration; else $MTA_CONFIG, else /etc/mta/mta.toml.",
-        readable=False,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-TenantOption = Annotated[str, typer.Option(help="Not needed where only one is configured.")]
 CampaignArgument = Annotated[str, typer.Argument(metavar="[CAMPAIGN]", help="_: payloads without one.")]
 LaneOption = Annotated[str, typer.Option("--lane", help="Everything in it: bulk or transactional.")]
 ReasonOption = Annotated[str, typer.Option(help="Why; told to whoever asks.")]
@@ -53,6 +41,7 @@ templates = typer.Typer(help="Templates that payloads name instead of carrying t
 app.add_typer(templates, name="template")
 campaigns = typer.Typer(help="What waits; and hold it back, or let it go.", no_args_is_help=True)
 app.add_typer(campaigns, name="campaign")
+app.add_typer(dkim_keys, name="dkim")
 
 
 def _version(asked: bool) -> None:
@@ -407,14 +396,6 @@ def _is_mailing(file: str, needed: dict[str, Any], optional: dict[str, Any]) -> 
         hint = "Name a payload file, or --template and --recipients: mta send --help"
         _fail(EXIT_USAGE, "nothing to send", hint)
     return bool(given)
-
-
-def _run(work: Coroutine[Any, Any, int]) -> NoReturn:
-    try:
-        code = asyncio.run(work)
-    except KeyboardInterrupt:
-        raise SystemExit(EXIT_INTERRUPTED) from None
-    raise typer.Exit(code)
 
 
 def _fail(code: int, text: str, hint: str = "") -> NoReturn:

@@ -4,7 +4,7 @@ to do.
 Asks nothing of the network: what NATS and DNS say is the daemon's business at its start.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,10 +25,14 @@ _EXIT_NO, _EXIT_CONFIG = 1, 78
 class Grade(StrEnum):
     PASS = "pass"
     WARN = "warn"
+    UNKNOWN = "unknown"
     FAIL = "FAIL"
 
 
-_STYLES = {Grade.PASS: "green", Grade.WARN: "yellow", Grade.FAIL: "bold red"}
+_STYLES = {
+    **{Grade.PASS: "green", Grade.WARN: "yellow"},
+    **{Grade.UNKNOWN: "bold yellow", Grade.FAIL: "bold red"},
+}
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -48,14 +52,15 @@ def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
             Line(Grade.FAIL, problem.path or "file", f"{problem.text}  [{problem.file}]")
             for problem in error.problems
         ]
-        _tell(lines, output)
+        tell(lines, output)
         return _EXIT_CONFIG
     lines = [*_configuration(config), *_machine(config)]
-    _tell(lines, output)
+    tell(lines, output)
     return _EXIT_NO if any(line.grade is Grade.FAIL for line in lines) else 0
 
 
-def _tell(lines: list[Line], output: Output) -> None:
+def tell(lines: Sequence[Line], output: Output) -> None:
+    """A line for each, and a last one that counts."""
     shown = Table("", "what", "found")
     for line in lines:
         shown.add_row(cell(line.grade, _STYLES[line.grade]), cell(line.what), cell(line.text))

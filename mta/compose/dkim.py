@@ -86,8 +86,12 @@ class SigningKey(Struct, frozen=True):
     def algorithm(self) -> str:
         return "rsa-sha256" if self.bits else "ed25519-sha256"
 
+    @property
+    def dns_name(self) -> str:
+        return f"{self.selector}._domainkey.{self.domain}"
+
     def dns_record(self) -> str:
-        """The TXT record that must stand at `<selector>._domainkey.<domain>`."""
+        """The TXT record that must stand at `dns_name`."""
         public = self.private.public_key()
         if self.bits:
             der = public.public_bytes(

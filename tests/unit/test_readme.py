@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mta.admin import exits
+from mta.admin.dkim_gen import gen, order
+from mta.admin.output import Output
 from mta.config.document import DkimTable, Document, DomainTable, RouteTable, SourceTable, TenantTable
 from mta.config.load import load
 from mta.intake.admission import Admitted, Arrival, admit
@@ -50,20 +50,15 @@ def section(title: str) -> str:
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Path:
-    """The example, with keys where README.md puts them."""
-    (tmp_path / "mta.toml").write_text(block("example: mta.toml"))
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    for name, content in (
-        ("dkim/acme.example.s2026.pem", key),
-        ("tokens/token-k1", os.urandom(32).hex().encode()),
-    ):
-        path = tmp_path / name
-        path.parent.mkdir()
-        path.touch(mode=0o600)
-        path.write_bytes(content)
-    return tmp_path / "mta.toml"
+    """The example, with keys made where README.md makes them."""
+    config, token = tmp_path / "mta.toml", tmp_path / "tokens" / "token-k1"
+    config.write_text(block("example: mta.toml"))
+    ((domain, selector),) = re.findall(r"^mta dkim gen (\S+) (\S+)$", README, re.MULTILINE)
+    gen(config, order(domain, selector), None, Output())
+    token.parent.mkdir()
+    token.touch(mode=0o600)
+    token.write_bytes(os.urandom(32))
+    return config
 
 
 @pytest.mark.parametrize(("marker", "does"), [("demo", ".venv/bin/mta demo"), ("tests", ".venv/bin/pytest")])
