@@ -236,6 +236,82 @@ def test_E10_a_bad_recipient_is_refused_alone(row: str) -> None:
     assert rejected.detail
 
 
+LABEL_63 = "d" * 63
+NO_DOMAIN = {
+    "NUL": "ok.test\0.evil",
+    "NUL in another script": "\u00fck.test\0.evil",
+    "empty label": "a..b",
+    "leading hyphen": "-x",
+    "leading hyphen of a label": "-x.test",
+    "trailing hyphen": "x-.test",
+    "bad punycode": "xn--zz.test",
+    "empty punycode": "xn--.test",
+    "punycode of ASCII": "xn--abc-.test",
+    "punycode of an emoji": "xn--ls8h.test",
+    "bad punycode beside another script": "bücher.xn--zz.test",
+    "trailing dot": "ok.test.",
+    "trailing ideographic dot": "ok.test。",
+    "254 bytes": ".".join([LABEL_63] * 3 + ["d" * 57, "test"]),
+    "label of 64": f"{LABEL_63}d.test",
+    "too long as A-labels": f"{'ü' * 62}.test",
+    "symbol": "☃.net",
+    "emoji": "💩.test",
+    "joiner out of place": "exam\u200dple.test",
+    "soft hyphen": "exa\u00admple.test",
+    "another slash": "ok.test\u2215evil.test",
+    "question mark": "ok.test?evil.test",
+    "escaped dot": "ok\\.test",
+    "port": "ok.test:25",
+    "route": "ok.test@evil.test",
+}
+EXACT = {
+    "mapped": ("Straße.DE", "xn--strae-oqa.de"),
+    "A-label": ("XN--STRAE-OQA.de", "xn--strae-oqa.de"),
+    "decomposed": ("bu\u0308cher.test", "xn--bcher-kva.test"),
+    "full width": ("\uff41\uff42\uff0etest", "ab.test"),
+    "joiner in its place": ("क्\u200dष.test", "xn--11b2ezcw70k.test"),
+    "non-joiner in its place": ("نامه\u200cای.test", "xn--mgba3gch31f060k.test"),
+    "hyphens": ("r3---sn.test", "r3---sn.test"),
+    "label of 63": (f"{LABEL_63}.test", f"{LABEL_63}.test"),
+    "254 bytes of address": (f"{'d' * 59}.{'.'.join(['d' * 63] * 2)}.{'d' * 59}.test", None),
+}
+
+
+@pytest.mark.parametrize("row", NO_DOMAIN)
+def test_C16_what_is_no_domain_is_refused_wherever_it_stands(row: str) -> None:
+    """A recipient alone, the payload where the domain is the sender's; never another domain, nothing cut off."""
+    email = f"bob@{NO_DOMAIN[row]}"
+    result = admitted(recipients=[{"email": email}, *people(1)])
+    assert [recipient.index for recipient in result.recipients] == [1]
+    [rejected] = result.rejected
+    assert (rejected.code, rejected.email) == ("bad_address", email[:320])
+    for code, change in (
+        ("bad_address", {"sender": {"email": email}}),
+        ("bad_address", {"reply_to": [{"email": email}]}),
+        ("bad_address", {"unsubscribe": {"mailto": email}}),
+        ("schema", {"unsubscribe": {"mailto": "u@acme.test", "list_id": NO_DOMAIN[row]}}),
+    ):
+        refused = judged(**change)
+        assert isinstance(refused, Rejected), change
+        assert refused.code == code
+
+
+@pytest.mark.parametrize("row", EXACT)
+def test_C16_another_spelling_is_the_same_domain(row: str) -> None:
+    """UTS-46 and IDNA2008: the mailbox is in A-labels, the address is told as it was given."""
+    domain, wanted = EXACT[row]
+    result = admitted(recipients=[{"email": f"b@{domain}"}])
+    [recipient] = result.recipients
+    assert recipient.mailbox.text == f"b@{wanted or domain}"
+    assert recipient.recipient.email == f"b@{domain}"
+
+
+def test_C16_two_spellings_are_one_recipient() -> None:
+    """Else he gets it twice."""
+    result = admitted(recipients=[{"email": "b@straße.test"}, {"email": "b@XN--STRAE-OQA.test"}])
+    assert [rejected.code for rejected in result.rejected] == ["duplicate"]
+
+
 def test_all_recipients_may_be_refused() -> None:
     """The payload is accepted, and each of them gets its rejection."""
     result = admitted(recipients=[{"email": "x"}, {"email": "y"}])

@@ -1,5 +1,6 @@
 import unicodedata
 
+import idna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +71,13 @@ NEVER_ON_THE_WIRE = [
     "a@good\uff20evil.test",
     "a@xn--.test",
     "a@xn--a.test",
+    "a@xn--ls8h.test",
+    "a@bücher.xn--a.test",
+    "a@💩.test",
+    "a@👩\u200d💻.test",
+    "a@\u200dक्ष.test",
+    "a@bücher.test.",
+    "a@ok.test\u2215good.test",
     "a@\ud800.test",
     "\ud800@good.test",
     "=?utf-8?q?=0D=0ABcc:_evil=40x.test?=@good.test",
@@ -110,6 +118,9 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         ("user@Straße.DE", "user", "xn--strae-oqa.de"),
         ("user@strasse。test", "user", "strasse.test"),
         ("user@XN--STRAE-OQA.de", "user", "xn--strae-oqa.de"),
+        ("user@faß.de", "user", "xn--fa-hia.de"),
+        ("user@क्\u200dष.test", "user", "xn--11b2ezcw70k.test"),
+        ("user@نامه\u200cای.test", "user", "xn--mgba3gch31f060k.test"),
         ("user@r3---sn-abc.example.test", "user", "r3---sn-abc.example.test"),
         ("user@1.2.3.4.test", "user", "1.2.3.4.test"),
     ],
@@ -194,3 +205,17 @@ def test_any_domain_becomes_letters_digits_and_hyphens(label: str) -> None:
     assert set(domain) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
     assert canonical_domain(domain) == domain
     assert canonical_domain(unicodedata.normalize("NFD", f"{label}.test")) == domain
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
+def test_C16_a_domain_is_never_another_one(label: str) -> None:
+    """What comes out, decoded again, is what UTS-46 says of what went in, and of ASCII the letters themselves."""
+    name = f"{label}.test"
+    try:
+        domain = canonical_domain(name)
+    except BadAddress:
+        return
+    if name.isascii():
+        assert domain == name.lower()
+    elif "xn--" not in idna.uts46_remap(name):
+        assert idna.decode(domain) == idna.uts46_remap(name)
