@@ -21,9 +21,8 @@ from mta.config.load import find, load, shipped
 from mta.config.names import a_label
 from mta.config.problems import ConfigError, Problem
 from mta.config.settings import Config
-from mta.dns.mx import chain_end
 from mta.dns.nameservers import Nameservers, StubNameservers
-from mta.dns.record import Absent, DnsTrouble, LookupFailed
+from mta.dns.record import Absent, DnsTrouble, LookupFailed, chain_end
 
 _EXIT_NO = 1
 _MOST_QUESTIONS = 50  # at once

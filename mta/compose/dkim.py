@@ -219,7 +219,7 @@ class Signer:
         covered = []
         for key in self.keys:
             value, canonical = self._opening(key, h, int(now))
-            digest = sha256(f"{hashed}{canonical}{bh}; b=".encode("ascii")).digest()
+            digest = sha256(f"{hashed}{canonical}{bh}; b=".encode()).digest()
             covered.append((key, f"{value}{bh};\r\n b=", digest))
         return tuple(covered)
 

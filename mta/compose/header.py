@@ -1,10 +1,10 @@
 """Header fields as they go on the wire: encoded, folded, and safe against whatever data holds.
 
-Every value passes one of the functions here. Invariants: the result is printable ASCII with CRLF only in
-front of a space (folding); no line exceeds 998 octets (F-03); an encoded word is at most 75 characters and
-holds whole characters (F-07); what looks like an encoded word in the input is text and comes out encoded
-once more; a separator of lines of any kind, NUL or other control is a `HeaderRefused`, never dropped in
-silence (F-06).
+Every value passes one of the functions here. Invariants: the result is printable ASCII (but for the local part of
+a recipient that has no other form: RFC 6532) with CRLF only in front of a space (folding); no line exceeds 998
+octets (F-03); an encoded word is at most 75 characters and holds whole characters (F-07); what looks like an
+encoded word in the input is text and comes out encoded once more; a separator of lines of any kind, NUL or other
+control is a `HeaderRefused`, never dropped in silence (F-06).
 """
 
 import binascii
@@ -25,10 +25,10 @@ _NAME = re.compile(r"[!-9;-~]{1,76}\Z")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~ ]*\Z")
 _FOLDABLE = re.compile(r" *[^ ]+")
 _ATOM = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+"
-_ADDRESS = re.compile(
-    rf'(?:{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~]|\\[ -~])*")'
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*)\Z"
-)
+_DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*)"
+_ADDRESS = re.compile(rf'(?:{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~]|\\[ -~])*")@{_DOMAIN}\Z')
+_UTF8_ATOM = _ATOM.replace("]+", "\x80-\U0010ffff]+")
+_UTF8_ADDRESS = re.compile(rf"{_UTF8_ATOM}(?:\.{_UTF8_ATOM})*@{_DOMAIN}\Z")
 _PLAIN_Q = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/ "
 """RFC 2047 section 5 (3): what may stand for itself in a word of a phrase, the strictest of the three
 places; and the space, which becomes an underscore."""
@@ -56,11 +56,15 @@ def checked_name(name: str) -> str:
     return name
 
 
-def checked_address(name: str, address: str) -> str:
-    """`local@domain` by the grammar, with an A-label domain: what may stand between angle brackets."""
-    if len(address) > 320 or not _ADDRESS.match(address):
-        raise HeaderRefused(f"{name}: not a bare ASCII address")
-    return address
+def checked_address(name: str, address: str, *, utf8: bool = False) -> str:
+    """`local@domain` by the grammar, with an A-label domain: what may stand between angle brackets. With `utf8` the
+    local part may hold any character that can be printed (RFC 6532 section 3.2)."""
+    if len(address) <= 320:
+        if _ADDRESS.match(address):
+            return address
+        if utf8 and address.isprintable() and _UTF8_ADDRESS.match(address):
+            return address
+    raise HeaderRefused(f"{name}: not a bare {'' if utf8 else 'ASCII '}address")
 
 
 def checked_text(name: str, text: str) -> str:

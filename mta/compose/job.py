@@ -138,7 +138,7 @@ class Job:
         if isinstance(prepared, _Failure):
             return prepared.of(addressee.index, message_id)
         try:
-            recipient = checked_address("recipient", addressee.email)
+            recipient = checked_address("recipient", addressee.email, utf8=True)
             signer = self._signer(spec)
             url = self._one_click_url(spec, recipient, identity)
             unsigned = build(prepared, addressee, message_id, url)
@@ -153,7 +153,7 @@ class Job:
 
     def _end(self, work: _Begun, signatures: tuple[Field, ...]) -> Result:
         unsigned = work.unsigned
-        wire = _wire((*signatures, *unsigned.fields), unsigned.body)
+        wire = _wire((*signatures, *unsigned.fields), unsigned.body, work.recipient)
         failure = self._refusal(work, wire)
         if failure is not None:
             return failure.of(work.index, work.message_id)
@@ -218,9 +218,10 @@ class Job:
         return f"b+{token}@{spec.return_path}"
 
 
-def _wire(fields: tuple[Field, ...], body: bytes) -> bytes:
+def _wire(fields: tuple[Field, ...], body: bytes, recipient: str) -> bytes:
+    """Only a recipient whose address is not ASCII may make a header that is not."""
     head = "".join([f"{name}: {value}\r\n" for name, value in fields])
-    return b"".join((head.encode("ascii"), b"\r\n", body))
+    return b"".join((head.encode("ascii" if recipient.isascii() else "utf-8"), b"\r\n", body))
 
 
 def _failure(error: Exception, spec: MessageSpec) -> _Failure:

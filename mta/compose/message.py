@@ -136,7 +136,7 @@ def build(prepared: Prepared, addressee: Addressee, message_id: str, one_click_u
     variables = _variables(prepared, addressee, one_click_url)
     shown = addressee.email
     if addressee.header_email and addressee.header_email != shown:
-        shown = header.checked_address("To", addressee.header_email)
+        shown = header.checked_address("To", addressee.header_email, utf8=True)
     to = ("To", header.mailbox("To", addressee.name, shown))
     if prepared.given is not None:
         return _amended(prepared, prepared.given, to, variables, message_id, one_click_url)

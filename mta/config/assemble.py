@@ -272,7 +272,7 @@ def _login(table: RouteTable, path: str, read_key: KeyReader, found: Findings) -
     if content is None:
         return None
     try:
-        return login_of(content)
+        return login_of(content.content)
     except ValueError as error:
         found.wrong(path, f"{table.auth} {error}")
         return None

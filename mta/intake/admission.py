@@ -236,7 +236,7 @@ def _returned(recipient: RetryRecipient) -> AdmittedRecipient:
             recipient.metadata,
             recipient.tags,
         ),
-        mailbox=parse(recipient.email),
+        mailbox=parse(recipient.email, utf8=True),
         queued_at=from_datetime(recipient.queued_at),
         attempt=recipient.attempt,
         source=recipient.source,
@@ -385,7 +385,7 @@ def _recipients(decoded: Decoded, now: float) -> _SortedOut:
                 check_person(recipient, payload.tags, metadata)
             if "--" in recipient.email or not recipient.email.isascii():
                 international.note(recipient.email)
-            mailbox = parse(recipient.email)
+            mailbox = parse(recipient.email, utf8=True)
             if mailbox.text in seen:
                 raise Refusal(RejectCode.DUPLICATE, "another recipient of this payload has this address")
         except BadAddress as error:

@@ -4,8 +4,8 @@ Two parsers that disagree send mail to the wrong person (`"a@evil x"@good`), and
 can carry a second SMTP command or a parameter. So an address is an addr-spec of RFC 5321 section 4.1.2 or
 it is refused; nothing is stripped, guessed or repaired. Domains become lower-case A-labels (UTS-46
 mapping, then the rules of IDNA2008); local parts are kept to the letter, with no more quoting than they
-need. `Mailbox.text` is what stands between the angle brackets on the wire, and equal texts mean the same
-mailbox.
+need. Beyond ASCII a local part is a dot-string of RFC 6531 in NFC, and taken only where there can be mail to it.
+`Mailbox.text` is what stands between the angle brackets on the wire, and equal texts mean the same mailbox.
 
 Reasons never quote the address: they travel in events in which it may have to be hidden.
 """
@@ -44,7 +44,7 @@ class BadAddress(ValueError):
 
 
 class UnsupportedAddress(BadAddress):
-    """A good address of a kind that is not served: its local part needs SMTPUTF8 (RFC 6531)."""
+    """A good address of a kind that is not served in its place: its local part needs SMTPUTF8 (RFC 6531)."""
 
     code = "unsupported"
 
@@ -57,22 +57,23 @@ class Mailbox(Struct, frozen=True, gc=False):
     text: str
 
 
-def parse(text: str) -> Mailbox:
-    """The mailbox that `text` names. BadAddress if it is anything but one bare addr-spec."""
+def parse(text: str, *, utf8: bool = False) -> Mailbox:
+    """The mailbox that `text` names. BadAddress if it is anything but one bare addr-spec; a local part beyond ASCII
+    is UnsupportedAddress but for `utf8`."""
     if len(text) > 4 * MAX_ADDRESS:
         raise BadAddress(f"the address is longer than {MAX_ADDRESS} octets")
     match = _PLAIN(text)
     if match is None:
-        local, name = _split(text)
+        local, name = _split(text, utf8)
     else:
         local, name = match.groups()
     if "=?" in local and "?=" in local:
         raise BadAddress("an encoded word cannot stand in an address")  # F-02
     domain = canonical_domain(name)
-    if len(local) > MAX_LOCAL:
+    if _octets(local) > MAX_LOCAL:
         raise BadAddress(f"the local part is longer than {MAX_LOCAL} octets")
     canonical = f"{local}@{domain}"
-    if len(canonical) > MAX_ADDRESS:
+    if _octets(canonical) > MAX_ADDRESS:
         raise BadAddress(f"the address is longer than {MAX_ADDRESS} octets")
     return Mailbox(local, domain, canonical)
 
@@ -116,7 +117,11 @@ def _canonical(name: str) -> str:
     return domain
 
 
-def _split(text: str) -> tuple[str, str]:
+def _octets(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _split(text: str, utf8: bool) -> tuple[str, str]:
     """Local part and domain of what is not plain ASCII atoms; the local part is checked, the domain is
     not."""
     quoted = _QUOTED.match(text)
@@ -132,10 +137,14 @@ def _split(text: str) -> tuple[str, str]:
         return _least_quoted(local), name
     if _DOT_STRING.fullmatch(local):
         return local, name
-    if not local.isascii() and _is_utf8_dot_string(local):
+    if local.isascii() or not _is_utf8_dot_string(local):
+        raise BadAddress("the local part is not a dot-atom or a quoted string")
+    if not unicodedata.is_normalized("NFC", local):  # F-12, RFC 6532 section 3.1
+        raise BadAddress("the local part is not in the Unicode form NFC")
+    if not utf8:
         canonical_domain(name)
-        raise UnsupportedAddress("a local part outside ASCII is not supported")
-    raise BadAddress("the local part is not a dot-atom or a quoted string")
+        raise UnsupportedAddress("a local part beyond ASCII is not supported here")
+    return local, name
 
 
 def _least_quoted(local: str) -> str:
@@ -150,8 +159,7 @@ def _least_quoted(local: str) -> str:
 def _is_utf8_dot_string(local: str) -> bool:
     """Atoms of RFC 6531 section 3.3: any printable character beyond ASCII counts as atext."""
     return (
-        unicodedata.is_normalized("NFC", local)
-        and all(c.isascii() or unicodedata.category(c)[0] not in "CZ" for c in local)
+        all(c.isascii() or unicodedata.category(c)[0] not in "CZ" for c in local)
         and _DOT_STRING.fullmatch("".join(c if c.isascii() else "x" for c in local)) is not None
     )
 

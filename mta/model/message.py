@@ -17,7 +17,8 @@ class Message(Struct, frozen=True, gc=False):
 
 class Envelope(Struct, frozen=True, gc=False):
     """Return path, one recipient, message. `sender` and `recipient` are bare addresses as they stand between the
-    angle brackets on the wire (A-labels, validated); `sender` may be empty (null reverse-path)."""
+    angle brackets on the wire (A-labels, validated); `sender` may be empty (null reverse-path). Where the local part of
+    `recipient` is beyond ASCII, so is To in `wire`."""
 
     sender: str
     recipient: str

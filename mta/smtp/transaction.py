@@ -196,9 +196,6 @@ def prepare(transaction: Transaction, offer: Extensions, dsn: Dsn = Dsn.OFF) -> 
     flaw = body.flaw(wire)
     if flaw:
         return Impossible(transaction, Obstacle.MALFORMED, flaw)
-    is_eight_bit = message.is_eight_bit or not wire.isascii()
-    if is_eight_bit and not offer.eight_bit_mime:
-        return Impossible(transaction, Obstacle.EIGHT_BIT, "8-bit content, the peer does not offer 8BITMIME")
     if transaction.requiretls and not offer.requiretls:
         # RFC 8689 section 4.2.1
         return Impossible(transaction, Obstacle.REQUIRETLS, "5.7.30 the peer does not offer REQUIRETLS")
@@ -206,6 +203,9 @@ def prepare(transaction: Transaction, offer: Extensions, dsn: Dsn = Dsn.OFF) -> 
     utf8 = not (sender.isascii() and recipient.isascii())
     if utf8 and not offer.smtp_utf8:
         return Impossible(transaction, Obstacle.SMTPUTF8, "the peer does not offer SMTPUTF8")
+    is_eight_bit = message.is_eight_bit or not wire.isascii()
+    if is_eight_bit and not offer.eight_bit_mime:
+        return Impossible(transaction, Obstacle.EIGHT_BIT, "8-bit content, the peer does not offer 8BITMIME")
     try:
         size = len(wire) if offer.size else None
         dsn = dsn if offer.dsn else Dsn.OFF

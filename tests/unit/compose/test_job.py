@@ -183,11 +183,35 @@ def test_failure_codes(changes: dict[str, Any], code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["bob@x.test>", "bob@x.test SIZE=1", "<>", "a@b@c", "bob@x.test\r\nRSET", "δ@x.test"]
+    "address",
+    [
+        "bob@x.test>",
+        "bob@x.test SIZE=1",
+        "<>",
+        "a@b@c",
+        "bob@x.test\r\nRSET",
+        "δ@δ.test",
+        "δ\u2028@x.test",
+        "δ>@x.test",
+    ],
 )
 def test_bad_recipient(address: str) -> None:
     """Nothing but a bare address gets between the angle brackets."""
     assert failed(spec(), addressee(email=address)).code == "header"
+
+
+@pytest.mark.parametrize("name", ["", "Zoë"])
+def test_a_recipient_beyond_ascii_is_in_to_as_he_is(name: str) -> None:
+    """RFC 6532: such an address has no encoded form. The rest of the header stays ASCII, and the signature holds."""
+    result = composed(spec(), addressee(email="δοκιμή@xn--strae-oqa.test", name=name))
+    wire = result.envelope.message.wire
+    assert result.envelope.recipient == "δοκιμή@xn--strae-oqa.test"
+    assert result.envelope.sender.isascii()
+    odd = [line for line in wire.split(b"\r\n") if not line.isascii()]
+    shown = "=?utf-8?B?Wm/Dqw==?= <δοκιμή@xn--strae-oqa.test>" if name else "δοκιμή@xn--strae-oqa.test"
+    assert odd == [f"To: {shown}".encode()]
+    assert dkimpy_accepts(wire, rsa_key())
+    assert not dkimpy_accepts(wire.replace("δοκιμή".encode(), b"dokimi"), rsa_key())
 
 
 def test_too_large() -> None:

@@ -208,7 +208,7 @@ BAD_PEOPLE: dict[str, tuple[str, dict[str, Any]]] = {
     "injection": ("bad_address", {"email": "bob@example.test\r\nRSET"}),
     "encoded word": ("bad_address", {"email": "=?utf-8?q?x?=@example.test"}),
     "single label": ("bad_address", {"email": "bob@localhost"}),
-    "beyond ASCII": ("unsupported", {"email": "δοκιμή@example.test"}),
+    "not in NFC": ("bad_address", {"email": "zoe\u0308@example.test"}),
     "name": ("bad_header", {"email": "a@b.test", "name": "A\nBcc: x@y.test"}),
     "name too long": ("schema", {"email": "a@b.test", "name": "x" * 129}),
     "id too long": ("schema", {"email": "a@b.test", "id": "x" * 129}),
@@ -304,6 +304,16 @@ def test_C16_another_spelling_is_the_same_domain(row: str) -> None:
     [recipient] = result.recipients
     assert recipient.mailbox.text == f"b@{wanted or domain}"
     assert recipient.recipient.email == f"b@{domain}"
+
+
+def test_a_local_part_beyond_ascii_is_admitted_for_a_recipient_only() -> None:
+    """What becomes of it is decided by what the receiving server offers; a sender's own would need it everywhere."""
+    result = admitted(recipients=[{"email": "δοκιμή@Straße.test"}])
+    assert [recipient.mailbox.text for recipient in result.recipients] == ["δοκιμή@xn--strae-oqa.test"]
+    for change in ({"reply_to": [{"email": "δ@x.test"}]}, {"unsubscribe": {"mailto": "δ@x.test"}}):
+        refused = judged(**change)
+        assert isinstance(refused, Rejected)
+        assert refused.code == "unsupported"
 
 
 def test_C16_two_spellings_are_one_recipient() -> None:

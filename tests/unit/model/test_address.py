@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mta.compose.header import checked_address
 from mta.model.address import BadAddress, UnsupportedAddress, canonical_domain, parse
+from mta.smtp.command import rcpt
 
 LABEL_63 = "a" * 63
 
@@ -141,6 +143,59 @@ def test_a_local_part_beyond_ascii_is_good_but_unsupported(text: str) -> None:
     assert caught.value.code == "unsupported"
 
 
+@pytest.mark.parametrize("text", ["δοκιμή@x.test", "zoë.B+1@example.test", "用户@例子.test", "é😀@x.test"])
+def test_a_local_part_beyond_ascii_is_kept_to_the_letter(text: str) -> None:
+    """RFC 6531: where the caller can send to it, with the domain in A-labels all the same."""
+    mailbox = parse(text, utf8=True)
+    assert mailbox.local == text.partition("@")[0]
+    assert mailbox.domain.isascii()
+    assert mailbox.text == f"{mailbox.local}@{mailbox.domain}"
+    assert parse(mailbox.text, utf8=True) == mailbox
+
+
+@pytest.mark.parametrize("text", NEVER_ON_THE_WIRE)
+def test_what_is_no_address_is_none_with_utf8_either(text: str) -> None:
+    """The same grammar, a wider alphabet."""
+    with pytest.raises(BadAddress) as caught:
+        parse(text, utf8=True)
+    assert caught.value.code == "bad_address"
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        "zoe\u0308",
+        "\u212b",
+        "a\u0300",
+        "zoë\u00a0b",
+        "zoë\u200b",
+        "\u202ezoë",
+        "zoë\x85",
+        "ë..a",
+        "ë ",
+        '"ë"',
+        "\ue000",
+        "ë\u2028",
+    ],
+)
+def test_F_12_what_another_reader_would_read_otherwise_is_refused(local: str) -> None:
+    """NFC, or it is another mailbox on the next host; nothing that cannot be seen."""
+    for utf8 in (False, True):
+        with pytest.raises(BadAddress) as caught:
+            parse(f"{local}@x.test", utf8=utf8)
+        assert caught.value.code == "bad_address"
+
+
+@pytest.mark.parametrize(("local", "fits"), [("é" * 32, True), ("é" * 32 + "a", False), ("😀" * 17, False)])
+def test_S_02_a_local_part_is_measured_in_octets(local: str, fits: bool) -> None:
+    """RFC 6531 section 3.3 keeps the limits of RFC 5321."""
+    if fits:
+        assert parse(f"{local}@x.test", utf8=True).local == local
+    else:
+        with pytest.raises(BadAddress, match="longer than 64 octets"):
+            parse(f"{local}@x.test", utf8=True)
+
+
 def test_a_local_part_beyond_ascii_does_not_hide_a_bad_domain() -> None:
     """The worse fault is told."""
     with pytest.raises(BadAddress) as caught:
@@ -181,18 +236,26 @@ def test_reasons_do_not_quote_the_address() -> None:
         assert len(str(caught.value)) < 100
 
 
-@given(st.text(max_size=40) | st.from_regex(r"[^@]{0,8}@[^@]{0,12}(\.test)?", fullmatch=True))
-def test_any_text_is_an_address_that_survives_the_wire_or_is_refused(text: str) -> None:
-    """No text raises anything else, and what passes has nothing that could end a command or a path."""
+@given(
+    st.text(max_size=40)
+    | st.from_regex(r"[^@]{0,8}@[^@]{0,12}(\.test)?", fullmatch=True)
+    | st.text(st.characters(codec="utf-8"), min_size=1, max_size=9).map(lambda local: f"{local}@x.test"),
+    st.booleans(),
+)
+def test_any_text_is_an_address_that_survives_the_wire_or_is_refused(text: str, utf8: bool) -> None:
+    """No text raises anything else; what passes has nothing that could end a command or a path, and the composer and
+    the session take it as well."""
     try:
-        mailbox = parse(text)
+        mailbox = parse(text, utf8=utf8)
     except BadAddress:
         return
-    assert mailbox.text.isascii()
+    assert mailbox.text.isascii() or utf8
     assert mailbox.text.isprintable()
     assert not set("<>") & set(mailbox.text)
     assert mailbox.local[0] == '"' or " " not in mailbox.text
-    assert parse(mailbox.text) == mailbox
+    assert parse(mailbox.text, utf8=utf8) == mailbox
+    assert rcpt(mailbox.text, utf8=utf8) == f"RCPT TO:<{mailbox.text}>\r\n".encode()
+    assert checked_address("To", mailbox.text, utf8=utf8) == mailbox.text
 
 
 @given(st.text(st.characters(min_codepoint=0x80), min_size=1, max_size=10))

@@ -96,6 +96,7 @@ def test_size_limit(limit: int, is_possible: bool) -> None:
     [
         (Envelope("s@a.test", "δ@b.test", MESSAGE), Obstacle.SMTPUTF8),
         (Envelope("δ@a.test", "r@b.test", MESSAGE), Obstacle.SMTPUTF8),
+        (Envelope("s@a.test", "δ@b.test", Message("To: δ\r\n".encode(), "m", "<m>")), Obstacle.SMTPUTF8),
         (Envelope("s@a.test", "r@b.test", Message("é\r\n".encode(), "m", "<m>")), Obstacle.EIGHT_BIT),
         (Envelope("s@a.test", "r@b.test", Message(b"x\r\n", "m", "<m>", (), True)), Obstacle.EIGHT_BIT),
         (Envelope("s@a.test", "r@b.test> X=", MESSAGE), Obstacle.ADDRESS),
