@@ -17,7 +17,9 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 import uvloop
@@ -32,9 +34,10 @@ from mta.config.settings import Config
 from mta.config.state import prepare
 from mta.delivery.email import EmailChannel
 from mta.delivery.router import Router
-from mta.dns.nameservers import StubNameservers
+from mta.dns.nameservers import Nameservers, StubNameservers
 from mta.dns.resolver import Resolver
 from mta.dns.sts import StsPolicies
+from mta.dns.text import texts
 from mta.events.operations import Operations
 from mta.events.publisher import EventPublisher
 from mta.flow.books import Books
@@ -49,12 +52,15 @@ from mta.jetstream.errors import NotFound, PermissionMissing
 from mta.jetstream.kv import Bucket, Change
 from mta.jetstream.layout import CONTENT, CONTROL, OBJECTS, TEMPLATES, Capacity
 from mta.jetstream.objects import ObjectStore
-from mta.jetstream.pump import Pump
+from mta.jetstream.pump import PubAck, Pump
 from mta.jetstream.rights import missing_rights
 from mta.jetstream.settings import NatsSettings
 from mta.jetstream.setup import setup, too_small, verify
 from mta.lag import Lag, watch
 from mta.model.lane import Lane
+from mta.tlsrpt.post import HttpsPost
+from mta.tlsrpt.report import mail_subject
+from mta.tlsrpt.reporter import Reporter
 
 _STATUS_EVERY_S = 5.0
 _SWITCH_S = 0.001
@@ -70,6 +76,8 @@ _MOST_LAG_S = 5.0
 """A loop this late has no right to say that it is alive."""
 
 _REMARKABLE_LAG_S = 0.5
+_PUBLISH_S = 30.0
+"""For a TLS report to be stored; it is tried again later."""
 
 EXIT_ABORTED = 1
 
@@ -171,7 +179,9 @@ class Daemon:
             if missing:
                 raise NotSetUp("; ".join(missing))
             tenant = next(iter(self._config.tenants), "_")
-            if forbidden := await missing_rights(side, node=self._config.node.name, tenant=tenant):
+            tlsrpt = self._config.tlsrpt
+            also = (mail_subject(tlsrpt),) if tlsrpt.is_on else ()
+            if forbidden := await missing_rights(side, node=self._config.node.name, tenant=tenant, also=also):
                 raise PermissionMissing(f"this user may not publish to {', '.join(forbidden)}")
             await self._serve(work, side)
 
@@ -200,6 +210,7 @@ class Daemon:
         orders = Orders()
         flow = Flow(flow_settings(config), work, pump, contents, books, orders, rng=rng)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
+        reporter = self._reporter(nameservers, resolver, pump) if config.tlsrpt.is_on else None
         channel = EmailChannel(
             composer,
             express,
@@ -218,6 +229,7 @@ class Daemon:
             may_send=lambda: flow.gate.is_open,
             on_settled=flow.on_settled,
             tell_operators=Operations(pump, config.node.name).tell,
+            on_tls_session=reporter.note if reporter is not None else None,
         )
         intake = Intake(
             work,
@@ -247,6 +259,9 @@ class Daemon:
                     group.create_task(self._beat(flow), name="watchdog and status"),
                     group.create_task(watch(self._lag, _lagged, _REMARKABLE_LAG_S), name="watch the loop"),
                 ]
+                if reporter is not None:
+                    reporter.open()
+                    tasks.append(group.create_task(reporter.run(), name="TLS reports"))
                 await self._orders_known.wait()
                 group.create_task(intake.run(), name="intake")
                 gc.collect()
@@ -263,12 +278,29 @@ class Daemon:
         finally:
             await asyncio.gather(composer.stop(), express.stop())
             await policies.close()
+            if reporter is not None:
+                await reporter.close()
             await nameservers.close()
             await resolver.close()
             books.close()
         lag = self._lag
         p99_ms, max_ms = round(lag.quantile_ms(0.99), 1), round(lag.max_ms, 1)
         log.info("node_stopped", loop_lag_p99_ms=p99_ms, loop_lag_max_ms=max_ms)
+
+    def _reporter(self, nameservers: Nameservers, resolver: Resolver, pump: Pump) -> Reporter:
+        """Its mail is published as anybody's, and comes back through intake."""
+
+        def publish(subject: str, body: bytes, msg_id: str) -> Awaitable[PubAck]:
+            return pump.publish_acked(subject, body, msg_id=msg_id, deadline_s=_PUBLISH_S)
+
+        return Reporter(
+            self._config.tlsrpt,
+            self._config.node.name,
+            self._config.node.state_dir,
+            texts=partial(texts, nameservers),
+            post=HttpsPost(resolver.addresses),
+            publish=publish,
+        )
 
     async def _follow_orders(self, link: Link, orders: Orders, flow: Flow) -> None:
         """What operators pause and cancel, from any node. Nothing is pulled before the first answer."""

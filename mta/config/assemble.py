@@ -22,11 +22,14 @@ from mta.config.settings import Config, HttpSettings, NodeSettings
 from mta.delivery.settings import PathSettings, Provider, StaticRoute
 from mta.dns.settings import DnsSettings
 from mta.events.settings import EventSettings
-from mta.intake.settings import IntakeSettings
+from mta.intake.settings import IntakeSettings, TenantPolicy
 from mta.jetstream.settings import NatsSettings
+from mta.model.address import BadAddress, parse
 from mta.model.login import Login, login_of
+from mta.model.path import EgressSource
 from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
+from mta.tlsrpt.settings import TlsRptSettings
 
 _LATER = ("inbound.listen", "dns.validating")
 _OF_ROUTES = (TlsOption.OPPORTUNISTIC, TlsOption.NONE, TlsOption.REQUIRE, TlsOption.VERIFY)
@@ -97,6 +100,7 @@ def assemble(
         dns=_dns(document, found),
         events=EventSettings(recipient=document.events.recipient, flush_s=float(document.events.flush)),
         index_recipients=document.index.recipients,
+        tlsrpt=_tlsrpt(document, our_sources, our_tenants, found),
         sources=our_sources,
         pools=our_pools,
         routes=_routes(document, providers, read_key, found),
@@ -276,3 +280,52 @@ def _login(table: RouteTable, path: str, read_key: KeyReader, found: Findings) -
     except ValueError as error:
         found.wrong(path, f"{table.auth} {error}")
         return None
+
+
+def _tlsrpt(
+    document: Document, sources: dict[str, EgressSource], tenants: dict[str, TenantPolicy], found: Findings
+) -> TlsRptSettings:
+    """On, every text of it is filled. Reports are mail of ours, so somebody must be there who may send it."""
+    table = document.tlsrpt
+    if not table.enabled:
+        return TlsRptSettings()
+    tenant = tenants.get(table.tenant or next(iter(tenants), ""))
+    if tenant is None:
+        text = (
+            "unknown tenant" + nearest(table.tenant, tenants)
+            if table.tenant
+            else "needs a tenant to send reports"
+        )
+        found.wrong("tlsrpt.tenant" if table.tenant else "tlsrpt.enabled", text)
+        return TlsRptSettings()
+    if not tenant.domains:
+        found.wrong("tlsrpt.enabled", f"tenant {tenant.name} has no domain that reports could come from")
+        return TlsRptSettings()
+    sender = _address(table.sender or f"tls-reports@{next(iter(tenant.domains))}", "tlsrpt.from", found)
+    if not sender:
+        return TlsRptSettings()
+    domain = sender.rpartition("@")[2]
+    policy = tenant.domains.get(domain)
+    if policy is None:
+        found.wrong(
+            "tlsrpt.from", f"{domain} is no domain of tenant {tenant.name}{nearest(domain, tenant.domains)}"
+        )
+    elif not policy.selectors:
+        found.odd(
+            "tlsrpt.from", f"{domain} has no DKIM key: reports by mail will be ignored (RFC 8460 section 3)"
+        )
+    return TlsRptSettings(
+        is_on=True,
+        organization=table.organization or next(iter(sources.values())).ehlo,
+        contact=_address(table.contact or f"postmaster@{domain}", "tlsrpt.contact", found),
+        tenant=tenant.name,
+        sender=sender,
+    )
+
+
+def _address(text: str, path: str, found: Findings) -> str:
+    try:
+        return parse(text).text
+    except BadAddress as error:
+        found.wrong(path, str(error))
+        return ""

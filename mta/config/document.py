@@ -89,6 +89,14 @@ class EventsTable(Struct, frozen=True):
     flush: Seconds = Seconds(0.05)
 
 
+class TlsRptTable(Struct, frozen=True):
+    enabled: bool = False
+    organization: str = ""
+    contact: str = ""
+    tenant: str = ""
+    sender: str = field(name="from", default="")
+
+
 class TokensTable(Struct, frozen=True):
     """The order of the file counts: the last key signs."""
 
@@ -136,6 +144,7 @@ class Document(Struct, frozen=True):
     dns: DnsTable = DnsTable()
     index: IndexTable = IndexTable()
     events: EventsTable = EventsTable()
+    tlsrpt: TlsRptTable = TlsRptTable()
     tokens: TokensTable = field(default_factory=TokensTable)
     sources: dict[str, SourceTable] = {}
     pools: dict[str, dict[str, int]] = {}

@@ -20,6 +20,7 @@ from mta.jetstream.settings import NatsSettings
 from mta.model.lane import Lane
 from mta.model.path import EgressPool, EgressSource
 from mta.queue.settings import HoldSettings, RetrySettings
+from mta.tlsrpt.settings import TlsRptSettings
 
 IndexForm = Literal["full", "hash", "none"]
 """What MTA_INDEX keeps of addresses."""
@@ -55,6 +56,7 @@ class Config(Struct, frozen=True, kw_only=True):
     dns: DnsSettings = DnsSettings()
     events: EventSettings = EventSettings()
     index_recipients: IndexForm = "full"
+    tlsrpt: TlsRptSettings = TlsRptSettings()
     sources: dict[str, EgressSource] = {}
     pools: dict[str, EgressPool] = {}
     routes: tuple[StaticRoute, ...] = ()

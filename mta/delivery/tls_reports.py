@@ -28,7 +28,7 @@ class TlsReports:
         told.add(ref.domain)
         host = next((host for host in site.hosts if host.name == connection.host), MxHost(connection.host))
         at_peer = (host, connection.peer_ip, connection.local_ip)
-        self._tell(ref, at_peer, _shortcoming(connection))
+        self._tell(ref, at_peer, _shortcoming(connection), connection.banner.text.partition(" ")[0])
 
     def note_trouble(self, trouble: TlsTrouble, waiting: Iterable[Reference[Any]]) -> None:
         """A session that did not come about counts for every domain whose mail was ready for it."""
@@ -41,7 +41,13 @@ class TlsReports:
     def forget(self, connection: Connection) -> None:
         self._told.pop(connection, None)
 
-    def _tell(self, ref: Reference[Any], at_peer: tuple[MxHost, str, str], doubt: TlsDoubt | None) -> None:
+    def _tell(
+        self,
+        ref: Reference[Any],
+        at_peer: tuple[MxHost, str, str],
+        doubt: TlsDoubt | None,
+        greeting: str = "",
+    ) -> None:
         host, peer_ip, local_ip = at_peer
         sts = ref.sts
         policy = reported(host, sts)
@@ -59,7 +65,7 @@ class TlsReports:
                 mx_host=host.name,
                 mx_ip=peer_ip,
                 source_ip=local_ip,
-                ehlo=self._source.ehlo,
+                mx_helo=greeting,
             )
         )
 

@@ -7,6 +7,7 @@ subscribe to ends the connection at once, and needs no question.
 """
 
 import asyncio
+from collections.abc import Iterable
 
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError, PermissionMissing
@@ -82,10 +83,10 @@ def unanswered() -> list[str]:
     return [f"$JS.API.CONSUMER.MSG.NEXT.{PAYLOADS}.{name}", *acks]
 
 
-async def missing_rights(link: Link, *, node: str, tenant: str) -> list[str]:
-    """The subjects our user may not publish to."""
+async def missing_rights(link: Link, *, node: str, tenant: str, also: Iterable[str] = ()) -> list[str]:
+    """The subjects our user may not publish to. `also` are those of streams which not every daemon writes into."""
     questions = [
-        *((subject, b"", _ELSEWHERE) for subject in stored(node, tenant)),
+        *((subject, b"", _ELSEWHERE) for subject in (*stored(node, tenant), *also)),
         *((subject, body, None) for subject, body in asked().items()),
     ]
     async with asyncio.TaskGroup() as group:

@@ -129,4 +129,4 @@ class TlsSession(Struct, frozen=True, gc=False):
     mx_host: str = ""
     mx_ip: str = ""
     source_ip: str = ""
-    ehlo: str = ""
+    mx_helo: str = ""

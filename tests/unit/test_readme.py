@@ -24,7 +24,8 @@ PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
 CI = (PROJECT / ".ci" / "run").read_text()
 KEYS = {
-    field.name: getattr(field.type, "__struct_fields__", ()) for field in msgspec.structs.fields(Document)
+    field.name: getattr(field.type, "__struct_encode_fields__", ())
+    for field in msgspec.structs.fields(Document)
 } | {
     "sources": SourceTable.__struct_fields__,
     "routes": RouteTable.__struct_fields__,

@@ -9,6 +9,7 @@ from mta.delivery.opening import TlsTrouble
 from mta.delivery.reference import Reference
 from mta.delivery.tls_reports import TlsReports
 from mta.model.path import MxHost, Site, StsFound
+from mta.model.reply import Reply
 from mta.model.tls import (
     DaneState,
     Demand,
@@ -44,6 +45,7 @@ def connection(**changes: Any) -> Connection:
         "tls_demand": Demand.VERIFIED,
         "tls_doubt": None,
         "offer": SimpleNamespace(starttls=False),
+        "banner": Reply(220, ("mx.acme.test ESMTP",)),
     }
     return cast(Connection, Hashable(**(known | changes)))
 
@@ -68,11 +70,11 @@ def test_a_session_counts_once_for_each_domain() -> None:
     assert [session.domain for session in kept.sessions] == ["a.test", "b.test", "a.test"]
     first = kept.sessions[0]
     assert (first.failure, first.policy_type, first.mx_patterns) == (None, PolicyType.STS, ("mx.acme.test",))
-    assert (first.mx_host, first.mx_ip, first.source_ip, first.ehlo) == (
+    assert (first.mx_host, first.mx_ip, first.source_ip, first.mx_helo) == (
         "mx.acme.test",
         "192.0.2.1",
         "192.0.2.9",
-        "one.acme.test",
+        "mx.acme.test",
     )
 
 
