@@ -16,7 +16,6 @@ from yarl import URL
 from mta.tlsrpt.report import MEDIA_TYPE
 from mta.tlsrpt.rua import ByPost
 
-_TIMEOUT_S = 30.0
 _AT_ONCE = 8
 
 
@@ -46,10 +45,18 @@ Addresses = Callable[[str], Awaitable[Addressed]]
 class HttpsPost:
     """`start` inside the running loop, `close` at the end. `port` is that of URIs which name none."""
 
-    def __init__(self, addresses: Addresses, *, tls: ssl.SSLContext | None = None, port: int = 443) -> None:
+    def __init__(
+        self,
+        addresses: Addresses,
+        *,
+        tls: ssl.SSLContext | None = None,
+        port: int = 443,
+        timeout_s: float = 30.0,
+    ) -> None:
         self._addresses = addresses
         self._tls = tls
         self._port = port
+        self._timeout_s = timeout_s
         self._session: ClientSession | None = None
 
     def start(self) -> None:
@@ -61,7 +68,7 @@ class HttpsPost:
             force_close=True,
         )
         self._session = ClientSession(
-            connector=connector, cookie_jar=DummyCookieJar(), timeout=ClientTimeout(total=_TIMEOUT_S)
+            connector=connector, cookie_jar=DummyCookieJar(), timeout=ClientTimeout(total=self._timeout_s)
         )
 
     async def close(self) -> None:
@@ -79,7 +86,7 @@ class HttpsPost:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
                 status = answer.status
         except TimeoutError:
-            return f"no answer within {_TIMEOUT_S:g} s"
+            return f"no answer within {self._timeout_s:g} s"
         except (ClientError, OSError) as error:
             return str(error) or type(error).__name__
         return "" if 200 <= status < 300 else f"status {status}"
@@ -99,7 +106,7 @@ class _Guarded(AbstractResolver):
         if not found.addresses:
             refused = f"{host}: {', '.join(found.refused[:3])} may not be connected to"
             nothing = found.trouble.detail if found.trouble is not None else f"{host} has no address"
-            raise OSError(refused if found.refused else nothing)
+            raise OSError(0, refused if found.refused else nothing)  # aiohttp shows the second only
         return [
             ResolveResult(
                 hostname=host,

@@ -118,7 +118,8 @@ class Reporter:
 
     def _forget(self, today: int) -> None:
         for day, domains in self._tally.forget(today):
-            log.warning("tls_counts_dropped", day=day, domains=domains)
+            if domains:
+                log.warning("tls_counts_dropped", day=day, domains=domains)
 
     def _plan(self, today: int) -> None:
         """Once a day, when its predecessor is complete."""

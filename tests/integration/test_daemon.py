@@ -189,3 +189,25 @@ async def test_a_source_that_is_not_here_is_a_warning(tmp_path: Path) -> None:
     await daemon.stop()
     (line,) = (json.loads(line) for line in daemon.log_tail().splitlines() if "source_not_here" in line)
     assert (line["level"], line["source"], line["address"]) == ("warning", "a", "192.0.2.1")
+
+
+async def test_t11_tls_reports_are_made_where_they_are_turned_on(rig: Rig, nats_server: NatsServer) -> None:
+    """T-11: the daemon takes up what was counted before, lets go what is too old, and stops. Off, it does nothing."""
+    link = await open_link(nats_server.settings(), name="setup", report=lambda _: None)
+    await setup(link, Capacity(events_max_bytes=1 << 27), ack_wait_s=30.0)
+    await link.close()
+    kept = rig.daemon.state_dir / "tlsrpt.json"
+    kept.parent.mkdir()
+    policy = '{"domain":"one.test","policy_type":"sts"}'
+    old = f'{{"v":1,"days":[{{"day":1,"policies":[{policy}],"told":{{}},"ended":[],"uncounted":0}}]}}'
+    kept.write_text(old)
+    await rig.daemon.start()
+    await rig.daemon.stop()
+    assert kept.read_text() == old
+    rig.config.write_text(f"{rig.config.read_text()}\n[tlsrpt]\nenabled = true\n")
+    await rig.daemon.start()
+    await rig.daemon.stop()
+    (line,) = (json.loads(line) for line in rig.log.splitlines() if "tls_counts_dropped" in line)
+    assert (line["day"], line["domains"]) == (1, 1)
+    assert json.loads(kept.read_text())["days"] == []
+    assert "Traceback" not in rig.log

@@ -52,6 +52,14 @@ async def test_n10_any_one_that_is_missing_is_named(tmp_path: Path, denied: str)
         assert await missing_rights(link, node="n1", tenant="acme") == [denied]
 
 
+async def test_n10_what_only_some_daemons_write_is_asked_of_them(tmp_path: Path) -> None:
+    """TLS reports go where senders publish; who makes none needs no such right."""
+    subject = "mta.payload.transactional.acme.tls-reports"
+    async with limited(tmp_path, "mta.payload.transactional.>") as link:
+        assert await missing_rights(link, node="n1", tenant="acme", also=[subject]) == [subject]
+        assert await missing_rights(link, node="n1", tenant="acme") == []
+
+
 async def test_n10_all_are_named_at_once(tmp_path: Path) -> None:
     """Whoever mends the rights does it once."""
     async with limited(tmp_path, "mta.>") as link:

@@ -11,7 +11,8 @@ from mta.intake.settings import IntakeSettings
 from mta.jetstream.settings import NatsSettings
 from mta.model.login import EXPECTED, Login
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
-from tests.unit.config.conftest import write
+from mta.tlsrpt.settings import TlsRptSettings
+from tests.unit.config.conftest import rsa_pem, write
 
 Loaded = Callable[..., Config]
 Refused = Callable[..., list[str]]
@@ -26,6 +27,7 @@ def test_an_empty_file_means_the_stages_own_defaults(loaded: Loaded) -> None:
     assert config.retry == RetrySettings()
     assert config.dns == DnsSettings()
     assert config.events == EventSettings()
+    assert config.tlsrpt == TlsRptSettings()
     assert config.http.listen == "127.0.0.1:9925"
     assert str(config.node.state_dir) == "/var/lib/mta"
     assert config.node.name == "box"
@@ -299,3 +301,86 @@ def test_a_login_that_others_may_read_is_refused(tmp_path: Path, refused: Refuse
     write(tmp_path / "relay", "mta:s3cret", 0o644)
     (problem,) = refused('[routes]\n"a.test" = { host = "h", tls = "verify", auth = "relay" }')
     assert "others may read relay (mode 0644)" in problem
+
+
+_TENANTS = """
+[tenants.acme]
+return_path = "b.acme.test"
+domains."acme.test" = { require_dkim = false }
+domains."shop.test" = { require_dkim = false }
+[tenants.other]
+return_path = "b.other.test"
+domains."other.test" = { require_dkim = false }
+[tenants.bare]
+return_path = "b.bare.test"
+"""
+_SOURCES = '[sources]\na = { ehlo = "mta1.acme.test" }\nb = { ehlo = "mta2.acme.test" }\n'
+
+
+def test_t11_tls_reports_need_one_switch(loaded: Loaded) -> None:
+    """T-11: the rest is the first source's name and the first domain of the first tenant."""
+    settings = loaded(f"[tlsrpt]\nenabled = true\n{_SOURCES}{_TENANTS}").tlsrpt
+    assert settings == TlsRptSettings(
+        is_on=True,
+        organization="mta1.acme.test",
+        contact="postmaster@acme.test",
+        tenant="acme",
+        sender="tls-reports@acme.test",
+    )
+    assert loaded(f"[tlsrpt]\nenabled = true\n{_TENANTS}").tlsrpt.organization == "box"
+
+
+def test_tls_reports_say_what_they_are_told_to(loaded: Loaded) -> None:
+    """Each key; contact is of the domain of `from` unless it is given. Off, none of them counts."""
+    keys = 'organization = "Acme"\ntenant = "acme"\nfrom = "tls@SHOP.test"\n'
+    settings = loaded(f"[tlsrpt]\nenabled = true\n{keys}{_TENANTS}").tlsrpt
+    assert settings == TlsRptSettings(True, "Acme", "postmaster@shop.test", "acme", "tls@shop.test")
+    keys += 'contact = "noc@else.test"\n'
+    assert loaded(f"[tlsrpt]\nenabled = true\n{keys}{_TENANTS}").tlsrpt.contact == "noc@else.test"
+    assert loaded(f"[tlsrpt]\n{keys}{_TENANTS}").tlsrpt == TlsRptSettings()
+
+
+@pytest.mark.parametrize(
+    ("keys", "tenants", "said"),
+    [
+        ("", "", "tlsrpt.enabled: needs a tenant to send reports"),
+        ('tenant = "acm"', _TENANTS, 'tlsrpt.tenant: unknown tenant; did you mean "acme"?'),
+        (
+            'tenant = "bare"',
+            _TENANTS,
+            "tlsrpt.enabled: tenant bare has no domain that reports could come from",
+        ),
+        (
+            'from = "tls@x.invalid"',
+            _TENANTS,
+            "tlsrpt.from: x.invalid is no domain of tenant acme; known here: acme.test, shop.test",
+        ),
+        ('from = "tls"', _TENANTS, "tlsrpt.from: there is no @ between local part and domain"),
+        ('contact = "noc@else"', _TENANTS, "tlsrpt.contact: the domain has no dot"),
+        ('form = "x"', _TENANTS, 'tlsrpt.form: unknown key; did you mean "from"?'),
+    ],
+)
+def test_tls_reports_that_could_not_be_sent_are_refused(
+    refused: Refused, keys: str, tenants: str, said: str
+) -> None:
+    """Each with one problem, at the key it is about."""
+    assert refused(f"[tlsrpt]\nenabled = true\n{keys}\n{tenants}") == [f"mta.toml: {said}"]
+
+
+def test_tls_reports_without_a_signature_are_odd(loaded: Loaded, tmp_path: Path) -> None:
+    """RFC 8460 section 3: a receiver ignores those that come by mail. With a key there is nothing to say."""
+    write(tmp_path / "k", rsa_pem())
+    signed = """
+[tenants.acme]
+return_path = "b.acme.test"
+domains."acme.test" = { dkim = [{ selector = "s1", key = "k" }] }
+"""
+    said = [
+        [
+            one.text
+            for one in loaded(f"[tlsrpt]\nenabled = true\n{text}").warnings
+            if one.path == "tlsrpt.from"
+        ]
+        for text in (_TENANTS, signed)
+    ]
+    assert said == [["acme.test has no DKIM key: reports by mail will be ignored (RFC 8460 section 3)"], []]

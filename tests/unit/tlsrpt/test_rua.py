@@ -109,7 +109,7 @@ def test_mailto(uri: str, address: str) -> None:
         ("mailto:a%0d%0aRCPT@one.test", "local part"),
         ("mailto:a%00@one.test", "local part"),
         ("mailto:%ff@one.test", "UTF-8"),
-        ("mailto:%c3%bc@one.test", "outside ASCII"),
+        ("mailto:%c3%bc@one.test", "beyond ASCII"),
         ("mailto:a%4@one.test", "not a URI"),
         ("https://", "host"),
         ("https:///x", "host"),
