@@ -159,6 +159,7 @@ def test_the_file_is_named_by_the_rfc() -> None:
 def test_the_same_counts_make_the_same_bytes() -> None:
     """No time of making is in it, nor in the compressed file; a repetition is one."""
     assert report(SETTINGS, "n1", DAY, counts()) == report(SETTINGS, "n1", DAY, counts())
+    assert report(SETTINGS, "n1", DAY, counts()).body[4:8] == bytes(4)  # RFC 1952: MTIME
 
 
 def test_ids_are_one_of_their_kind() -> None:

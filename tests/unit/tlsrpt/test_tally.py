@@ -22,19 +22,27 @@ from mta.tlsrpt.tally import (
 DAY = 20_000
 NOON = DAY * DAY_S + DAY_S / 2
 
+_LINES, _MX = ("version: STSv1", "mode: enforce"), ("*.one.test",)
+_POLICIES = [
+    (PolicyType.NONE, (), ()),
+    (PolicyType.TLSA, (), ()),
+    (PolicyType.STS, (), ()),
+    (PolicyType.STS, _LINES, ()),
+    (PolicyType.STS, (), _MX),
+    (PolicyType.STS, _LINES, _MX),
+]
+"""Each differs from another in one part only, and a domain may have them all."""
+assert len(_POLICIES) <= MOST_POLICIES
+
 sessions = st.builds(
-    TlsSession,
+    lambda domain, at, policy, failure, words: TlsSession(domain, at, *policy, failure, *words),
     domain=st.sampled_from(["one.test", "two.test"]),
     at=st.sampled_from([NOON, NOON + 0.25, NOON + DAY_S]),
-    policy_type=st.sampled_from(PolicyType),
-    policy=st.sampled_from([(), ("version: STSv1", "mode: enforce")]),
-    mx_patterns=st.sampled_from([(), ("*.one.test",)]),
+    policy=st.sampled_from(_POLICIES),
     failure=st.none() | st.sampled_from(TlsFailure),
-    detail=st.sampled_from(["", "why"]),
-    mx_host=st.sampled_from(["", "mx.one.test"]),
-    mx_ip=st.sampled_from(["", "203.0.113.1"]),
-    source_ip=st.sampled_from(["", "192.0.2.1"]),
-    mx_helo=st.sampled_from(["", "mx"]),
+    words=st.tuples(
+        *(st.sampled_from(["", word]) for word in ("why", "mx.one.test", "203.0.113.1", "192.0.2.1", "mx"))
+    ),
 )
 
 
