@@ -26,7 +26,7 @@ from mta.tlsrpt.post import HttpsPost
 from mta.tlsrpt.report import due_at
 from mta.tlsrpt.reporter import FILE_NAME, Reporter
 from mta.tlsrpt.settings import TlsRptSettings
-from mta.tlsrpt.tally import DAY_S
+from mta.tlsrpt.tally import DAY_S, MOST_POLICIES
 from tests.fakes.dns_server import Answer, FakeDns, a, txt
 from tests.fakes.nats import eventually, running
 from tests.integration.tlsrpt.receiver import HOST, Receiver, receiving, trusting
@@ -358,6 +358,48 @@ async def test_a_file_that_cannot_be_read_is_told_and_replaced(world: World, con
             reporter.note(session())
     assert [line["event"] for line in lines] == ["tls_counts_unreadable"]
     assert world.kept["days"][0]["policies"][0]["successes"] == 1
+
+
+async def test_a_file_that_is_too_large_is_not_read(world: World) -> None:
+    """Whatever is in it."""
+    with (world.directory / FILE_NAME).open("wb") as file:
+        file.truncate(100_000_001)
+    with capture_logs() as lines:
+        async with world.reporter():
+            pass
+    assert [(line["event"], line["reason"]) for line in lines] == [
+        ("tls_counts_unreadable", "is larger than 100000000 bytes")
+    ]
+
+
+async def test_what_had_no_room_is_told(world: World) -> None:
+    """Once, with the day it is missing from."""
+    async with world.reporter() as reporter:
+        for number in range(MOST_POLICIES + 3):
+            reporter.note(TlsSession("one.test", NOON, PolicyType.TLSA, (str(number),)))
+        world.now = EVENING
+        with capture_logs() as lines:
+            await reporter.turn()
+            await reporter.turn()
+    assert [(line["event"], line["day"], line["sessions"]) for line in lines] == [
+        ("tls_sessions_uncounted", DAY, 3)
+    ]
+
+
+async def test_what_waits_at_midnight_is_no_report_of_the_next_day(world: World) -> None:
+    """A repetition that is due by then goes with its day; the next one is reported when its time has come."""
+    world.wants("one.test", f"https://{HOST}/")
+    world.receiver.answers = [500]
+    async with world.reporter() as reporter:
+        reporter.note(session())
+        reporter.note(session(at=END + 1.0))
+        reporter.note(session(at=END + 2.0))
+        for world.now in (EVENING, END + DAY_S + 1.0):
+            await reporter.turn()
+        assert len(world.posted) == 1
+        world.now = EVENING + DAY_S
+        await reporter.turn()
+    assert [summary(one) for one in world.posted] == [(1, 0), (2, 0)]
 
 
 async def test_only_what_has_changed_is_written(world: World) -> None:
