@@ -100,7 +100,7 @@ class World:
         for subject, payload in self.published.values():
             assert subject == "mta.payload.transactional.acme.tls-reports"
             message = message_from_bytes(base64.b64decode(payload["content"]["rfc822"]))
-            content = message.get_payload(1).get_payload(decode=True)  # type: ignore[union-attr, call-arg]
+            content = message.get_payload(1).get_payload(decode=True)  # type: ignore[union-attr]
             assert isinstance(content, bytes)
             found.append((payload["recipients"][0]["email"], json.loads(gzip.decompress(content))))
         return found

@@ -35,7 +35,7 @@ _POLICIES = [
 assert len(_POLICIES) <= MOST_POLICIES
 
 sessions = st.builds(
-    lambda domain, at, policy, failure, words: TlsSession(domain, at, *policy, failure, *words),
+    lambda domain, at, policy, failure, words: TlsSession(domain, at, *policy, failure, *words),  # type: ignore[call-arg]
     domain=st.sampled_from(["one.test", "two.test"]),
     at=st.sampled_from([NOON, NOON + 0.25, NOON + DAY_S]),
     policy=st.sampled_from(_POLICIES),
