@@ -21,7 +21,7 @@ _LONGEST_STRING = 255  # RFC 1035 section 3.3
 
 @dataclass(frozen=True)
 class Answer:
-    """`rcode` as dnslib names it; `silent` never answers; `tcp_only` sets the TC bit over UDP."""
+    """`rcode` as dnslib names it; `silent` never answers; `tcp_only` sets the TC bit over UDP; both: TCP is silent."""
 
     records: tuple[RR, ...] = ()
     rcode: str = "NOERROR"
@@ -118,7 +118,7 @@ class FakeDns:
         if answer is None:
             is_known = any(known == name for known, _ in self._answers)
             answer = Answer() if is_known else Answer(rcode="NXDOMAIN")
-        if answer.silent:
+        if answer.silent and not (answer.tcp_only and is_udp):
             return None
         reply = query.reply(ra=1, aa=0)
         reply.header.ad = int(name in self._secure)
@@ -133,7 +133,7 @@ class FakeDns:
         loop = asyncio.get_running_loop()
         self._tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", 0)
         port = self._tcp.sockets[0].getsockname()[1]
-        self._udp, _ = await loop.create_datagram_endpoint(
+        self._udp, self._datagrams = await loop.create_datagram_endpoint(
             lambda: _Datagrams(self), local_addr=("127.0.0.1", port)
         )
         self.address = f"127.0.0.1:{port}"
@@ -149,6 +149,7 @@ class FakeDns:
         if self._udp is not None:
             self._udp.abort()
             self._udp = None
+            await self._datagrams.lost.wait()
         if self._tcp is not None:
             self._tcp.close()
             for writer in self._connections:
@@ -173,11 +174,15 @@ class FakeDns:
 
 class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, server: FakeDns) -> None:
+        self.lost = asyncio.Event()
         self._server = server
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set()
 
     def datagram_received(self, data: bytes, peer: tuple[str, int]) -> None:
         reply = self._server.reply(data, is_udp=True)
