@@ -33,10 +33,8 @@ from mta.compose.workers import Composer
 from mta.config.settings import Config
 from mta.config.state import prepare
 from mta.delivery.email import EmailChannel
+from mta.delivery.lookups import Lookups
 from mta.delivery.router import Router
-from mta.dns.nameservers import Nameservers, StubNameservers
-from mta.dns.resolver import Resolver
-from mta.dns.sts import StsPolicies
 from mta.dns.text import texts
 from mta.events.operations import Operations
 from mta.events.publisher import EventPublisher
@@ -187,9 +185,7 @@ class Daemon:
 
     async def _serve(self, work: Link, side: Link) -> None:
         config = self._config
-        nameservers = StubNameservers(config.dns)
-        resolver = Resolver(nameservers, config.dns)
-        policies = StsPolicies(nameservers, resolver.addresses, config.node.state_dir / "mta-sts.json")
+        lookups = Lookups(config.dns, config.node.state_dir / "mta-sts.json")
         composer = Composer(replace(config.compose, niceness=_BULK_NICENESS), config.keys)
         express = Composer(
             replace(config.compose, workers=max(1, composer.workers // 4)),
@@ -210,7 +206,7 @@ class Daemon:
         orders = Orders()
         flow = Flow(flow_settings(config), work, pump, contents, books, orders, rng=rng)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
-        reporter = self._reporter(nameservers, resolver, pump) if config.tlsrpt.is_on else None
+        reporter = self._reporter(lookups, pump) if config.tlsrpt.is_on else None
         channel = EmailChannel(
             composer,
             express,
@@ -218,8 +214,8 @@ class Daemon:
                 config.routes,
                 config.providers,
                 config.path,
-                resolver,
-                policies if config.dns.mta_sts else None,
+                lookups.resolver,
+                lookups.policies,
             ),
             config.pools,
             config.compose,
@@ -243,9 +239,7 @@ class Daemon:
         )
         try:
             await books.open()
-            nameservers.start()
-            resolver.start()
-            await policies.start()
+            await lookups.start()
             await asyncio.gather(composer.start(), express.start())
             async with asyncio.TaskGroup() as group:
                 flow.attach(channel, publisher, group)
@@ -277,17 +271,15 @@ class Daemon:
                     task.cancel()
         finally:
             await asyncio.gather(composer.stop(), express.stop())
-            await policies.close()
             if reporter is not None:
                 await reporter.close()
-            await nameservers.close()
-            await resolver.close()
+            await lookups.close()
             books.close()
         lag = self._lag
         p99_ms, max_ms = round(lag.quantile_ms(0.99), 1), round(lag.max_ms, 1)
         log.info("node_stopped", loop_lag_p99_ms=p99_ms, loop_lag_max_ms=max_ms)
 
-    def _reporter(self, nameservers: Nameservers, resolver: Resolver, pump: Pump) -> Reporter:
+    def _reporter(self, lookups: Lookups, pump: Pump) -> Reporter:
         """Its mail is published as anybody's, and comes back through intake."""
 
         def publish(subject: str, body: bytes, msg_id: str) -> Awaitable[PubAck]:
@@ -297,8 +289,8 @@ class Daemon:
             self._config.tlsrpt,
             self._config.node.name,
             self._config.node.state_dir,
-            texts=partial(texts, nameservers),
-            post=HttpsPost(resolver.addresses),
+            texts=partial(texts, lookups.nameservers),
+            post=HttpsPost(lookups.resolver.addresses),
             publish=publish,
         )
 

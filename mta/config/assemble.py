@@ -20,7 +20,7 @@ from mta.config.problems import Findings, nearest
 from mta.config.reading import join, show
 from mta.config.settings import Config, HttpSettings, NodeSettings
 from mta.delivery.settings import PathSettings, Provider, StaticRoute
-from mta.dns.settings import DnsSettings
+from mta.dns.settings import DnsSettings, loopback
 from mta.events.settings import EventSettings
 from mta.intake.settings import IntakeSettings, TenantPolicy
 from mta.jetstream.settings import NatsSettings
@@ -31,7 +31,7 @@ from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 from mta.tlsrpt.settings import TlsRptSettings
 
-_LATER = ("inbound.listen", "dns.validating")
+_LATER = ("inbound.listen",)
 _OF_ROUTES = (TlsOption.OPPORTUNISTIC, TlsOption.NONE, TlsOption.REQUIRE, TlsOption.VERIFY)
 _POSITIVE = (
     "node.drain_timeout",
@@ -227,6 +227,14 @@ def _dns(document: Document, found: Findings) -> DnsSettings:
         except ValueError as error:
             found.wrong(f"dns.allow[{at}]", f'expected a network such as "10.0.0.0/8" ({error})')
     table = document.dns
+    if table.validating:
+        try:
+            loopback(table.validating)
+        except ValueError as error:
+            found.wrong(
+                "dns.validating",
+                f'{show(table.validating)} {error}: expected "127.0.0.1", or with a port "127.0.0.1:5353"',
+            )
     return DnsSettings(table.servers, table.validating, table.allow, mta_sts=table.mta_sts)
 
 

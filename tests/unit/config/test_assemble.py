@@ -68,6 +68,7 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
         transactional = { schedule = ["4s"], max_age = "5s" }
         [dns]
         servers = ["192.0.2.1", "[2001:db8::1]:5353"]
+        validating = "127.0.0.1:5353"
         allow = ["10.0.0.0/8", "fd00::/8"]
         [index]
         recipients = "none"
@@ -94,7 +95,9 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
     assert (config.compose.workers, config.compose.timeout_s, config.compose.memory_bytes) == (3, 2, 10**9)
     assert (config.compose.max_template_bytes, config.compose.max_message_bytes) == (1000, 2000)
     assert config.retry == RetrySettings(0, 3, RetrySchedule((1, 2), 3), RetrySchedule((4,), 5))
-    assert config.dns == DnsSettings(("192.0.2.1", "[2001:db8::1]:5353"), "", ("10.0.0.0/8", "fd00::/8"))
+    assert config.dns == DnsSettings(
+        ("192.0.2.1", "[2001:db8::1]:5353"), "127.0.0.1:5353", ("10.0.0.0/8", "fd00::/8")
+    )
     assert config.index_recipients == "none"
     assert config.events == EventSettings(recipient=RecipientForm.DOMAIN, flush_s=1)
 
@@ -106,7 +109,6 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
             "[inbound]\nlisten = '127.0.0.1:2526'",
             "inbound.listen: not available yet: leave it at its default",
         ),
-        ("[dns]\nvalidating = '127.0.0.1'", "dns.validating: not available yet: leave it at its default"),
         ("[http]\nlisten = ':80'", 'http.listen: not available yet: leave it at its default, or set ""'),
         (
             "[tenants.a]\nreturn_path = 'b.test'\nskip_suppression = true",
@@ -172,6 +174,16 @@ def test_a_feature_that_comes_later_cannot_be_turned_on(refused: Refused, text: 
         (
             "[dns]\nservers = ['ns.test']",
             'dns.servers[0]: expected an address such as "192.0.2.53" or "192.0.2.53:5353"',
+        ),
+        (
+            "[dns]\nvalidating = '192.0.2.53'",
+            'dns.validating: "192.0.2.53" is not of this host, and no network can be trusted with the AD bit: '
+            'expected "127.0.0.1", or with a port "127.0.0.1:5353"',
+        ),
+        (
+            "[dns]\nvalidating = 'localhost:53'",
+            'dns.validating: "localhost:53" is no IP address: '
+            'expected "127.0.0.1", or with a port "127.0.0.1:5353"',
         ),
         (
             "[dns]\nallow = ['10.0.0.1/8']",
