@@ -37,7 +37,7 @@ from mta.dns.record import Absent, DnsTrouble, LookupFailed
 from mta.dns.settings import DnsSettings
 
 _NO_MAIL_TTL_S = 300.0  # about the usual SOA minimum; a domain may be new
-_MOST_DOMAINS = 50_000
+_MOST_DOMAINS = 100_000  # C15: so that nobody is asked for twice within his TTL; at about 500 octets each
 _MOST_LOOKUPS = 100  # domains looked up at once
 # Addresses that no host has: if one can be bound, net.ip*.ip_nonlocal_bind is on and binding tells nothing.
 _NOBODYS = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
