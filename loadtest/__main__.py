@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from loadtest import backlog, crash, deadslow, lanes, retries, soak, throughput
+from loadtest import backlog, crash, deadslow, domains, lanes, retries, soak, throughput
 from loadtest.rig import RunFailed
 from loadtest.setting import Setting
+from loadtest.zone import Zone
 
 _PATTERN_HELP = "auto, A, B, C, CB, or E<transactions in flight>"
 
@@ -76,7 +77,14 @@ def parser() -> argparse.ArgumentParser:
     long.add_argument("--seed", type=int, default=0, help="of the mixture; 0 is another one each time")
     slow = scenarios.add_parser("deadslow", help="a destination of two seconds a message beside healthy ones")
     slow.add_argument("--seconds", type=float, default=20.0, metavar="S", help="without it, and beside it")
-    for scenario in (one, other, death, many, again, long, slow):
+    wide = scenarios.add_parser("domains", help="a message to each of a great many domains; needs port 25")
+    wide.add_argument("--domains", type=_positive, default=100_000, metavar="N")
+    wide.add_argument("--seconds", type=float, default=60.0, metavar="S", help="in which they are published")
+    wide.add_argument("--own-percent", type=int, default=20, metavar="P", help="that have hosts of their own")
+    wide.add_argument("--hosts", type=_positive, default=300, metavar="N", help="that the others share")
+    wide.add_argument("--resolve-only", action="store_true", help="the resolver alone, no mail")
+    wide.add_argument("--restart", action="store_true", help="of the daemon, half way")
+    for scenario in (one, other, death, many, again, long, slow, wide):
         scenario.add_argument("--json", action="store_true", help="one JSON object as the last line")
         scenario.add_argument("--tls", action="store_true", help="the sink offers STARTTLS")
         scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
@@ -113,6 +121,12 @@ def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Cor
         return soak.soak(course, setting, progress)
     if options.scenario == "deadslow":
         return deadslow.deadslow(options.seconds, setting, progress)
+    if options.scenario == "domains":
+        setting = structs.replace(
+            setting, zone=Zone(options.own_percent, options.hosts), own_nats=options.restart
+        )
+        run = domains.resolve_only if options.resolve_only else domains.domains
+        return run(domains.Course(options.domains, options.seconds, options.restart), setting, progress)
     if options.scenario == "lanes":
         return lanes.lanes(options.probes, options.probes_per_s, setting, progress)
     return throughput.throughput(options.messages, options.size, setting, progress)

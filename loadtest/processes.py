@@ -1,4 +1,4 @@
-"""The processes of a run that are not the daemon: the sink, and a nats-server of the run's own."""
+"""The processes of a run that are not the daemon: the sink, and a nats-server and a name server of the run's own."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography import x509
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from loadtest.zone import Zone
 from mta.jetstream.embedded import find_server
 
 _START_S = 30.0
@@ -55,6 +57,16 @@ class ChildProcess:
             )
         return self._process
 
+    async def _first_line(self) -> list[int]:
+        """The ports it says it has; empty where it did not start."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = b""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_S):
+                line = await self._process.stdout.readline()
+        return [int(port) for port in line.split() if port.isdigit()]
+
     async def wait(self) -> int:
         assert self._process is not None
         return await self._process.wait()
@@ -82,12 +94,14 @@ class ChildProcess:
 
 class SinkProcess(ChildProcess):
     """`python -m loadtest.sink`, with its log and samples in `directory`. Started again it keeps its ports
-    (the good one first) and goes on in the same log."""
+    (the good one first) and goes on in the same log. `ports` are those it is to have; none: free ones."""
 
-    def __init__(self, directory: Path, *options: str, is_tls: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *options: str, is_tls: bool = False, ports: Iterable[int] = ()
+    ) -> None:
         super().__init__(directory / "sink.err")
         self.log = directory / "sink.log"
-        self.ports: list[int] = []
+        self.ports = list(ports)
         self._samples = directory / "samples"
         self._samples.mkdir()
         self._options = ["--log", str(self.log), "--samples", str(self._samples), *options]
@@ -104,15 +118,27 @@ class SinkProcess(ChildProcess):
     async def start(self) -> None:
         ports = ("--ports", *map(str, self.ports)) if self.ports else ()
         arguments = (*self._options, *ports)
-        process = await self._spawn(sys.executable, "-m", "loadtest.sink", *arguments)
-        assert process.stdout is not None
-        line = b""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_START_S):
-                line = await process.stdout.readline()
-        if not line.replace(b" ", b"").strip().isdigit():
+        await self._spawn(sys.executable, "-m", "loadtest.sink", *arguments)
+        self.ports = await self._first_line()
+        if not self.ports:
             raise NotStarted("the sink did not start")
-        self.ports = [int(port) for port in line.split()]
+
+
+class NameserverProcess(ChildProcess):
+    """`python -m loadtest.nameserver`; `log` has all that it was asked."""
+
+    def __init__(self, directory: Path, zone: Zone) -> None:
+        super().__init__(directory / "nameserver.err")
+        self.log = directory / "questions.log"
+        self.address = ""
+        self._options = ["--log", str(self.log), *zone.options]
+
+    async def start(self) -> None:
+        await self._spawn(sys.executable, "-m", "loadtest.nameserver", *self._options)
+        ports = await self._first_line()
+        if not ports:
+            raise NotStarted("the name server did not start")
+        self.address = f"127.0.0.1:{ports[0]}"
 
 
 class NatsProcess(ChildProcess):

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from loadtest import cpu, letters, referee, sinklog
 from loadtest.blackhole import BlackHole
-from loadtest.processes import ChildProcess, NatsProcess, NotStarted, SinkProcess
+from loadtest.processes import ChildProcess, NameserverProcess, NatsProcess, NotStarted, SinkProcess
 from loadtest.setting import Setting
 from loadtest.vitals import Vitals, vitals
 from mta.demo.configuration import Plan, write, write_config
@@ -33,6 +33,7 @@ from mta.model.lane import Lane
 
 _LOOK_S = 0.05
 _AT_ONCE = 8
+SMTP_PORT = 25
 _LANES = {campaign: lane for lane, campaign in letters.CAMPAIGNS.items()}
 
 
@@ -59,7 +60,9 @@ class Rig:
             beside = directory / f"node-{number}"
             beside.mkdir()
             self.daemons.append(DaemonProcess(beside, directory / f"mta-{number}.toml"))
-        self.sink = SinkProcess(directory, *setting.sink_options, is_tls=setting.is_tls)
+        ports = () if setting.zone is None else (SMTP_PORT,)
+        self.sink = SinkProcess(directory, *setting.sink_options, is_tls=setting.is_tls, ports=ports)
+        self.nameserver = None if setting.zone is None else NameserverProcess(directory, setting.zone)
         self.nats = NatsProcess(directory) if setting.own_nats else None
         self._black_hole = BlackHole() if setting.has_dead else None
         self.ended = dict.fromkeys(Lane, 0)
@@ -204,6 +207,8 @@ class Rig:
     async def start(self, stack: contextlib.AsyncExitStack) -> Link:
         stack.push_async_callback(self._stop_all)
         await self.sink.start()
+        if self.nameserver is not None:
+            await self.nameserver.start()
         plan = Plan(
             node="load",
             tenant=letters.TENANT,
@@ -212,6 +217,9 @@ class Rig:
             shaping=self.setting.shaping,
             schedule=self.setting.schedule,
             max_age=self.setting.max_age,
+            dns=f'servers = ["{self.nameserver.address}"]\nallow = ["127.0.0.0/8"]'
+            if self.nameserver
+            else "",
         )
         if self.nats is None:
             write(self.directory, plan)
@@ -271,6 +279,8 @@ class Rig:
         if self._black_hole is not None:
             self._black_hole.close()
         await self.sink.stop()
+        if self.nameserver is not None:
+            await self.nameserver.stop()
         if self.nats is not None:
             await self.nats.stop()
 
@@ -287,6 +297,8 @@ class Rig:
             for daemon in self.daemons:
                 self.watch(daemon)
             self.watch(self.sink)
+            if self.nameserver is not None:
+                self.watch(self.nameserver)
             await asyncio.Event().wait()
 
     def watch(self, one: Watched) -> None:

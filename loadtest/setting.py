@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from loadtest.sink import host
+from loadtest.zone import Zone
 from mta.demo.configuration import Route
 
 _SHAPING = """\
@@ -27,7 +28,7 @@ class Setting(Struct, frozen=True):
 
     All domains in .test are one site, but `h0.test` to `h<addresses - 1>.test`, each a host of its own, and one
     `<phase>-<verb>.test` for each of `bad`, as the sink takes them; with `has_dead`, a connect to `dead.test` never
-    ends."""
+    ends. With a `zone` there are no routes: a name server of the run says which host of the sink it is, at port 25."""
 
     connections: int = 20
     pattern: str = "auto"
@@ -45,6 +46,7 @@ class Setting(Struct, frozen=True):
     has_dead: bool = False
     is_busy: bool = False
     bad: tuple[str, ...] = ()
+    zone: Zone | None = None
 
     @property
     def shaping(self) -> str:
@@ -62,11 +64,14 @@ class Setting(Struct, frozen=True):
     def sink_options(self) -> list[str]:
         options = ["--sample-every", str(self.sample_every), "--rtt-ms", str(self.rtt_ms)]
         options += ["--copies"] if self.own_nats else []  # where something dies, copies are to be expected
-        options += ["--addresses", str(self.addresses)] if self.addresses else []
+        addresses = self.addresses if self.zone is None else self.zone.addresses
+        options += ["--addresses", str(addresses)] if addresses else []
         return [*options, *(word for bad in self.bad for word in ("--bad", bad))]
 
     def routes(self, ports: Sequence[int], dead_port: int = 0) -> tuple[Route, ...]:
         """`ports` are those of the sink."""
+        if self.zone is not None:
+            return ()
         good, *others = ports
         hosts = tuple(Route(f"h{number}.test", good, host=host(number)) for number in range(self.addresses))
         bad = zip(self.bad, others, strict=True)

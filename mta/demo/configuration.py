@@ -27,6 +27,9 @@ drain_timeout = "10s"
 [http]
 listen = ""
 
+[dns]
+{dns}
+
 [retry]
 jitter = 0.1
 greylist = "{greylist}"
@@ -60,8 +63,8 @@ class Route(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What the configuration is to say. `shaping` is the text of shaping.toml, `nats` the lines of that table;
-    durations are as in the file."""
+    """What the configuration is to say. `shaping` is the text of shaping.toml, `nats` and `dns` the lines of those
+    tables; durations are as in the file."""
 
     node: str
     tenant: str
@@ -73,6 +76,7 @@ class Plan(Struct, frozen=True):
     max_age: str = "10m"
     workers: int = 0
     nats: str = "embedded = true"
+    dns: str = ""
 
 
 def write(directory: Path, plan: Plan) -> Path:
@@ -91,6 +95,7 @@ def write_config(config: Path, plan: Plan, state_dir: Path) -> Path:
             node=plan.node,
             state_dir=state_dir,
             nats=plan.nats,
+            dns=plan.dns,
             max_age=plan.max_age,
             workers=plan.workers,
             greylist=plan.greylist,

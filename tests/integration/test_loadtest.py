@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dnslib import DNSRecord
 
 from loadtest.blackhole import BlackHole
 from loadtest.sinklog import parse
+from loadtest.zone import domain_of
+from loadtest.zone import parse as questions
 from tests.integration.test_demo import GROUP, PROJECT, connected, replies
 
 
@@ -252,6 +255,60 @@ def test_crash(tmp_path: Path, kill: str, knobs: tuple[str, ...]) -> None:
     assert 0 < only["sent_before"] < 3000
     if kill in ("worker", "nats"):
         assert only["duplicates"] == 0
+    assert not list(tmp_path.glob("mta-*"))
+
+
+def test_nameserver_answers_and_has_written(tmp_path: Path) -> None:
+    """What it was asked stands in the log when the answer is there, and it ends at once."""
+    log = tmp_path / "questions.log"
+    command = (sys.executable, "-m", "loadtest.nameserver", "--log", str(log), "--ttl-s", "7")
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        server = ("127.0.0.1", int(process.stdout.readline()))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(10)
+            client.sendto(b"no question", server)
+            for number in range(3):
+                client.sendto(bytes(DNSRecord.question(domain_of(number), "MX").pack()), server)
+                assert DNSRecord.parse(client.recv(512)).rr[0].ttl == 7
+                assert len(list(questions(log.read_bytes()))) == number + 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+def can_bind_port_25() -> bool:
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", 25))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("knobs", [(), ("--restart",)])
+def test_domains(tmp_path: Path, knobs: tuple[str, ...]) -> None:
+    """C15 in its short form: each domain is asked for once, once more after a restart, and nobody is lost."""
+    if not can_bind_port_25():
+        pytest.skip("PORT 25 CANNOT BE BOUND HERE, SO MX DELIVERY TO MANY DOMAINS IS NOT TESTED")
+    done = loadtest(tmp_path, "domains", "--domains", "1500", "--seconds", "2", "--json", *knobs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["delivered"], result["lost"], result["duplicates"]) == (1500, 0, 0)
+    assert (result["asked_again"], result["faults"]) == (0, [])
+    assert 1500 + 300 <= result["questions"] < 2 * (1500 + 2 * 600)
+    assert result["most_questions_for_one_name"] <= 1 + len(knobs) + result["resent"]
+    assert not list(tmp_path.glob("mta-*"))
+
+
+def test_domains_resolved_only(tmp_path: Path) -> None:
+    """C15: the resolver alone, with its own memory and loop."""
+    arguments = ("--domains", "3000", "--seconds", "2", "--resolve-only", "--json")
+    done = loadtest(tmp_path, "domains", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["resolved"], result["failed"], result["asked_again"]) == (3000, 0, 0)
+    assert 0 < result["grown_mb"] < result["rss_mb"]
     assert not list(tmp_path.glob("mta-*"))
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from loadtest.invariants import of_logs
+from loadtest.invariants import lags, of_logs
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,10 @@ def test_logs(line: str, expected: tuple[str, ...]) -> None:
     assert of_logs(f"before\n{line}\nbehind") == expected
     busy = tuple(fault for fault in expected if "lag" not in fault)
     assert of_logs(line, is_busy=True) == busy
+
+
+def test_the_latest_daemon_counts() -> None:
+    """Of each figure the worst, 0 where none has stopped."""
+    line = '{{"event":"node_stopped","loop_lag_p99_ms":{},"loop_lag_max_ms":{}}}\n'
+    assert lags("x\n" + line.format(3.0, 80.0) + line.format(5.0, 7.0)) == (5.0, 80.0)
+    assert lags("x") == (0.0, 0.0)

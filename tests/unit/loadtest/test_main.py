@@ -17,6 +17,8 @@ def test_scenarios_and_defaults() -> None:
     options = parser().parse_args(["backlog"])
     assert (options.dead_recipients, options.connections) == (1_000_000, 10)
     assert parser().parse_args(["deadslow"]).seconds == 20.0
+    options = parser().parse_args(["domains", "--resolve-only"])
+    assert (options.domains, options.seconds, options.resolve_only) == (100_000, 60.0, True)
     options = parser().parse_args(["soak", "--kill", "nats", "--kill", "worker"])
     assert (options.minutes, options.kill) == (30.0, ["nats", "worker"])
 

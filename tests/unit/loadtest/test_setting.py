@@ -3,6 +3,7 @@ import tomllib
 import pytest
 
 from loadtest.setting import Setting
+from loadtest.zone import Zone
 from mta.config.problems import Findings
 from mta.config.shaping import shaping
 from mta.smtp.settings import Pattern
@@ -40,3 +41,20 @@ def test_routes() -> None:
     assert "dead.test" not in routes
     assert setting.routes([25, 26, 27], 99)[3].port == 99
     assert setting.sink_options[4:] == ["--addresses", "2", "--bad", "connect:stall", "--bad", "ehlo:late:2"]
+
+
+def test_with_a_zone_dns_decides() -> None:
+    """No routes, and a sink at every address the zone gives."""
+    setting = Setting(zone=Zone(addresses=7))
+    assert setting.routes([25]) == ()
+    assert setting.sink_options[4:] == ["--addresses", "7"]
+    assert Zone(5, 6, 7, 8).options == [
+        "--own-percent",
+        "5",
+        "--hosts",
+        "6",
+        "--addresses",
+        "7",
+        "--ttl-s",
+        "8",
+    ]
