@@ -2,19 +2,20 @@
 settlements. Nothing here waits, asks a clock or keeps anything.
 """
 
-from typing import assert_never
+from typing import Any, assert_never, cast
 
 from msgspec import Struct
 
 from mta.classify.classifier import classify, classify_local, disposition
 from mta.compose.spec import ComposeFailed
+from mta.delivery.reference import Reference
 from mta.delivery.router import NoRoute
 from mta.delivery.security import verified_by
 from mta.model.outcome import Attempt, Bounced, Deferred, Delivered, Failed, Stage
 from mta.model.path import EgressSource
 from mta.model.reply import Reply
 from mta.smtp.connection import Connection
-from mta.smtp.fact import Accepted, Impossible, Lost, Refused
+from mta.smtp.fact import Accepted, Impossible, Lost, Refused, Unsent
 from mta.smtp.opening import ConnectFailed, NoMailHere
 from mta.smtp.settings import Pattern
 
@@ -28,6 +29,11 @@ class Tried(Struct, frozen=True, gc=False):
     at: float
     source: EgressSource
     site: str
+
+
+def of(fact: Accepted | Refused | Lost | Impossible | Unsent) -> Reference[Any]:
+    """Whose transaction it was."""
+    return cast(Reference[Any], fact.transaction.tag)
 
 
 def delivered(tried: Tried, connection: Connection, fact: Accepted, now: float) -> Delivered:

@@ -10,6 +10,8 @@ from mta.smtp.connection import Connection
 class Berths:
     """Idle times are of the loop's clock; a busy connection has none."""
 
+    __slots__ = ("_changed", "_idle", "_idle_since")
+
     def __init__(self) -> None:
         self._idle_since: dict[Connection, float] = {}  # 0: busy
         self._idle = 0
@@ -38,8 +40,9 @@ class Berths:
             self._idle -= 1
         self.note_change()
 
-    def is_last_idle(self, connection: Connection) -> bool:
-        return self._idle == 1 and bool(self._idle_since.get(connection))
+    def is_last_idle(self, connection: Connection, of: int) -> bool:
+        """Where there are at least `of` of them."""
+        return len(self._idle_since) >= of and self._idle == 1 and bool(self._idle_since.get(connection))
 
     def count_into(self, load: PathLoad) -> None:
         load.open = load.busy = load.room = 0

@@ -32,7 +32,8 @@ from mta.model.tls import TlsSession
 from mta.queue.settings import HoldSettings
 
 _TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
-_FORGET_UNUSED_S = 60.0
+_FORGET_UNUSED_S, _LOOKED_AT = 15.0, 500  # seconds in which all paths are looked at, so many in one piece
+_MOST_SITES = 50_000  # whose turn of sources is remembered
 _SPREAD = 1.2  # parked together, they must not all come back in the same second
 
 Ref = Reference[Any]
@@ -81,7 +82,10 @@ class EmailChannel:
             on_tls_session=on_tls_session,
         )
         self._paths: dict[EgressPath, PathPool] = {}
-        self._hungry: OrderedDict[Wanting, None] = OrderedDict()
+        self._laden: set[PathPool] = set()
+        """Those where something may wait: of many thousands that are remembered most are empty."""
+        self._hungry: dict[Lane, OrderedDict[Wanting, None]] = {lane: OrderedDict() for lane in Lane}
+        """In turn; who turns out to want nothing is dropped when his turn comes: nobody looks at all of them."""
         self._rehearsal = Rehearsal(wall=time.time, on_settled=on_settled, on_hungry=self._note_hungry)
         self._unrouted: dict[str, list[Ref]] = {}
         self._feed_is_due = False
@@ -120,7 +124,8 @@ class EmailChannel:
         return taken
 
     def sendable(self, lane: Lane) -> int:
-        routed = sum(path.sendable(lane, self._in_hand_s) for path in self._paths.values())
+        self._laden = {pool for pool in self._laden if pool.has_waiting}
+        routed = sum(pool.sendable(lane, self._in_hand_s) for pool in self._laden)
         return routed + sum(len(refs) for refs in self._unrouted.values())
 
     def resume(self) -> None:
@@ -149,7 +154,7 @@ class EmailChannel:
         """At once, not at the next turn of the loop: under load that is milliseconds away."""
         for pool in touched:
             pool.turn()
-        if self._hungry:
+        if any(self._hungry.values()):
             self._feed()
 
     def _enqueue(self, ref: Ref, site: Site, touched: dict[Wanting, None]) -> None:
@@ -177,6 +182,7 @@ class EmailChannel:
             )
         pool.follow(site)
         pool.put(ref)
+        self._laden.add(pool)
         touched[pool] = None
 
     def _settle(self, ref: Ref, settlement: Settlement) -> None:
@@ -186,7 +192,8 @@ class EmailChannel:
     # -- composing ----------------------------------------------------------------------------------------------
 
     def _note_hungry(self, pool: Wanting) -> None:
-        self._hungry[pool] = None
+        for hungry in self._hungry.values():
+            hungry[pool] = None
         if not self._feed_is_due:
             self._feed_is_due = True
             self._loop.call_soon(self._feed)
@@ -201,8 +208,6 @@ class EmailChannel:
                 if not gathered:
                     break
                 self._compose(composer, gathered)
-        for pool in [pool for pool in self._hungry if not any(map(pool.wants, Lane))]:
-            del self._hungry[pool]
 
     def _free_composer(self, lane: Lane) -> Composer | None:
         """Who takes a chunk of this lane now. Transactional has workers of its own and may use the others as well,
@@ -217,7 +222,9 @@ class EmailChannel:
         """Up to `most` references of the paths that want some, the paths in turn; fewer where content is large."""
         gathered: list[tuple[Wanting, Ref]] = []
         size, largest = 0, CHUNK_BYTES
-        for pool in list(self._hungry):
+        hungry = self._hungry[lane]
+        for _ in range(len(hungry)):
+            pool, _ = hungry.popitem(last=False)
             while size < CHUNK_BYTES:
                 room = min(most - len(gathered), max(1, (CHUNK_BYTES - size) // largest))
                 taken = pool.take_to_compose(min(pool.wants(lane), room), lane)
@@ -227,7 +234,8 @@ class EmailChannel:
                 size += sum(sizes)
                 largest = max(sizes) if not gathered else max(largest, *sizes)
                 gathered += [(pool, ref) for ref in taken]
-            self._hungry.move_to_end(pool)
+            if pool.wants(lane):
+                hungry[pool] = None
             if len(gathered) >= most or size >= CHUNK_BYTES:
                 break
         return gathered
@@ -294,8 +302,16 @@ class EmailChannel:
         async with asyncio.TaskGroup() as group:
             self._group = group
             while True:
-                await asyncio.sleep(_FORGET_UNUSED_S)
-                for path in [path for path, pool in self._paths.items() if pool.is_unused]:
+                await self._forget_unused()
+
+    async def _forget_unused(self) -> None:
+        """G3: once through all paths, in pieces: looking at a hundred thousand at once would hold up the loop."""
+        paths = list(self._paths)
+        pieces = [paths[start : start + _LOOKED_AT] for start in range(0, len(paths), _LOOKED_AT)] or [[]]
+        for piece in pieces:
+            await asyncio.sleep(_FORGET_UNUSED_S / len(pieces))
+            for path in piece:
+                if self._paths[path].is_unused:
                     del self._paths[path]
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -330,6 +346,8 @@ class _Weighted:
             return known
         if len(self._turns) == 1:
             return self._turns[0]
+        if len(self._next) >= _MOST_SITES:
+            self._next.clear()
         turn = self._next.get(site, 0)
         self._next[site] = (turn + 1) % len(self._turns)
         return self._turns[turn]

@@ -42,6 +42,8 @@ class TlsTrouble(Struct, frozen=True):
 class Opener:
     """For one path. `site` may be replaced at any time: hosts and addresses move, the path stays."""
 
+    __slots__ = ("_around", "_hosts", "_login_told_at", "_security", "_settings", "_source", "site")
+
     def __init__(
         self,
         site: Site,

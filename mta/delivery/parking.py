@@ -16,6 +16,8 @@ class Parking:
     """Of one path, whose `rate` bounds what it serves in a time. `opening_took_s` is how long its last connection took
     to open."""
 
+    __slots__ = ("_hold", "_loop", "_rate", "_rng", "opening_took_s")
+
     def __init__(self, hold: HoldSettings, rate: RateLimit, rng: Random) -> None:
         self._hold = hold
         self._rate = rate

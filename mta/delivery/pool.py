@@ -7,7 +7,7 @@ reference given to `put` leaves by `on_settled`, exactly once, unless it was wit
 
 import asyncio
 import time
-from typing import Any, cast
+from typing import Any
 
 from mta.delivery import attempt as attempts
 from mta.delivery.around import Around
@@ -46,8 +46,8 @@ from mta.smtp.settings import Pattern
 
 _MOST_READY = 512  # composed messages of one path in memory, whatever its rate
 _MOST_READY_BYTES = 8 << 20
-_RESERVED_FOR_S = 60.0  # after transactional mail, for which a connection is kept free
-_RESERVED_FROM = 4  # connections
+_RESERVED_FOR_S = 60.0  # after transactional mail, one connection is kept free for it
+_RESERVED_FROM = 4  # where there are so many
 _MOST_UNSENT = 3  # connections that ended before this message's turn, before it counts as an attempt
 
 Ref = Reference[Any]
@@ -82,7 +82,6 @@ class PathPool:
         self._connection_rate = Rate(settings.connection_rate, burst=settings.connections)
         self._opener = Opener(site, source, settings, path.security, around)
         self._reports = TlsReports(source, around.on_tls_session) if around.on_tls_session else None
-        self._needs_requiretls = path.security.option is TlsOption.REQUIRETLS
         self._failure: ConnectFailed | None = None
         """Of the last try to connect, where what it was made for is still being composed."""
         self._timer: asyncio.TimerHandle | None = None
@@ -153,10 +152,16 @@ class PathPool:
         return min(waiting, int(limit.count / limit.period_s * in_hand_s) + 1)
 
     @property
+    def has_waiting(self) -> bool:
+        return bool(len(self.queue) or len(self._stock))
+
+    @property
     def is_unused(self) -> bool:
-        """Nothing waits, nothing is open and nothing bad is remembered: the pool may be forgotten."""
-        is_in_use = self._load.demand or self._load.opening or len(self._connections)
-        return not (is_in_use or self._is_blocked)
+        """Nothing waits, nothing is open, nothing bad and no rate is remembered: the pool may be forgotten."""
+        if self._load.demand or self._load.opening or len(self._connections) or self._is_blocked:
+            return False
+        now = self._loop.time()
+        return self._rate.has_rested(now) and self._connection_rate.has_rested(now)
 
     @property
     def _is_blocked(self) -> bool:
@@ -238,18 +243,17 @@ class PathPool:
         self._sent.note()
         if self._reports is not None:
             self._reports.note_session(connection, self.site, ref)
-        connection.submit(Transaction(ref.envelope, ref, ref.permit, self._needs_requiretls))
+        requiretls = self.path.security.option is TlsOption.REQUIRETLS
+        connection.submit(Transaction(ref.envelope, ref, ref.permit, requiretls))
         return True
 
     def _is_reserved(self, connection: Connection, now: float) -> bool:
         """While transactional mail takes this path, bulk leaves the last idle connection to it: else each such
         message would wait for a whole bulk message in front of it."""
-        return (
-            self._connections.is_last_idle(connection)
-            and now - self._transactional_at < _RESERVED_FOR_S
-            and not self._stock.count(Lane.TRANSACTIONAL)
-            and len(self._connections) >= _RESERVED_FROM
+        is_meant = now - self._transactional_at < _RESERVED_FOR_S and not self._stock.count(
+            Lane.TRANSACTIONAL
         )
+        return is_meant and self._connections.is_last_idle(connection, _RESERVED_FROM)
 
     def _next_ready(self) -> Ref | None:
         ref = self._stock.take()
@@ -323,7 +327,7 @@ class PathPool:
 
     def _on_fact(self, connection: Connection, fact: Fact) -> None:
         if type(fact) is Accepted:
-            ref = _of(fact)
+            ref = attempts.of(fact)
             now = self._loop.time()
             self._load.stalled_since = now
             self._settle(ref, attempts.delivered(self._tried(ref), connection, fact, now))
@@ -335,7 +339,7 @@ class PathPool:
         now = self._loop.time()
         match fact:
             case Refused() | Lost() | Impossible():
-                ref = _of(fact)
+                ref = attempts.of(fact)
                 self._load.stalled_since = now
                 settlement = attempts.not_delivered(
                     self._tried(ref), connection, fact, now, self.site.provider
@@ -347,7 +351,7 @@ class PathPool:
                     self._health.note(Sign.LIMITED, now, self._load.open)
                 self._settle(ref, settlement)
             case Unsent():
-                self._send_again(_of(fact), connection)
+                self._send_again(attempts.of(fact), connection)
             case Learned(c_works=works):
                 self._around.hosts.learn_c(f"{connection.host}:{connection.port}", works, time.time())
             case Ended(is_error=is_error) if is_error and not connection.served:
@@ -444,7 +448,3 @@ class PathPool:
     def abort(self) -> None:
         for connection in self._connections:
             connection.abort("stopped by the operator")
-
-
-def _of(fact: Accepted | Refused | Lost | Impossible | Unsent) -> Ref:
-    return cast(Ref, fact.transaction.tag)

@@ -14,43 +14,64 @@ Ref = Reference[Any]
 
 
 class Stock:
-    """`len` counts what is in it, wanted or not: what was settled meanwhile is dropped when its turn comes."""
+    """`len` counts what is in it, wanted or not: what was settled meanwhile is dropped when its turn comes. A lane
+    without messages is None: an empty deque has 760 octets, and there may be a hundred thousand paths."""
+
+    __slots__ = ("_bulk", "_since_bulk", "_transactional")
 
     def __init__(self) -> None:
-        self._lanes: dict[Lane, deque[Ref]] = {lane: deque() for lane in Lane}
-        self._transactional = self._lanes[Lane.TRANSACTIONAL]
-        self._bulk = self._lanes[Lane.BULK]
+        self._transactional: deque[Ref] | None = None
+        self._bulk: deque[Ref] | None = None
         self._since_bulk = 0
 
     def __len__(self) -> int:
-        return len(self._transactional) + len(self._bulk)
+        return self.count(Lane.TRANSACTIONAL) + self.count(Lane.BULK)
 
     def __iter__(self) -> Iterator[Ref]:
         """What waits, in no order that counts."""
-        return chain(self._transactional, self._bulk)
+        return chain(self._transactional or (), self._bulk or ())
 
     def count(self, lane: Lane) -> int:
-        return len(self._lanes[lane])
+        waiting = self._bulk if lane is Lane.BULK else self._transactional
+        return len(waiting) if waiting is not None else 0
 
     def put(self, ref: Ref) -> None:
-        self._lanes[ref.lane].append(ref)
+        self._lane(ref.lane).append(ref)
 
     def put_back(self, ref: Ref) -> None:
         """In front: it was on its way already."""
-        self._lanes[ref.lane].appendleft(ref)
+        self._lane(ref.lane).appendleft(ref)
 
     def take(self) -> Ref | None:
-        transactional, bulk = self._transactional, self._bulk
-        while transactional or bulk:
-            is_bulk = not transactional or (bool(bulk) and self._since_bulk >= _BULK_EVERY - 1)
-            ref = (bulk if is_bulk else transactional).popleft()
+        while self._transactional or self._bulk:
+            is_bulk = not self._transactional or (bool(self._bulk) and self._since_bulk >= _BULK_EVERY - 1)
             self._since_bulk = 0 if is_bulk else self._since_bulk + 1
+            ref = self._first(Lane.BULK if is_bulk else Lane.TRANSACTIONAL)
             if not ref.is_settled:
                 return ref
         return None
 
     def drain(self, lane: Lane) -> list[Ref]:
-        waiting = self._lanes[lane]
-        refs = list(waiting)
-        waiting.clear()
-        return refs
+        waiting = self._bulk if lane is Lane.BULK else self._transactional
+        self._set(lane, None)
+        return list(waiting or ())
+
+    def _first(self, lane: Lane) -> Ref:
+        waiting = self._lane(lane)
+        ref = waiting.popleft()
+        if not waiting:
+            self._set(lane, None)
+        return ref
+
+    def _lane(self, lane: Lane) -> deque[Ref]:
+        waiting = self._bulk if lane is Lane.BULK else self._transactional
+        if waiting is None:
+            waiting = deque()
+            self._set(lane, waiting)
+        return waiting
+
+    def _set(self, lane: Lane, waiting: deque[Ref] | None) -> None:
+        if lane is Lane.BULK:
+            self._bulk = waiting
+        else:
+            self._transactional = waiting

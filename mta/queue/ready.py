@@ -66,7 +66,7 @@ class _Turns(Generic[Ref]):
 class ReadyQueue(Generic[Ref]):
     """Of one `EgressPath`. `len` counts what waits, wanted or not."""
 
-    __slots__ = ("_is_wanted", "_lanes")
+    __slots__ = ("_bulk", "_is_wanted", "_transactional")
 
     def __init__(
         self,
@@ -76,23 +76,21 @@ class ReadyQueue(Generic[Ref]):
         transactional_quantum: int = _TRANSACTIONAL_QUANTUM,
     ) -> None:
         self._is_wanted = is_wanted
-        self._lanes: dict[Lane, _Turns[Ref]] = {
-            Lane.TRANSACTIONAL: _Turns(transactional_quantum),
-            Lane.BULK: _Turns(bulk_quantum),
-        }
+        self._transactional: _Turns[Ref] = _Turns(transactional_quantum)
+        self._bulk: _Turns[Ref] = _Turns(bulk_quantum)
 
     def __len__(self) -> int:
-        return sum(lane.waiting for lane in self._lanes.values())
+        return self._transactional.waiting + self._bulk.waiting
 
     def count(self, lane: Lane) -> int:
-        return self._lanes[lane].waiting
+        return self._of(lane).waiting
 
     def put(self, ref: Ref, lane: Lane, key: str) -> None:
-        self._lanes[lane].put(ref, key)
+        self._of(lane).put(ref, key)
 
     def take(self, most: int, lane: Lane) -> list[Ref]:
         """Up to `most` references of a lane; fewer only if no more are wanted."""
-        turns = self._lanes[lane]
+        turns = self._of(lane)
         taken: list[Ref] = []
         while len(taken) < most and turns.waiting:
             batch: list[Ref] = []
@@ -103,4 +101,7 @@ class ReadyQueue(Generic[Ref]):
 
     def drain(self, lane: Lane) -> list[Ref]:
         """All of a lane, in the order of its turns."""
-        return self.take(self._lanes[lane].waiting, lane)
+        return self.take(self._of(lane).waiting, lane)
+
+    def _of(self, lane: Lane) -> _Turns[Ref]:
+        return self._bulk if lane is Lane.BULK else self._transactional

@@ -57,6 +57,10 @@ class Rate:
         ahead = self._due - now
         return ahead - self._tolerance + self._wait_more if ahead > self._tolerance else 0.0
 
+    def has_rested(self, now: float) -> bool:
+        """Nothing was granted that still counts: it is as if it were new."""
+        return self._due <= now
+
 
 class Lately:
     """How many in about the last half second: this quarter and the one before."""

@@ -65,22 +65,29 @@ class Owner:
         self._tasks: set[asyncio.Task[None]] = set()
         self.hosts = HostMemory()
         self.may_send = True
-        self.pool = PathPool(
-            EgressPath("one", "site"),
+        self._settings = settings
+        self._hold = hold or HoldSettings()
+        self._around = Around(
+            hosts=self.hosts,
+            rng=Random(1),
+            spawn=self._spawn,
+            may_send=lambda: self.may_send,
+            on_settled=self._on_settled,
+            on_hungry=self._on_hungry,
+            on_policy_failed=self.doubted.append,
+            tell_operators=lambda kind, **fields: self.told.append((kind, fields)),
+        )
+        self.pool = self.another(site)
+
+    def another(self, site: Site) -> PathPool:
+        """Beside its own."""
+        return PathPool(
+            EgressPath("one", site.name),
             site,
             SOURCE,
-            settings,
-            hold or HoldSettings(),
-            Around(
-                hosts=self.hosts,
-                rng=Random(1),
-                spawn=self._spawn,
-                may_send=lambda: self.may_send,
-                on_settled=self._on_settled,
-                on_hungry=self._on_hungry,
-                on_policy_failed=self.doubted.append,
-                tell_operators=lambda kind, **fields: self.told.append((kind, fields)),
-            ),
+            self._settings,
+            self._hold,
+            self._around,
         )
 
     def put(self, *refs: Reference[Sender]) -> None:

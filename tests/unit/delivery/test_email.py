@@ -1,24 +1,32 @@
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
+
+import pytest
+from msgspec.structs import replace
 
 from mta.compose.settings import ComposeSettings
 from mta.compose.spec import Composed, ComposeFailed, Group, SpecBlob
 from mta.compose.suspects import CROWDED
 from mta.compose.workers import OnDone, OnLate
+from mta.delivery import email
 from mta.delivery.email import EmailChannel, _Weighted
 from mta.delivery.reference import Parked, Settlement
 from mta.delivery.router import Router
-from mta.delivery.settings import PathSettings
+from mta.delivery.settings import PathSettings, StaticRoute
 from mta.dns.nameservers import StubNameservers
 from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings
 from mta.model.lane import Lane
 from mta.model.outcome import Cancelled, Failed
 from mta.model.path import EgressPool, EgressSource
-from mta.queue.settings import HoldSettings
-from tests.unit.delivery.refs import envelope, ref
+from mta.model.tls import TlsOption
+from mta.queue.settings import HoldSettings, RateLimit
+from tests.fakes.nats import eventually
+from tests.fakes.smtp_server import CHUNKING, FakeMX
+from tests.unit.delivery.refs import QUICK, SOURCE, envelope, ref
 
 A, B, C = (EgressSource(name, f"{name}.acme.test") for name in "abc")
 
@@ -45,6 +53,15 @@ def test_a_wanted_source_is_used_while_it_exists() -> None:
     weighted = _Weighted(EgressPool("p", ((A, 1), (B, 1))))
     assert [weighted.choose("x", "b") for _ in range(3)] == [B, B, B]
     assert weighted.choose("x", "gone") is A
+
+
+def test_the_turns_of_sites_are_not_remembered_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G3: a site is a domain, where domains have hosts of their own."""
+    monkeypatch.setattr(email, "_MOST_SITES", 10)
+    weighted = _Weighted(EgressPool("p", ((A, 1), (B, 1))))
+    for number in range(100):
+        assert weighted.choose(f"site{number}", "") in (A, B)
+        assert len(weighted._next) <= 10
 
 
 def test_one_source_needs_no_turns() -> None:
@@ -75,17 +92,34 @@ class Takes:
         return [sum(len(group.addressees) for group in chunk) for chunk in self.chunks]
 
 
-def channel(bulk: Takes, express: Takes, settled: list[Settlement] | None = None) -> EmailChannel:
+class Composes(Takes):
+    """Composes at once."""
+
+    def compose(self, groups: Sequence[Group], on_done: OnDone, on_late: OnLate | None) -> None:
+        wanted = [one for group in groups for one in group.addressees]
+        on_done([Composed(place, envelope(ref(one.email.split("@")[0]))) for place, one in enumerate(wanted)])
+
+
+def channel(
+    bulk: Takes,
+    express: Takes,
+    settled: list[Settlement] | None = None,
+    *,
+    routes: Iterable[StaticRoute] = (),
+    settings: PathSettings | None = None,
+    may_send: bool = True,
+) -> EmailChannel:
+    resolver = Resolver(StubNameservers(DnsSettings()), DnsSettings())
     return EmailChannel(
         bulk,  # type: ignore[arg-type]
         express,  # type: ignore[arg-type]
-        Router((), (), PathSettings(), Resolver(StubNameservers(DnsSettings()), DnsSettings())),
-        {},
+        Router(routes, (), settings or PathSettings(), resolver),
+        {"default": EgressPool("default", ((SOURCE, 1),))},
         ComposeSettings(chunk=32),
         HoldSettings(),
         in_hand_s=3.0,
         rng=Random(1),
-        may_send=lambda: True,
+        may_send=lambda: may_send,
         tell_operators=lambda kind, **fields: None,
         on_settled=lambda ref, settlement: None if settled is None else settled.append(settlement),
     )
@@ -180,3 +214,49 @@ async def test_who_finds_no_room_in_quarantine_is_parked() -> None:
     assert isinstance(second, Parked)
     assert 300 <= first.due_at - before < 370
     assert second.due_at == before + 9
+
+
+async def test_a_path_more_costs_the_same_however_many_wait() -> None:
+    """G3: while workers are busy thousands of paths want messages, and nobody looks at all of them each time."""
+    number = 3000
+    routes = [StaticRoute(f"d{each}.test", "127.0.0.1", 1 + each) for each in range(number)]
+    mail = channel(Takes(), Takes(), routes=routes, may_send=False)
+    took = []
+    for part in range(3):
+        begun = time.process_time()
+        for each in range(part * number // 3, (part + 1) * number // 3):
+            lane = Lane.BULK if each % 2 else Lane.TRANSACTIONAL
+            mail.submit([ref(str(each), domain=f"d{each}.test", lane=lane)])
+        took.append(time.process_time() - begun)
+    assert sum(map(mail.sendable, Lane)) > number / 2
+    assert took[2] < 3 * took[0] + 0.1
+
+
+async def test_paths_take_turns_at_the_workers() -> None:
+    """One of many messages does not keep the others from theirs, and all go in the end."""
+    bulk = Takes()
+    routes = [StaticRoute(f"d{each}.test", "127.0.0.1", 1 + each) for each in range(4)]
+    mail = channel(bulk, Takes(), routes=routes, may_send=False)
+    mail.submit([ref(f"{each}", domain=f"d{each % 4}.test") for each in range(400)])
+    seen = {one.email for chunk in bulk.chunks for group in chunk for one in group.addressees}
+    assert {int(address.split("@")[0]) % 4 for address in seen} == {0, 1, 2, 3}
+    assert max(bulk.sizes()) <= 32
+
+
+async def test_paths_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G3: once what was sent is sent and the connection is closed; a few are looked at at a time."""
+    monkeypatch.setattr(email, "_FORGET_UNUSED_S", 0.2)
+    monkeypatch.setattr(email, "_LOOKED_AT", 1)
+    settled: list[Settlement] = []
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        routes = [StaticRoute("d.test", "127.0.0.1", mx.port)]
+        settings = replace(QUICK, idle_timeout_s=0.1, connection_rate=RateLimit(1000, 1.0))
+        mail = channel(Composes(), Composes(), settled, routes=routes, settings=settings)
+        running = asyncio.create_task(mail.run(), name="channel")
+        await asyncio.sleep(0)
+        mail.submit([ref("a"), ref("b", tls=TlsOption.NONE)])
+        await eventually(lambda: len(settled) == 2)
+        assert len(mail._paths) == 2
+        await eventually(lambda: not mail._paths)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

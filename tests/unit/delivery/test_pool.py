@@ -1,12 +1,15 @@
 """Against a scripted server: what goes to which connection, and what becomes of it."""
 
 import asyncio
+import gc
 import socket
 import time
+import tracemalloc
 
 import pytest
 from msgspec.structs import replace
 
+from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked
 from mta.model.lane import Lane
 from mta.model.outcome import Bounced, Deferred, Delivered
@@ -217,3 +220,30 @@ async def test_sendable_counts_what_waits(lane: Lane) -> None:
     assert owner.pool.sendable(lane, 0.1) == 11
     assert owner.pool.sendable(next(other for other in Lane if other is not lane), 3.0) == 0
     await owner.close()
+
+
+async def test_a_path_that_rests_is_small() -> None:
+    """G3: little more than 2 kB for each of 100,000 paths, and no task and no timer."""
+    number = 500
+    owner = Owner(1)
+    sites = [replace(owner.pool.site, name=f"mx.d{each:07d}.test") for each in range(number)]
+    pools: list[PathPool] = []
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        pools += map(owner.another, sites)
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown / number < 2400
+    assert len(asyncio.all_tasks()) == 1
+    assert all(pool._timer is None for pool in pools)
+
+
+async def test_a_path_is_not_forgotten_before_its_rate() -> None:
+    """G6: forgotten, it would begin anew with a burst."""
+    owner = Owner(1, settings=replace(QUICK, message_rate=RateLimit(1, 60.0)))
+    assert owner.pool.is_unused
+    owner.pool._rate.take(asyncio.get_running_loop().time())
+    assert not owner.pool.is_unused

@@ -110,6 +110,15 @@ def test_a_low_rate_grants_one_at_a_time() -> None:
     assert rate.take_many(0.1, 5) == 1
 
 
+def test_a_rate_rests_when_all_it_granted_is_paid() -> None:
+    """As long as a grant counts, it is not as if it were new."""
+    rate = Rate(RateLimit(10, 1.0), burst=3)
+    assert rate.has_rested(0.0)
+    assert [rate.take(0.0) for _ in range(2)] == [0.0, 0.0]
+    assert not rate.has_rested(0.19)
+    assert rate.has_rested(0.21)
+
+
 @pytest.mark.parametrize(
     ("count", "period_s"), [(0, 1.0), (-1, 1.0), (1, 0.0), (float("inf"), 1.0), (float("nan"), 1.0)]
 )

@@ -1,0 +1,51 @@
+"""What is composed waits in two lanes, and an empty one costs nothing."""
+
+import sys
+
+from mta.delivery.stock import Stock
+from mta.model.lane import Lane
+from tests.unit.delivery.refs import ref
+
+
+def test_transactional_goes_first_and_bulk_gets_its_share() -> None:
+    """One in eight, while both wait."""
+    stock = Stock()
+    for number in range(16):
+        stock.put(ref(f"t{number}", lane=Lane.TRANSACTIONAL))
+        stock.put(ref(f"b{number}"))
+    taken = [stock.take() for _ in range(16)]
+    assert [one.lane for one in taken if one is not None] == ([Lane.TRANSACTIONAL] * 7 + [Lane.BULK]) * 2
+    assert (stock.count(Lane.TRANSACTIONAL), stock.count(Lane.BULK), len(stock)) == (2, 14, 16)
+
+
+def test_what_was_on_its_way_goes_before_the_others() -> None:
+    """And what was settled meanwhile does not go at all."""
+    stock = Stock()
+    first, second, gone = ref("1"), ref("2"), ref("3")
+    stock.put(gone)
+    stock.put(second)
+    stock.put_back(first)
+    gone.is_settled = True
+    assert [stock.take() for _ in range(3)] == [first, second, None]
+    assert len(stock) == 0
+
+
+def test_a_lane_is_drained_alone() -> None:
+    """In order; the other stays."""
+    stock = Stock()
+    bulk, urgent = [ref(str(number)) for number in range(3)], ref(lane=Lane.TRANSACTIONAL)
+    for one in (*bulk, urgent):
+        stock.put(one)
+    assert stock.drain(Lane.BULK) == bulk
+    assert stock.drain(Lane.BULK) == []
+    assert stock.take() is urgent
+
+
+def test_an_empty_stock_holds_no_deque() -> None:
+    """G3: 100,000 paths may each have one, and be empty again."""
+    stock = Stock()
+    stock.put(ref())
+    stock.put(ref(lane=Lane.TRANSACTIONAL))
+    stock.take()
+    stock.take()
+    assert sum(sys.getsizeof(getattr(stock, name)) for name in Stock.__slots__) < 100
