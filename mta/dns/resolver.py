@@ -35,10 +35,12 @@ from mta.dns.mx import (
 from mta.dns.nameservers import Nameservers
 from mta.dns.record import Absent, DnsTrouble, LookupFailed
 from mta.dns.settings import DnsSettings
+from mta.dns.slots import Slots
 
 _NO_MAIL_TTL_S = 300.0  # about the usual SOA minimum; a domain may be new
 _MOST_DOMAINS = 100_000  # C15: so that nobody is asked for twice within his TTL; at about 500 octets each
-_MOST_LOOKUPS = 100  # domains looked up at once
+_QUICK_LOOKUPS, _MOST_LOOKUPS = 100, 2000  # domains looked up at once; with those that have no answer yet
+_QUICK_S = 1.0  # within which an answer comes, or it is not to be waited for by others
 # Addresses that no host has: if one can be bound, net.ip*.ip_nonlocal_bind is on and binding tells nothing.
 _NOBODYS = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
 
@@ -73,7 +75,7 @@ class Resolver:
                 validating, guard, clock, with_dane=True, takes_anchors=settings.takes_anchors
             )
         self._binding_tells: dict[socket.AddressFamily, bool] = {}
-        self._slots = asyncio.Semaphore(_MOST_LOOKUPS)
+        self._slots = Slots(_QUICK_LOOKUPS, _MOST_LOOKUPS, _QUICK_S)
         self._answers: TtlCache[MxAnswer] = TtlCache(_MOST_DOMAINS)
         self._lookups: dict[str, asyncio.Task[MxAnswer]] = {}
 
@@ -126,7 +128,7 @@ class Resolver:
         return replace(answer, hosts=shuffled(answer.hosts, self._rng), ttl_s=ttl_s)
 
     async def _look_up_domain(self, domain: str) -> MxAnswer:
-        async with self._slots:
+        async with self._slots.taken():
             targets = await self._targets(domain)
             answer: MxAnswer
             if isinstance(targets, MxTargets):

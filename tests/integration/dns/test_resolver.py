@@ -41,8 +41,9 @@ async def running(
     ipv6: bool = True,
     clock: Callable[[], float] | None = None,
     own: tuple[str, ...] = (),
+    timeout_s: float = 0.25,
 ) -> AsyncIterator[Resolver]:
-    settings = DnsSettings(servers=(dns.address,), allow=allow, timeout_s=0.25, tries=1)
+    settings = DnsSettings(servers=(dns.address,), allow=allow, timeout_s=timeout_s, tries=1)
     nameservers = StubNameservers(settings)
     nameservers.start()
     resolver = Resolver(
@@ -405,3 +406,18 @@ async def test_addresses_of_one_host(dns: FakeDns) -> None:
     assert web.addresses == ("203.0.113.8",)
     assert (inside.addresses, inside.refused) == ((), ("10.0.0.1 (private)",))
     assert bad.trouble is not None
+
+
+async def test_domains_that_hang_hold_up_nobody(dns: FakeDns) -> None:
+    """C3, I6: with far more domains in silence than are looked up at once, another is looked up in a second or two."""
+    serve(dns, "acme.test")
+    mute = [f"mute{number}.test" for number in range(250)]
+    for name in mute:
+        dns.script(name, "MX", Answer(silent=True))
+    async with running(dns, timeout_s=10.0) as resolver:
+        waiting = [asyncio.create_task(resolver.resolve(name)) for name in mute]
+        await dns.was_asked(mute[0], "MX")
+        async with asyncio.timeout(8):
+            assert isinstance(await resolver.resolve("acme.test"), MxFound)
+        assert not any(task.done() for task in waiting)
+    assert {type(answer) for answer in await asyncio.gather(*waiting)} == {DnsTrouble}
