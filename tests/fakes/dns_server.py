@@ -8,7 +8,9 @@ lists the records, so a test decides what stands in an answer, sense or not.
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from types import TracebackType
 from typing import Self, cast
 
@@ -21,12 +23,14 @@ _LONGEST_STRING = 255  # RFC 1035 section 3.3
 
 @dataclass(frozen=True)
 class Answer:
-    """`rcode` as dnslib names it; `silent` never answers; `tcp_only` sets the TC bit over UDP; both: TCP is silent."""
+    """`rcode` as dnslib names it; `silent` never answers; `tcp_only` sets the TC bit over UDP; both: TCP is silent.
+    `edit` has the last word on the octets of the reply."""
 
     records: tuple[RR, ...] = ()
     rcode: str = "NOERROR"
     silent: bool = False
     tcp_only: bool = False
+    edit: Callable[[bytes], bytes] | None = None
 
 
 def mx(owner: str, preference: int, exchange: str, ttl: int = 300) -> RR:
@@ -38,7 +42,7 @@ def a(owner: str, address: str, ttl: int = 300) -> RR:
 
 
 def aaaa(owner: str, address: str, ttl: int = 300) -> RR:
-    return RR(owner, QTYPE.AAAA, ttl=ttl, rdata=AAAA(address))
+    return RR(owner, QTYPE.AAAA, ttl=ttl, rdata=AAAA(tuple(IPv6Address(address).packed)))
 
 
 def cname(owner: str, target: str, ttl: int = 300) -> RR:
@@ -68,9 +72,10 @@ def tlsa(owner: str, usage: int, selector: int, matching: int, data: bytes, ttl:
 
 class FakeDns:
     """`async with FakeDns() as dns:` serves at `dns.address` ("127.0.0.1:port"); `dns.asked` counts questions
-    by (name, type). Scripts may change while it serves."""
+    by (name, type). Scripts may change while it serves. With `tcp_only` every answer is to be fetched over TCP."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tcp_only: bool = False) -> None:
+        self._tcp_only = tcp_only
         self.asked: Counter[Key] = Counter()
         self.address = ""
         self._answers: dict[Key, Answer] = {}
@@ -118,31 +123,38 @@ class FakeDns:
         if answer is None:
             is_known = any(known == name for known, _ in self._answers)
             answer = Answer() if is_known else Answer(rcode="NXDOMAIN")
-        if answer.silent and not (answer.tcp_only and is_udp):
+        is_cut = is_udp and (answer.tcp_only or self._tcp_only)
+        if answer.silent and not is_cut:
             return None
         reply = query.reply(ra=1, aa=0)
         reply.header.ad = int(name in self._secure)
-        reply.header.rcode = getattr(RCODE, answer.rcode)
-        if answer.tcp_only and is_udp:
+        if is_cut:
             reply.header.tc = 1
-        else:
-            reply.add_answer(*answer.records)
-        return bytes(reply.pack())
+            return bytes(reply.pack())
+        reply.header.rcode = getattr(RCODE, answer.rcode)
+        reply.add_answer(*answer.records)
+        octets = bytes(reply.pack())
+        return answer.edit(octets) if answer.edit is not None else octets
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", 0)
-        port = self._tcp.sockets[0].getsockname()[1]
-        self._udp, self._datagrams = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self), local_addr=("127.0.0.1", port)
-        )
-        self.address = f"127.0.0.1:{port}"
+        await self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    async def start(self) -> None:
+        """Again at the same port, where it was stopped before."""
+        loop = asyncio.get_running_loop()
+        port = int(self.address.rpartition(":")[2] or 0)
+        self._tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", port)
+        port = self._tcp.sockets[0].getsockname()[1]
+        self._udp, self._datagrams = await loop.create_datagram_endpoint(
+            lambda: _Datagrams(self), local_addr=("127.0.0.1", port)
+        )
+        self.address = f"127.0.0.1:{port}"
 
     async def stop(self) -> None:
         """Die: from now on the port refuses."""
