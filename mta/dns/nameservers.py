@@ -18,6 +18,7 @@ from mta.dns.record import Absent, Answer, DnsTrouble, LookupFailed, Record, Rec
 from mta.dns.settings import DnsSettings
 
 _DEADLINE_S = 20.0  # per question; c-ares itself may take tries x servers x a doubling timeout
+_FIRST_PAUSE_S = 0.5  # then twice as long each time: who was slow once is finding out, not deaf
 _FLUSH_AFTER = (
     20_000  # c-ares keeps answers without bound for up to an hour: 1.35 kB each, so 27 MB between flushes
 )
@@ -66,6 +67,7 @@ class StubNameservers:
     def __init__(self, settings: DnsSettings) -> None:
         self._settings = settings
         self._channel: _Channel | None = None
+        self._closed = asyncio.Event()
         self._asked = 0
 
     def start(self) -> None:
@@ -81,6 +83,7 @@ class StubNameservers:
 
     async def close(self) -> None:
         channel, self._channel = self._channel, None
+        self._closed.set()
         if channel is not None:
             channel.cancel()
             await channel.close()
@@ -90,6 +93,24 @@ class StubNameservers:
             self._channel.forget()
 
     async def ask(self, name: str, kind: RecordKind) -> Answer:
+        """c-ares takes a multiple of the server's mean latency for its time-out: beside a thousand answers out of a
+        cache, a domain that has to be found out about is given half a second. So a time-out that comes early is none,
+        and the question is asked again until about the time that was configured is over."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + self._settings.timeout_s * self._settings.tries
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._ask_once(name, kind)
+            except LookupFailed as failure:
+                if failure.trouble.kind != "timeout" or loop.time() + pause_s > give_up_at:
+                    raise
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._closed.wait()
+            pause_s *= 2
+
+    async def _ask_once(self, name: str, kind: RecordKind) -> Answer:
         """The border where errors of aiodns end."""
         channel = self._channel
         if channel is None:

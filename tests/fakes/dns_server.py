@@ -7,6 +7,7 @@ lists the records, so a test decides what stands in an answer, sense or not.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,13 +25,15 @@ _LONGEST_STRING = 255  # RFC 1035 section 3.3
 @dataclass(frozen=True)
 class Answer:
     """`rcode` as dnslib names it; `silent` never answers; `tcp_only` sets the TC bit over UDP; both: TCP is silent.
-    `edit` has the last word on the octets of the reply."""
+    `edit` has the last word on the octets of the reply. `found_after_s`: silent until so long after the first question,
+    as a recursive server is that has to find out."""
 
     records: tuple[RR, ...] = ()
     rcode: str = "NOERROR"
     silent: bool = False
     tcp_only: bool = False
     edit: Callable[[bytes], bytes] | None = None
+    found_after_s: float = 0.0
 
 
 def mx(owner: str, preference: int, exchange: str, ttl: int = 300) -> RR:
@@ -80,6 +83,7 @@ class FakeDns:
         self.address = ""
         self._answers: dict[Key, Answer] = {}
         self._secure: set[str] = set()
+        self._first_asked: dict[Key, float] = {}
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
         self._seen = asyncio.Event()
@@ -124,7 +128,9 @@ class FakeDns:
             is_known = any(known == name for known, _ in self._answers)
             answer = Answer() if is_known else Answer(rcode="NXDOMAIN")
         is_cut = is_udp and (answer.tcp_only or self._tcp_only)
-        if answer.silent and not is_cut:
+        now = time.monotonic()
+        is_found = now >= self._first_asked.setdefault(key, now) + answer.found_after_s
+        if (answer.silent or not is_found) and not is_cut:
             return None
         reply = query.reply(ra=1, aa=0)
         reply.header.ad = int(name in self._secure)

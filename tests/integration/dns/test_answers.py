@@ -53,7 +53,11 @@ A_, B_, C_ = "a.acme.test", "b.acme.test", "c.acme.test"
     ("answer", "others", "hosts"),
     [
         ((mx("acme.test", 10, A_),), (HOST_A,), [A_]),
-        ((mx("acme.test", 30, C_), mx("acme.test", 10, A_), mx("acme.test", 20, B_)), (HOST_A, HOST_B, HOST_C), [A_, B_, C_]),
+        (
+            (mx("acme.test", 30, C_), mx("acme.test", 10, A_), mx("acme.test", 20, B_)),
+            (HOST_A, HOST_B, HOST_C),
+            [A_, B_, C_],
+        ),
         ((mx("acme.test", 65535, B_), mx("acme.test", 0, A_)), (HOST_A, HOST_B), [A_, B_]),
         ((mx("acme.test", 10, B_), mx("acme.test", 20, A_), mx("acme.test", 5, A_)), (HOST_A, HOST_B), [A_, B_]),
         ((mx("acme.test", 10, A_), mx("acme.test", 20, B_)), (HOST_B,), [B_]),
@@ -68,7 +72,8 @@ A_, B_, C_ = "a.acme.test", "b.acme.test", "c.acme.test"
     ],
     ids=[
         "one", "unsorted", "ends of the range", "named twice", "one without address", "implicit", "implicit, IPv6",
-        "null beside others", "IP literal beside a host", "the domain itself", "behind a CNAME", "foreign owner", "case",
+        "null beside others", "IP literal beside a host", "the domain itself", "behind a CNAME", "foreign owner",
+        "case",
     ],
 )  # fmt: skip
 async def test_hosts_in_order(
