@@ -42,12 +42,13 @@ async def running(
     clock: Callable[[], float] | None = None,
     own: tuple[str, ...] = (),
     timeout_s: float = 0.25,
+    rng: Callable[[], float] | None = None,
 ) -> AsyncIterator[Resolver]:
     settings = DnsSettings(servers=(dns.address,), allow=allow, timeout_s=timeout_s, tries=1)
     nameservers = StubNameservers(settings)
     nameservers.start()
     resolver = Resolver(
-        nameservers, settings, own=own, ipv6=ipv6, clock=clock or Clock(), rng=Random(1).random
+        nameservers, settings, own=own, ipv6=ipv6, clock=clock or Clock(), rng=rng or Random(1).random
     )
     resolver.start()
     try:
