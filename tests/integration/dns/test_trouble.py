@@ -202,7 +202,7 @@ async def test_a_name_server_dies_and_comes_back(dns: FakeDns) -> None:
             answers = await asyncio.gather(*map(resolver.resolve, domains))
             assert {type(answer) for answer in answers} == {MxFound}
             assert not resolver._lookups
-            assert not resolver._host_lookups
+            assert not resolver._hosts._lookups
 
 
 async def test_a_name_server_dies_under_questions(dns: FakeDns) -> None:

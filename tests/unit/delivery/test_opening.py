@@ -8,8 +8,11 @@ from random import Random
 
 import pytest
 import trustme
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from loadtest.blackhole import BlackHole
+from mta.delivery import opening
 from mta.delivery.around import Around
 from mta.delivery.hosts import HostMemory
 from mta.delivery.opening import Opener, TlsTrouble
@@ -434,3 +437,19 @@ async def test_d4_an_offer_that_is_gone_is_told() -> None:
         assert not (await opened(one)).tls_version
     expected = {"mx_host": NAME, "mx_ip": "127.0.0.1", "site": "site"}
     assert told == [("tls_downgrade", expected)]
+
+
+async def test_hosts_that_hang_are_tried_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C8: where every connect takes its whole time, an attempt ends when its time is over, not at the last host."""
+    monkeypatch.setattr(opening, "_LONGEST_TRY_S", 0.5)
+    hole = BlackHole()
+    try:
+        hosts = [MxHost(f"h{at:02}.test", hole.port, ("127.0.0.1",), at) for at in range(20)]
+        settings = replace(QUICK, timeouts=replace(QUICK.timeouts, connect_s=0.2))
+        one = Opener(Site("site", "other", tuple(hosts)), SOURCE, settings, OPEN, around(HostMemory()))
+        begun = time.monotonic()
+        with pytest.raises(ConnectFailed):
+            await opened(one)
+        assert 0.5 < time.monotonic() - begun < 2.0
+    finally:
+        hole.close()
