@@ -40,7 +40,7 @@ BAD: dict[str, tuple[str, Change]] = {
     "another version": ("unsupported", lambda p: p | {"v": 2}),
     "channel": ("unsupported", lambda p: p | {"channel": "sms"}),
     "send_at": ("schema", lambda p: p | {"send_at": "2050-01-01T00:00:00Z"}),
-    "tls": ("unsupported", lambda p: p | {"tls": "require"}),
+    "tls": ("schema", lambda p: p | {"tls": "always"}),
     "skip_suppression": ("unsupported", lambda p: p | {"skip_suppression": True}),
     "one click": ("unsupported", lambda p: p | {"unsubscribe": {"one_click": True}}),
     "tenant": ("tenant_mismatch", lambda p: p | {"tenant": "other"}),
