@@ -20,6 +20,7 @@ from mta.admin.exits import (
     meaning,
 )
 from mta.cli_dkim import app as dkim_keys
+from mta.cli_explain import app as explains
 from mta.cli_options import ConfigOption, JsonOption, MaybeFile, TenantOption
 from mta.cli_options import run as _run
 
@@ -42,6 +43,7 @@ app.add_typer(templates, name="template")
 campaigns = typer.Typer(help="What waits; and hold it back, or let it go.", no_args_is_help=True)
 app.add_typer(campaigns, name="campaign")
 app.add_typer(dkim_keys, name="dkim")
+app.add_typer(explains, name="explain")
 
 
 def _version(asked: bool) -> None:

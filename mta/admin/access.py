@@ -11,7 +11,8 @@ from typing import Any
 from msgspec import structs
 
 from mta.config.document import NodeTable
-from mta.config.load import SYSTEM_CONFIG, find, load, state_dir
+from mta.config.load import SYSTEM_CONFIG, find, load, shipped, state_dir
+from mta.config.problems import ConfigError, Problem
 from mta.config.settings import Config
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import read_address
@@ -26,6 +27,15 @@ def configuration(option: Path | None, environ: Mapping[str, str]) -> Config | N
     """What is configured, or None where there is no configuration at all. Without the keys: no verb signs."""
     path = find(option, environ)
     return load(path, environ, with_keys=False) if path is not None else None
+
+
+def needed(option: Path | None, environ: Mapping[str, str]) -> Config:
+    """As `configuration`; ConfigError where there is none."""
+    config = configuration(option, environ)
+    if config is None:
+        hint = f"there is no configuration, and defaults name no sources; the shipped one is {shipped('mta.toml')}"
+        raise ConfigError([Problem("", "", hint)])
+    return config
 
 
 def nats_settings(config: Config | None, environ: Mapping[str, str]) -> NatsSettings:

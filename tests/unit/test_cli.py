@@ -48,6 +48,7 @@ def test_help_is_quick_and_names_every_verb() -> None:
         "template",
         "campaign",
         "dkim",
+        "explain",
     ):
         assert f" {verb} " in done.stdout
     heavy = "('nats', 'jinja2', 'cryptography', 'aiosmtplib')"

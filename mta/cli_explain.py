@@ -1,0 +1,46 @@
+"""`mta explain`: what would be done, and why."""
+
+import os
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from mta.cli_options import ConfigOption, JsonOption, TenantOption, run
+
+
+class TlsChoice(Enum):
+    """As `mta.model.tls.TlsOption`; here so that help costs nothing."""
+
+    opportunistic = "opportunistic"
+    none = "none"
+    require = "require"
+    verify = "verify"
+    requiretls = "requiretls"
+
+
+app = typer.Typer(help="What would be done, and why.", no_args_is_help=True)
+
+
+@app.callback()
+def explain() -> None:
+    """What would be done, and why."""
+
+
+@app.command("route")
+def route(
+    address: Annotated[str, typer.Argument(help="Whom mail would be for.")],
+    tenant: TenantOption = "",
+    pool: Annotated[str, typer.Option(help="Else the tenant's first.")] = "",
+    tls: Annotated[TlsChoice, typer.Option(help="What the payload would ask for.")] = TlsChoice.opportunistic,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show which hosts mail to an address would go to, under which policy, from which source, and why."""
+    from mta.admin.access import needed
+    from mta.admin.output import Output
+    from mta.admin.route import explain_route
+    from mta.model.tls import TlsOption
+
+    loaded = needed(config, os.environ)
+    run(explain_route(loaded, Output(json), address, tenant=tenant, pool=pool, tls=TlsOption(tls.value)))
