@@ -135,7 +135,7 @@ class DelayedReceiver(Receiver):
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
-    def data_received(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> None:
         self._inward.push(self._loop.time(), data)
         self._arm()
 
@@ -164,7 +164,7 @@ class DelayedReceiver(Receiver):
             if data is None:
                 self._close()
             else:
-                super().data_received(data)
+                super()._take(data)
         for replies in self._outward.due(now):
             if replies is None:
                 super()._close()

@@ -33,7 +33,12 @@ _NOTHING = bytes(4)
 _ATTEMPTS = (Accepted, Refused, Lost)
 
 
-class Connection(asyncio.Protocol):
+_READ = memoryview(bytearray(65536))
+"""Where every connection's input lands: it is taken out in the same call. Without a buffer of ours TLS makes one of
+256 kB for each read, which the allocator may well map and unmap (17 us)."""
+
+
+class Connection(asyncio.BufferedProtocol):
     """Times are of the loop's clock."""
 
     def __init__(
@@ -122,7 +127,11 @@ class Connection(asyncio.Protocol):
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport.set_protocol(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(_READ[:nbytes])
         session = self._session
         pattern = session.pattern
         unacked = 0
@@ -194,7 +203,11 @@ class Connection(asyncio.Protocol):
             chunks = session.outgoing(now)
             if not chunks:
                 break
-            self._transport.writelines(chunks)
+            if self.tls_version:
+                # One record and one call of OpenSSL for all of them; each by itself costs 3 us at either end.
+                self._transport.write(b"".join(chunks))
+            else:
+                self._transport.writelines(chunks)
             # A transport that has lost its peer takes everything and sends nothing: the rest stays unwritten.
             if not session.has_more or self._transport.is_closing():
                 break
