@@ -90,10 +90,11 @@ def secured(site: Site, sender: TlsOption, *, ignores_policy: bool = False) -> S
         return _PLAIN[option, option is TlsOption.REQUIRETLS]
     if ignores_policy or option is TlsOption.NONE:
         return Security(option, ignores_policy=ignores_policy)
+    is_vouched = site.is_vouched and _counts(site, option)
     if policy is None or policy.mode is StsMode.NONE:
-        return _PLAIN[option, site.is_vouched]
+        return _PLAIN[option, is_vouched]
     names = tuple(sorted(host.name for host in site.hosts))
-    return Security(option, policy.mode, _admitted(policy, names), site.is_vouched)
+    return Security(option, policy.mode, _admitted(policy, names), is_vouched)
 
 
 def terms(host: MxHost, security: Security) -> Terms | Barred:
@@ -158,6 +159,14 @@ def _by_sts(host: MxHost, security: Security, wanted: Terms) -> Terms | Barred:
     if _STRENGTH[wanted.demand] >= _STRENGTH[Demand.VERIFIED] and not fault:
         return wanted
     return Terms(wanted.demand, wanted.policy, is_testing=True, doubt=fault)
+
+
+def _counts(site: Site, option: TlsOption) -> bool:
+    """Whether it makes a difference that DNSSEC holds for the MX set: else such domains share the connections, and the
+    limits, of those for which it does not."""
+    return option is TlsOption.REQUIRETLS or any(
+        host.dane.state is not DaneState.ABSENT for host in site.hosts
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -138,7 +138,10 @@ def test_domains_share_a_path_only_where_policies_come_to_the_same() -> None:
     assert secured(site(same), TlsOption.OPPORTUNISTIC) == base
     for policy in (None, TESTING, less):
         assert secured(site(policy), TlsOption.OPPORTUNISTIC) != base
-    assert secured(site(is_vouched=True), TlsOption.OPPORTUNISTIC) != secured(site(), TlsOption.OPPORTUNISTIC)
+    with_dane = MxHost("mx.acme.test", dane=USABLE)
+    vouched = secured(site(None, with_dane, is_vouched=True), TlsOption.OPPORTUNISTIC)
+    assert vouched != secured(site(), TlsOption.OPPORTUNISTIC)
+    assert secured(site(is_vouched=True), TlsOption.OPPORTUNISTIC) == secured(site(), TlsOption.OPPORTUNISTIC)
 
 
 def test_requiretls_needs_somebody_who_vouches() -> None:
