@@ -249,6 +249,7 @@ class Daemon:
                     group.create_task(side.watch(), name="watch the side link"),
                     group.create_task(flow.run(), name="flow"),
                     group.create_task(channel.run(), name="channel"),
+                    group.create_task(lookups.run(), name="keep policies fresh"),
                     group.create_task(self._follow_orders(work, orders, flow), name="follow orders"),
                     group.create_task(self._beat(flow), name="watchdog and status"),
                     group.create_task(watch(self._lag, _lagged, _REMARKABLE_LAG_S), name="watch the loop"),

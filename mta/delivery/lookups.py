@@ -40,6 +40,11 @@ class Lookups:
         if self.policies is not None:
             await self.policies.start()
 
+    async def run(self) -> None:
+        """Keeps policies fresh, until cancelled."""
+        if self.policies is not None:
+            await self.policies.run()
+
     async def close(self) -> None:
         """Whoever still waits hears that nothing is known now."""
         if self.policies is not None:

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from mta.dns.mx import name_fault
 from mta.dns.policy import policy_lines, read_policy
 from mta.dns.settings import StsLimits
-from mta.model.tls import StsPolicy
+from mta.model.tls import StsMode, StsPolicy
 
 _LEAST_LIFE_S = 300.0  # an age of 0 must not mean one fetch a message
 _SOONEST_REFRESH_S = 300.0
@@ -95,6 +95,14 @@ class Shelf:
             self._remove(domain)
             return None
         return kept
+
+    def due(self, now: float) -> list[str]:
+        """The domains whose policy is enforced and to be fetched anew, though nobody may have asked for it."""
+        return [
+            domain
+            for domain, kept in self._kept.items()
+            if kept.policy.mode is StsMode.ENFORCE and kept.refresh_at <= now < kept.until
+        ]
 
     def put(self, domain: str, policy: StsPolicy, now: float, look_at: float) -> None:
         """Fetched now; its record is to be asked for again at `look_at`, or when it has to be refreshed."""

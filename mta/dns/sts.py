@@ -35,6 +35,8 @@ _SHORTEST_TTL_S = 300.0
 _LONGEST_TTL_S = 3600.0
 _TROUBLE_S = 300.0  # RFC 8461 section 3.3: after a failed fetch wait 5 minutes or longer
 _LIMITS = StsLimits()
+_ROUND_S = 3600.0
+_REFRESHED_AT_ONCE = 10  # far below `most_fetches`: mail that waits for a policy comes first
 _MOST_QUESTIONS = 100  # TXT questions at once
 
 log = structlog.get_logger()
@@ -99,6 +101,19 @@ class StsPolicies:
             await asyncio.wait(running)
         await self._hosts.close()
         await self._shelf.close()
+
+    async def run(self) -> None:
+        """`refresh` once an hour, until cancelled."""
+        while True:
+            await asyncio.sleep(_ROUND_S)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Fetch anew what is due: the policy of a domain that gets no mail for a while would lapse, and whoever stands
+        in the way of the next mail could keep it away for good (RFC 8461 section 10.2)."""
+        due = self._shelf.due(self._clock())
+        for start in range(0, len(due), _REFRESHED_AT_ONCE):
+            await asyncio.gather(*map(self._looked, due[start : start + _REFRESHED_AT_ONCE]))
 
     def look_up(self, domain: str) -> StsAnswer | None:
         """What is known now, None if `resolve` has to ask. A policy that binds is given even if its record is due to

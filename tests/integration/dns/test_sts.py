@@ -534,3 +534,26 @@ async def test_a_foreign_cache_does_not_stop_the_start(world: World) -> None:
             assert policies.look_up(DOMAIN) is None
             assert await policies.resolve(DOMAIN) == enforced()
     assert [line["event"] for line in lines] == ["sts_policies_unreadable"]
+
+
+async def test_a_policy_is_kept_fresh_without_mail(world: World) -> None:
+    """RFC 8461 section 10.2: fetched anew at half its life though nobody asks, so that it never lapses; what is not due
+    is left alone, and so is a policy that binds nobody."""
+    async with running(world) as policies:
+        await policies.resolve(DOMAIN)
+        for _ in range(4):
+            fetches = world.fetches
+            await policies.refresh()
+            assert world.fetches == fetches
+            world.clock.now += 0.6 * DAY_S
+            await policies.refresh()
+            assert world.fetches == fetches + 1
+        assert isinstance(policies.look_up(DOMAIN), StsPolicy)
+        world.publish("2")
+        world.host.reply = policy("testing")
+        world.clock.now += 0.6 * DAY_S
+        await policies.refresh()
+        fetches = world.fetches
+        world.clock.now += 0.6 * DAY_S
+        await policies.refresh()
+        assert world.fetches == fetches
