@@ -6,7 +6,7 @@ to loopback addresses the run says so and ends. With `--resolve-only` no mail is
 the domains up, at the same rate (`resolving`).
 
 The log of the name server is the judge: a (name, type) that comes again within its TTL is a fault, and so is one that
-c-ares repeated for want of an answer, but on a busy machine. With `--restart` the daemon is stopped in order half way
+was repeated for want of an answer, but on a busy machine. With `--restart` the daemon is stopped in order half way
 and started again: it may then ask once more, and `busiest_second` says whether it asks for everything at once.
 """
 
@@ -49,8 +49,8 @@ class Course(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """`again`: within the TTL, in one life of the daemon. `resent`: the same, with the id of the question before, that
-    c-ares had no answer to in time."""
+    """`again`: within the TTL, in one life of the daemon. `resent`: the same for want of an answer in time; it has the
+    id of the question before, or that one was resent, too."""
 
     questions: int
     most: int
@@ -278,7 +278,7 @@ def _faults(asked: Asked, wall_s: float, course: Course, *, is_busy: bool) -> tu
 def count(questions: Iterable[Question], ttl_s: float, lives: Iterable[int] = ()) -> Asked:
     """`lives`: when the daemon was started again, on the same clock as the questions."""
     starts = sorted(lives)
-    last: dict[tuple[int, str, str], Question] = {}
+    last: dict[tuple[int, str, str], tuple[Question, bool]] = {}
     often: Counter[tuple[str, str]] = Counter()
     seconds: Counter[int] = Counter()
     again = resent = 0
@@ -286,11 +286,14 @@ def count(questions: Iterable[Question], ttl_s: float, lives: Iterable[int] = ()
         often[one.name, one.kind] += 1
         seconds[one.at_ns // 1_000_000_000] += 1
         key = (sum(start <= one.at_ns for start in starts), one.name, one.kind)
-        before = last.get(key)
-        if before is not None and one.at_ns - before.at_ns < ttl_s * 1e9:
-            resent += one.number == before.number
-            again += one.number != before.number
-        last[key] = one
+        is_resent = False
+        if key in last:
+            before, was_resent = last[key]
+            is_early = one.at_ns - before.at_ns < ttl_s * 1e9
+            is_resent = is_early and (was_resent or one.number == before.number)
+            resent += is_resent
+            again += is_early and not is_resent
+        last[key] = one, is_resent
     return Asked(
         questions=often.total(),
         most=max(often.values(), default=0),
