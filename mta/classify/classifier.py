@@ -28,28 +28,29 @@ from mta.model.reply import Reply
 FINAL = "fail"
 """The action that makes a verdict final."""
 
-# Our own words for what met no reply: of the resolver, of the session, of the composer. (class, final)
-_LOCAL_KINDS: dict[str, tuple[BounceClass, bool]] = {
-    "nxdomain": (BounceClass.INVALID_DOMAIN, True),  # S-08
-    "nodata": (BounceClass.INVALID_DOMAIN, True),  # neither MX nor address
-    "null_mx": (BounceClass.INVALID_DOMAIN, True),  # RFC 7505
-    "no_mail": (BounceClass.INVALID_DOMAIN, True),  # RFC 7504: 521 for a greeting, of every host
-    "bad_name": (BounceClass.INVALID_DOMAIN, True),
-    "size": (BounceClass.MESSAGE_TOO_LARGE, True),  # the peer's SIZE, RFC 1870 section 6.1
-    "eight_bit": (BounceClass.UNSUPPORTED_FEATURE, True),  # RFC 6152
-    "smtputf8": (BounceClass.UNSUPPORTED_FEATURE, True),  # RFC 6531
-    "requiretls": (BounceClass.TLS_REQUIRED, True),  # RFC 8689 section 4.2.1
-    "address": (BounceClass.LOCAL, True),
-    "malformed": (BounceClass.MALFORMED_MESSAGE, True),
-    "connect": (BounceClass.CONNECT_FAILED, False),
-    "tls": (BounceClass.TLS_REQUIRED, False),
-    "lost": (BounceClass.CONNECTION_LOST, False),
-    "protocol": (BounceClass.PROTOCOL_ERROR, False),
-    "local": (BounceClass.LOCAL, False),  # a tenant, pool or key that is missing now, a worker that died
-    "expired": (BounceClass.EXPIRED, True),
-    "failed": (BounceClass.LOCAL, True),
-    "suppressed": (BounceClass.LOCAL, True),
-    "cancelled": (BounceClass.LOCAL, True),
+# Our own words for what met no reply: of the resolver, of the session, of the composer. (class, final, status): the
+# last one is our own, in the code of RFC 3463, what a server of ours would have answered.
+_LOCAL_KINDS: dict[str, tuple[BounceClass, bool, str]] = {
+    "nxdomain": (BounceClass.INVALID_DOMAIN, True, "5.1.2"),  # S-08
+    "nodata": (BounceClass.INVALID_DOMAIN, True, "5.1.2"),  # neither MX nor address
+    "null_mx": (BounceClass.INVALID_DOMAIN, True, "5.1.10"),  # RFC 7505
+    "no_mail": (BounceClass.INVALID_DOMAIN, True, "5.3.2"),  # RFC 7504: 521 for a greeting, of every host
+    "bad_name": (BounceClass.INVALID_DOMAIN, True, "5.1.2"),
+    "size": (BounceClass.MESSAGE_TOO_LARGE, True, "5.3.4"),  # the peer's SIZE, RFC 1870 section 6.1
+    "eight_bit": (BounceClass.UNSUPPORTED_FEATURE, True, "5.6.3"),  # RFC 6152
+    "smtputf8": (BounceClass.UNSUPPORTED_FEATURE, True, "5.6.7"),  # RFC 6531
+    "requiretls": (BounceClass.TLS_REQUIRED, True, "5.7.30"),  # RFC 8689 section 4.2.1
+    "address": (BounceClass.LOCAL, True, "5.1.3"),
+    "malformed": (BounceClass.MALFORMED_MESSAGE, True, "5.6.0"),
+    "connect": (BounceClass.CONNECT_FAILED, False, "4.4.1"),
+    "tls": (BounceClass.TLS_REQUIRED, False, "4.7.5"),
+    "lost": (BounceClass.CONNECTION_LOST, False, "4.4.2"),
+    "protocol": (BounceClass.PROTOCOL_ERROR, False, "4.5.0"),
+    "local": (BounceClass.LOCAL, False, "4.3.5"),  # a tenant, pool or key that is missing now, a dead worker
+    "expired": (BounceClass.EXPIRED, True, "4.4.7"),
+    "failed": (BounceClass.LOCAL, True, ""),
+    "suppressed": (BounceClass.LOCAL, True, ""),
+    "cancelled": (BounceClass.LOCAL, True, ""),
 }
 DNS_KINDS = frozenset(
     {
@@ -57,7 +58,7 @@ DNS_KINDS = frozenset(
         *("bad_address", "closed"),
     }
 )
-_LOCAL_KINDS.update(dict.fromkeys(DNS_KINDS, (BounceClass.DNS_FAILURE, False)))
+_LOCAL_KINDS.update(dict.fromkeys(DNS_KINDS, (BounceClass.DNS_FAILURE, False, "4.4.3")))
 
 
 def classify(
@@ -73,8 +74,9 @@ def classify(
 
 def classify_local(kind: str, detail: str = "") -> Verdict:
     """For what no peer said. `kind` is a word of the resolver, an obstacle of the session, or one of ours."""
-    bounce_class, is_final = _LOCAL_KINDS[kind]
-    return verdict_of(bounce_class, rule=f"local:{kind}", is_final=is_final, detail=detail or kind)
+    bounce_class, is_final, status = _LOCAL_KINDS[kind]
+    verdict = verdict_of(bounce_class, rule=f"local:{kind}", is_final=is_final, detail=detail or kind)
+    return replace(verdict, status=status)
 
 
 def disposition(attempt: Attempt, verdict: Verdict | None) -> Delivered | Deferred | Bounced:

@@ -182,7 +182,7 @@ def recipient_event(
         session_id=attempt.session_id,
         session_seq=attempt.session_seq,
         tls=_tls(attempt.tls_version, attempt.tls_cipher, attempt.tls_verified, attempt.tls_policy),
-        smtp=UNSET if attempt is _NO_ATTEMPT else _smtp(attempt, common.form, person),
+        smtp=UNSET if attempt is _NO_ATTEMPT else _smtp(attempt, verdict, common.form, person),
         bounce=UNSET if verdict is None else bounce_part(verdict, last_class),
         error=UNSET if error is None else _error(error, common.form, person),
         ambiguous=attempt.ambiguous,
@@ -297,10 +297,12 @@ def _tls(version: str, cipher: str, verified: str, policy: str) -> TlsPart | Uns
     return TlsPart(version, cipher, verified, policy) if version else UNSET
 
 
-def _smtp(attempt: Attempt, form: RecipientForm, person: Person) -> SmtpPart:
+def _smtp(attempt: Attempt, verdict: Verdict | None, form: RecipientForm, person: Person) -> SmtpPart:
     reply = attempt.reply
     if reply is None:
-        return SmtpPart(attempt.stage, attempt.command)
+        return SmtpPart(
+            attempt.stage, attempt.command, enhanced=verdict.status if verdict is not None else ""
+        )
     text = peer_text(reply)
     if form is not RecipientForm.FULL:
         text = _masked(text, person)

@@ -59,7 +59,8 @@ class TlsPart(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class SmtpPart(Struct, frozen=True, omit_defaults=True, gc=False):
-    """`text` is the peer's, at most 1 kB: remote text, to be treated as such."""
+    """`text` is the peer's, at most 1 kB: remote text, to be treated as such. `enhanced` without `code` is our own: no
+    peer said anything."""
 
     stage: str = ""
     command: str = ""

@@ -90,7 +90,8 @@ class BounceClass(StrEnum):
 
 class Verdict(Struct, frozen=True, gc=False):
     """What a classifier makes of one refusal: the peer's accusation (`accused`, a word of the event contract such
-    as `recipient` or `source_ip`), and who backs off (`scope`)."""
+    as `recipient` or `source_ip`), and who backs off (`scope`). `status` is our own, in the code of RFC 3463, where the
+    peer gave none."""
 
     bounce_class: BounceClass
     category: str
@@ -102,6 +103,7 @@ class Verdict(Struct, frozen=True, gc=False):
     provider_code: str = ""
     confidence: str = "high"
     actions: tuple[str, ...] = ()
+    status: str = ""
 
 
 class Attempt(Struct, frozen=True, gc=False):

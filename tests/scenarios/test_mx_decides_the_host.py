@@ -20,6 +20,8 @@ async def test_null_mx_bounces_unasked(rig: Rig, zones: FakeDns) -> None:
     assert (null["type"], missing["type"]) == ("bounced", "bounced")
     assert (null["smtp"]["stage"], missing["smtp"]["stage"]) == ("dns", "dns")
     assert {null["bounce"]["class"], missing["bounce"]["class"]} == {"invalid_domain"}
+    assert (null["smtp"]["enhanced"], missing["smtp"]["enhanced"]) == ("5.1.10", "5.1.2")
+    assert "code" not in null["smtp"]
     assert "mx_host" not in null
 
 
