@@ -13,7 +13,7 @@ from mta.delivery.reference import Reference, Settlement
 from mta.delivery.settings import PathSettings
 from mta.model.lane import Lane
 from mta.model.message import Envelope, Message
-from mta.model.path import EgressPath, EgressSource, MxHost, Site
+from mta.model.path import OPEN, EgressPath, EgressSource, MxHost, Security, Site
 from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings
 from mta.smtp.settings import Timeouts
@@ -79,10 +79,10 @@ class Owner:
         )
         self.pool = self.another(site)
 
-    def another(self, site: Site) -> PathPool:
+    def another(self, site: Site, security: Security = OPEN) -> PathPool:
         """Beside its own."""
         return PathPool(
-            EgressPath("one", site.name),
+            EgressPath("one", site.name, security),
             site,
             SOURCE,
             self._settings,

@@ -3,6 +3,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
@@ -17,12 +18,13 @@ from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked, Settlement
 from mta.delivery.router import Router
 from mta.delivery.settings import PathSettings, StaticRoute
+from mta.dns.mx import MxAnswer, MxFound
 from mta.dns.nameservers import StubNameservers
 from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings
 from mta.model.lane import Lane
 from mta.model.outcome import Cancelled, Failed
-from mta.model.path import EgressPool, EgressSource
+from mta.model.path import EgressPool, EgressSource, MxHost
 from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.fakes.nats import eventually
@@ -109,12 +111,13 @@ def channel(
     routes: Iterable[StaticRoute] = (),
     settings: PathSettings | None = None,
     may_send: bool = True,
+    router: Router | None = None,
 ) -> EmailChannel:
     resolver = Resolver(StubNameservers(DnsSettings()), DnsSettings())
     return EmailChannel(
         bulk,  # type: ignore[arg-type]
         express,  # type: ignore[arg-type]
-        Router(routes, (), settings or PathSettings(), resolver),
+        router or Router(routes, (), settings or PathSettings(), resolver),
         {"default": EgressPool("default", ((SOURCE, 1),))},
         ComposeSettings(chunk=32),
         HoldSettings(),
@@ -268,3 +271,25 @@ async def test_paths_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyP
         await eventually(lambda: not mail._paths)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+class MovingResolver:
+    """Says where the one host is now."""
+
+    def __init__(self) -> None:
+        self.address = "192.0.2.1"
+
+    def look_up(self, domain: str) -> MxAnswer | None:
+        return MxFound((MxHost("mx.test", addresses=(self.address,)),), "mx.test", 60.0)
+
+
+async def test_what_dns_says_reaches_a_path_that_is_in_use() -> None:
+    """C13: the address of a host moves; its path, which always has mail, knows with the next reference."""
+    moving = MovingResolver()
+    router = Router((), (), PathSettings(), cast(Resolver, moving))
+    mail = channel(Takes(), Takes(), router=router, may_send=False)
+    mail.submit([ref("a")])
+    moving.address = "192.0.2.2"
+    mail.submit([ref("b")])
+    (pool,) = mail._paths.values()
+    assert pool.site.hosts[0].addresses == ("192.0.2.2",)

@@ -13,6 +13,8 @@ from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked
 from mta.model.lane import Lane
 from mta.model.outcome import Bounced, Deferred, Delivered
+from mta.model.path import MxHost, Security, StsFound
+from mta.model.tls import StsMode, StsPolicy, TlsOption
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.fakes.nats import eventually, free_port
 from tests.fakes.smtp_server import CHUNKING, Cut, FakeMX, On
@@ -247,3 +249,31 @@ async def test_a_path_is_not_forgotten_before_its_rate() -> None:
     assert owner.pool.is_unused
     owner.pool._rate.take(asyncio.get_running_loop().time())
     assert not owner.pool.is_unused
+
+
+async def test_a_path_follows_its_site() -> None:
+    """C13: an address that moves in DNS is used by the next connection, while the path goes on."""
+    async with FakeMX(offers=CHUNKING).serving() as old, FakeMX(offers=CHUNKING).serving() as new:
+        owner = Owner(old.port, settings=replace(QUICK, messages_per_connection=1))
+        owner.put(ref("a"))
+        await owner.until_settled(1)
+        owner.pool.follow(replace(owner.pool.site, hosts=(MxHost("127.0.0.1", new.port),)))
+        owner.put(ref("b"))
+        await owner.until_settled(2)
+        await owner.close()
+    assert [one.recipient for one in old.accepted] == ["a@d.test"]
+    assert [one.recipient for one in new.accepted] == ["b@d.test"]
+
+
+async def test_a_policy_that_stood_in_the_way_is_doubted() -> None:
+    """T-06: its domain is looked at again; a domain without a policy has none to look at."""
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        owner = Owner(mx.port)
+        owner.pool = owner.another(owner.pool.site, Security(TlsOption.VERIFY))
+        bound, free = ref("a", domain="bound.test"), ref("b", domain="free.test")
+        bound.sts = StsFound(StsPolicy("1", StsMode.ENFORCE, ("127.0.0.1",), 600))
+        owner.put(bound, free)
+        settled = await owner.until_settled(2)
+        await owner.close()
+    assert {type(one) for one in settled} == {Deferred}
+    assert owner.doubted == ["bound.test"]
