@@ -453,3 +453,20 @@ async def test_hosts_that_hang_are_tried_for_so_long(monkeypatch: pytest.MonkeyP
         assert 0.5 < time.monotonic() - begun < 2.0
     finally:
         hole.close()
+
+
+async def test_c8_who_answers_again_has_its_place_again() -> None:
+    """C8: a mark of death ends with the first connection, not only with its time."""
+    memory = HostMemory()
+    async with FakeMX(offers=PIPELINING).serving() as first, FakeMX(offers=PIPELINING).serving() as second:
+        hosts = (local(first.port, 10), local(second.port, 20))
+        for host in hosts:
+            memory.note_dead(SOURCE.name, (host, "127.0.0.1"), time.time())
+        one = opener(*hosts, memory=memory, is_static=False)
+        assert (await opened(one)).port == first.port
+        memory.note_dead(SOURCE.name, (hosts[1], "127.0.0.1"), time.time())
+        assert [host.port for host, _ in one._targets()] == [first.port, second.port]
+        memory.note_alive(SOURCE.name, (hosts[1], "127.0.0.1"), time.time())
+        memory.note_dead(SOURCE.name, (hosts[0], "127.0.0.1"), time.time())
+        assert (await opened(opener(hosts[0], memory=memory, is_static=False))).port == first.port
+        assert [host.port for host, _ in one._targets()] == [first.port, second.port]
