@@ -229,6 +229,8 @@ async def open_transport(dial: Dial) -> Opened:
             await _log_in(dial, dial.login, smtp, greeter, offer)
         if not greeter.is_in_step or smtp.transport is None:
             raise ConnectGarbled(Stage.HELO, greeter.fault or "bytes, and no reply was due")
+        if not greeter.is_connected:  # the end can come in one piece with the last reply
+            raise ConnectLost(Stage.HELO, "closed by the peer behind its reply")
         return Opened(smtp.transport, greeter, banner, offer, rtt_s, refusal)
     except BaseException:
         greeter.abort()

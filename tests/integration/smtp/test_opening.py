@@ -1,6 +1,7 @@
 """From the TCP connection to the second EHLO, against a scripted server."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from mta.model.outcome import Stage
 from mta.model.path import EgressSource
 from mta.model.tls import Demand
-from mta.smtp.fact import Accepted
+from mta.smtp.fact import Accepted, Ended, Lost
 from mta.smtp.opening import (
     ConnectFailed,
     ConnectGarbled,
@@ -60,6 +61,18 @@ async def test_b2_b3_cut(phase: str, cut: Cut, context: ssl.SSLContext) -> None:
     assert isinstance(failure, ConnectionError)
     assert failure.stage is PHASES[phase]
     assert failure.reply is None
+
+
+@pytest.mark.parametrize("phase", ["ehlo", "ehlo2"])
+@pytest.mark.parametrize("cut", [Cut.CLOSE, Cut.RESET])
+async def test_b2_b3_cut_right_behind_the_last_reply(phase: str, cut: Cut, context: ssl.SSLContext) -> None:
+    """FIN or RST in one piece with the reply to EHLO: lost, before there is a connection or as soon as there is."""
+    rule = at(phase, b"250 mx.test\r\n", cut)
+    async with FakeMX(PIPELINING, [], [rule], context=context if phase == "ehlo2" else None).serving() as mx:
+        owner = Owner(mx, transactions(1), Pattern.AUTO)
+        with contextlib.suppress(ConnectLost):
+            await owner.run_one()
+            assert owner.kinds() == [Lost, Ended]
 
 
 @phases
