@@ -1,5 +1,6 @@
 """T-05 and T-06 without a server: TXT records, policy files, and which hosts a policy names."""
 
+import time
 from re import sub
 
 import pytest
@@ -293,6 +294,14 @@ def test_whatever_is_read_is_sound(begin: bytes, rest: bytes) -> None:
     assert found.mx or found.mode is StsMode.NONE
     assert all(not name_fault(sub(r"^\*\.", "x.", pattern), is_host=True) for pattern in found.mx)
     assert read("\r\n".join(policy_lines(found)).encode()) == found
+
+
+@pytest.mark.parametrize("filler", [b" ", b"\t", b"a", b".", b":"])
+def test_no_file_takes_long_to_read(filler: bytes) -> None:
+    """K2: a stranger's 64 kB, with its flaw at the end, are no work for the loop."""
+    begun = time.process_time()
+    read((b"mx:" + filler * MOST_BODY_BYTES)[: MOST_BODY_BYTES - 1] + b"\x01")
+    assert time.process_time() - begun < 0.5
 
 
 @settings(deadline=None)
