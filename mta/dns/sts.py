@@ -29,6 +29,7 @@ from mta.dns.policy import NoRecord, StsRecord, host_name, read_policy, read_rec
 from mta.dns.record import Absent, DnsTrouble, LookupFailed
 from mta.dns.settings import StsLimits
 from mta.dns.shelf import Kept, Shelf
+from mta.dns.slots import Slots
 from mta.model.tls import StsMode, StsPolicy, TlsFailure
 
 _SHORTEST_TTL_S = 300.0
@@ -36,8 +37,9 @@ _LONGEST_TTL_S = 3600.0
 _TROUBLE_S = 300.0  # RFC 8461 section 3.3: after a failed fetch wait 5 minutes or longer
 _LIMITS = StsLimits()
 _ROUND_S = 3600.0
-_REFRESHED_AT_ONCE = 10  # far below `most_fetches`: mail that waits for a policy comes first
-_MOST_QUESTIONS = 100  # TXT questions at once
+_REFRESHED_AT_ONCE = 10  # mail that waits for a policy comes first
+_QUICK_QUESTIONS, _MOST_QUESTIONS = 100, 2000  # TXT questions at once; with those that have no answer yet
+_QUICK_S = 1.0  # within which records and files come, or others do not wait for them
 
 log = structlog.get_logger()
 
@@ -82,8 +84,8 @@ class StsPolicies:
         self._faults: TtlCache[StsFault] = TtlCache(limits.most_domains)
         self._most_checks = limits.most_checks
         self._lookups: dict[str, asyncio.Task[StsAnswer]] = {}
-        self._questions = asyncio.Semaphore(_MOST_QUESTIONS)
-        self._fetches = asyncio.Semaphore(limits.most_fetches)
+        self._questions = Slots(_QUICK_QUESTIONS, _MOST_QUESTIONS, _QUICK_S)
+        self._fetches = Slots(limits.most_fetches, limits.most_slow_fetches, _QUICK_S)
         self._is_open = False
 
     async def start(self) -> None:
@@ -192,7 +194,7 @@ class StsPolicies:
 
     async def _record(self, domain: str) -> _Found:
         name = record_name(domain)
-        async with self._questions:
+        async with self._questions.taken():
             try:
                 return read_record(name, (await self._nameservers.ask(name, "TXT")).records)
             except Absent:
@@ -205,7 +207,7 @@ class StsPolicies:
         failed = self._faults.get(domain, self._clock())
         if failed is not None:
             return failed[1]
-        async with self._fetches:
+        async with self._fetches.taken():
             try:
                 read = read_policy(id, await self._hosts.get(host_name(domain)))
             except FetchFailed as failure:

@@ -12,9 +12,12 @@ from collections.abc import Callable
 from mta.dns import wire
 from mta.dns.record import Absent, Answer, DnsTrouble, LookupFailed, RecordKind, TroubleKind
 from mta.dns.settings import DnsSettings, loopback
+from mta.dns.slots import Slots
 
 _DEADLINE_S = 20.0  # per question, its wait for a turn included
-_MOST_QUESTIONS = 256  # at once: that many usual answers fit the socket's buffer
+_QUICK_QUESTIONS = 256  # at once: that many usual answers fit the socket's buffer
+_MOST_QUESTIONS = 10_000  # with those that have no answer yet: a fraction of the 65,536 numbers
+_QUICK_S = 0.25  # what comes later than this comes at random
 _CLOSED = DnsTrouble("closed", "the resolver is not running")
 _TROUBLE: dict[int, tuple[TroubleKind, str]] = {
     wire.SERVFAIL: ("servfail", "the resolver failed, or DNSSEC does not hold"),
@@ -33,7 +36,7 @@ class ValidatingNameserver:
         self._transport: asyncio.DatagramTransport | None = None
         self._waiting: dict[int, tuple[bytes, asyncio.Future[bytes | DnsTrouble]]] = {}
         self._streams: set[asyncio.StreamWriter] = set()
-        self._slots = asyncio.Semaphore(_MOST_QUESTIONS)
+        self._slots = Slots(_QUICK_QUESTIONS, _MOST_QUESTIONS, _QUICK_S)
 
     def start(self) -> None:
         """ValueError if `validating` is no address of this host."""
@@ -58,7 +61,7 @@ class ValidatingNameserver:
     async def ask(self, name: str, kind: RecordKind) -> Answer:
         """The border where errors of sockets and of malformed answers end."""
         try:
-            async with asyncio.timeout(_DEADLINE_S), self._slots:
+            async with asyncio.timeout(_DEADLINE_S), self._slots.taken():
                 reply = await self._reply(wire.question(name, kind))
         except TimeoutError as error:
             raise LookupFailed(DnsTrouble("timeout", f"{kind} of {name}: no answer")) from error

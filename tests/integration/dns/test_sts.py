@@ -80,8 +80,9 @@ async def running(
     allow: tuple[str, ...] = LOOPBACK,
     port: int | None = None,
     limits: StsLimits = LIMITS,
+    timeout_s: float = 0.25,
 ) -> AsyncIterator[StsPolicies]:
-    settings = DnsSettings(servers=(world.dns.address,), allow=allow, timeout_s=0.25, tries=1)
+    settings = DnsSettings(servers=(world.dns.address,), allow=allow, timeout_s=timeout_s, tries=1)
     nameservers = StubNameservers(settings)
     nameservers.start()
     resolver = Resolver(nameservers, settings, ipv6=False, clock=world.clock)
@@ -494,6 +495,37 @@ async def test_fetches_at_once_are_bounded(world: World) -> None:
     assert all(isinstance(answer, StsFault) for answer in answers)
     assert world.fetches == len(NAMES)
     assert world.host.most_at_once == 3
+
+
+async def test_slow_hosts_hold_up_nobody(world: World) -> None:
+    """I6: with as many hosts in silence as are asked at once, another's policy comes in a second or two."""
+    world.host.reply = Reply(b"", silent=True)
+    for name in NAMES:
+        world.publish("1", name)
+    async with running(world, limits=StsLimits(fetch_s=20.0, most_fetches=3)) as policies:
+        waiting = [asyncio.create_task(policies.resolve(name)) for name in NAMES[1:4]]
+        await world.host.was_asked(3)
+        world.host.reply = policy()
+        async with asyncio.timeout(8):
+            assert await policies.resolve(DOMAIN) == enforced()
+        assert not any(task.done() for task in waiting)
+        await policies.close()
+        assert {type(answer) for answer in await asyncio.gather(*waiting)} == {NoSts}
+
+
+async def test_records_that_do_not_come_hold_up_nobody(world: World) -> None:
+    """C3, I6: the same for name servers that say nothing about records."""
+    mute = [f"mute{number}.test" for number in range(250)]
+    for name in mute:
+        world.dns.script(f"_mta-sts.{name}", "TXT", Answer(silent=True))
+    async with running(world, timeout_s=10.0) as policies:
+        waiting = [asyncio.create_task(policies.resolve(name)) for name in mute]
+        await world.dns.was_asked(f"_mta-sts.{mute[0]}", "TXT")
+        async with asyncio.timeout(8):
+            assert await policies.resolve(DOMAIN) == enforced()
+        assert not any(task.done() for task in waiting)
+        await policies.close()
+        assert {type(answer) for answer in await asyncio.gather(*waiting)} == {NoSts}
 
 
 async def test_looks_behind_the_back_are_bounded(world: World) -> None:

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 import uvloop
 
+from mta.dns import validating
 from mta.dns.nameservers import Nameservers, StubNameservers
 from mta.dns.record import Absent, Answer, LookupFailed, Record, RecordKind
 from mta.dns.settings import DnsSettings
@@ -333,8 +334,9 @@ async def test_many_at_once(dns_server: FakeDns) -> None:
     assert [answer.records[0].value for answer in answers] == [f"mx.{name}" for name in names]
 
 
-async def test_no_more_than_so_many_wait(dns_server: FakeDns) -> None:
+async def test_no_more_than_so_many_wait(dns_server: FakeDns, monkeypatch: pytest.MonkeyPatch) -> None:
     """Questions beyond the bound are not on the wire before others have ended; closing ends them all."""
+    monkeypatch.setattr(validating, "_QUICK_S", 60.0)
     for number in range(300):
         dns_server.script(f"d{number}.test", "MX", Scripted(silent=True))
     async with asking(dns_server.address, timeout_s=30.0) as nameserver:
@@ -346,6 +348,22 @@ async def test_no_more_than_so_many_wait(dns_server: FakeDns) -> None:
         assert ("d256.test", "MX") not in dns_server.asked
         await nameserver.close()
         assert set(await asyncio.gather(*tasks)) == {"closed"}
+
+
+async def test_questions_that_hang_hold_up_nobody(dns_server: FakeDns) -> None:
+    """C3, I6: with more names in silence than are asked about at once, another is answered in a second or two."""
+    mute = [f"mute{number}.test" for number in range(600)]
+    for name in mute:
+        dns_server.script(name, "MX", Scripted(silent=True))
+    dns_server.records(mx("acme.test", 10, "mx.acme.test"))
+    async with asking(dns_server.address, timeout_s=30.0) as nameserver:
+        waiting = [asyncio.create_task(trouble(nameserver, name)) for name in mute]
+        await dns_server.was_asked(mute[0], "MX")
+        async with asyncio.timeout(8):
+            assert (await nameserver.ask("acme.test", "MX")).records
+        assert not any(task.done() for task in waiting)
+        await nameserver.close()
+        assert set(await asyncio.gather(*waiting)) == {"closed"}
 
 
 async def test_closing_ends_a_stream(dns_server: FakeDns) -> None:
