@@ -87,7 +87,7 @@ class EmailChannel:
         self._hungry: dict[Lane, OrderedDict[Wanting, None]] = {lane: OrderedDict() for lane in Lane}
         """In turn; who turns out to want nothing is dropped when his turn comes: nobody looks at all of them."""
         self._rehearsal = Rehearsal(wall=time.time, on_settled=on_settled, on_hungry=self._note_hungry)
-        self._unrouted: dict[str, list[Ref]] = {}
+        self._unrouted: dict[Lane, dict[str, list[Ref]]] = {lane: {} for lane in Lane}
         self._feed_is_due = False
         self._is_draining = False
         self._group: asyncio.TaskGroup | None = None
@@ -108,12 +108,13 @@ class EmailChannel:
             if route is not None:
                 self._take(ref, route, touched)
                 continue
-            waiting = self._unrouted.get(ref.domain)
+            unrouted = self._unrouted[ref.lane]
+            waiting = unrouted.get(ref.domain)
             if waiting is not None:
                 waiting.append(ref)
                 continue
-            self._unrouted[ref.domain] = [ref]
-            self._spawn(self._resolve(ref.domain), f"route {ref.domain}")
+            unrouted[ref.domain] = [ref]
+            self._spawn(self._resolve(ref.domain, ref.lane), f"route {ref.domain}")
         self._turn(touched)
 
     def withdraw(self, references: Iterable[Ref]) -> list[Ref]:
@@ -126,17 +127,17 @@ class EmailChannel:
     def sendable(self, lane: Lane) -> int:
         self._laden = {pool for pool in self._laden if pool.has_waiting}
         routed = sum(pool.sendable(lane, self._in_hand_s) for pool in self._laden)
-        return routed + sum(len(refs) for refs in self._unrouted.values())
+        return routed + sum(map(len, self._unrouted[lane].values()))
 
     def resume(self) -> None:
         """`may_send` says yes again, or a permit that was withheld may be given now."""
         for pool in self._paths.values():
             pool.resume()
 
-    async def _resolve(self, domain: str) -> None:
-        route = await self._router.resolve(domain)
+    async def _resolve(self, domain: str, lane: Lane) -> None:
+        route = await self._router.resolve(domain, is_urgent=lane is Lane.TRANSACTIONAL)
         touched: dict[Wanting, None] = {}
-        for ref in self._unrouted.pop(domain):
+        for ref in self._unrouted[lane].pop(domain):
             if not ref.is_settled:
                 self._take(ref, route, touched)
         self._turn(touched)

@@ -75,11 +75,11 @@ class Router:
         site = self._static[domain] = _static_site(route)
         return site
 
-    async def resolve(self, domain: str) -> Route:
-        """Ask DNS. Never raises for what a peer or a zone can cause."""
-        answer = await self._resolver.resolve(domain)
+    async def resolve(self, domain: str, *, is_urgent: bool = False) -> Route:
+        """Ask DNS; what `is_urgent` waits for nothing else. Never raises for what a peer or a zone can cause."""
+        answer = await self._resolver.resolve(domain, is_urgent=is_urgent)
         if isinstance(answer, MxFound) and self._policies is not None:
-            return self._route(answer, await self._policies.resolve(domain))
+            return self._route(answer, await self._policies.resolve(domain, is_urgent=is_urgent))
         return self._route(answer)
 
     async def recheck(self, domain: str) -> None:

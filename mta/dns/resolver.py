@@ -1,6 +1,7 @@
 """Asks DNS for the hosts of a mail domain, and remembers.
 
-One lookup in flight per name however many ask, and a bounded memory. Names are checked before they are asked.
+One lookup in flight per name however many ask (one more for those who are in a hurry: they never wait behind the
+others, whose name servers may be silent), and a bounded memory. Names are checked before they are asked.
 
 With a validating resolver that one is asked for the MX. Where it vouches for the answer, it is asked for the hosts too,
 and for what they promise of their certificates; else the hosts are looked up as without it, and nobody's promise
@@ -14,6 +15,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -75,9 +77,8 @@ class Resolver:
                 validating, guard, clock, with_dane=True, takes_anchors=settings.takes_anchors
             )
         self._binding_tells: dict[socket.AddressFamily, bool] = {}
-        self._slots = Slots(_QUICK_LOOKUPS, _MOST_LOOKUPS, _QUICK_S)
+        self._usual, self._express = _Way(), _Way()
         self._answers: TtlCache[MxAnswer] = TtlCache(_MOST_DOMAINS)
-        self._lookups: dict[str, asyncio.Task[MxAnswer]] = {}
 
     def start(self) -> None:
         if self._ipv6 is None:
@@ -87,7 +88,8 @@ class Resolver:
 
     async def close(self) -> None:
         """Returns when the last lookup has ended."""
-        await asyncio.gather(*self._lookups.values(), self._hosts.close(), self._secure_hosts.close())
+        lookups = (*self._usual.lookups.values(), *self._express.lookups.values())
+        await asyncio.gather(*lookups, self._hosts.close(), self._secure_hosts.close())
 
     def forget(self) -> None:
         """Drop all that is known, so that the next look at each domain asks again."""
@@ -103,7 +105,7 @@ class Resolver:
         kept = self._answers.get(domain.lower(), self._clock())
         return self._dealt(kept[1], kept[0]) if kept is not None else None
 
-    async def resolve(self, domain: str) -> MxAnswer:
+    async def resolve(self, domain: str, *, is_urgent: bool = False) -> MxAnswer:
         """The hosts of `domain` (an A-label name without a final dot), or why there are none."""
         fault = name_fault(domain)
         if fault:
@@ -112,7 +114,8 @@ class Resolver:
         known = self.look_up(name)
         if known is not None:
             return known
-        answer = await shared(self._lookups, name, "mx", self._look_up_domain)
+        way = self._express if is_urgent else self._usual
+        answer = await shared(way.lookups, name, "mx", partial(self._look_up_domain, way))
         return self._dealt(answer, answer.ttl_s if isinstance(answer, MxFound) else 0.0)
 
     async def addresses(self, name: str) -> HostAddresses:
@@ -127,8 +130,8 @@ class Resolver:
             return answer
         return replace(answer, hosts=shuffled(answer.hosts, self._rng), ttl_s=ttl_s)
 
-    async def _look_up_domain(self, domain: str) -> MxAnswer:
-        async with self._slots.taken():
+    async def _look_up_domain(self, way: "_Way", domain: str) -> MxAnswer:
+        async with way.slots.taken():
             targets = await self._targets(domain)
             answer: MxAnswer
             if isinstance(targets, MxTargets):
@@ -162,6 +165,14 @@ class Resolver:
             return True
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         return self._binding_tells.get(family, False) and can_bind(address)
+
+
+class _Way:
+    """Lookups that may have to wait for one another."""
+
+    def __init__(self) -> None:
+        self.slots = Slots(_QUICK_LOOKUPS, _MOST_LOOKUPS, _QUICK_S)
+        self.lookups: dict[str, asyncio.Task[MxAnswer]] = {}
 
 
 def reaches_ipv6() -> bool:

@@ -4,7 +4,8 @@ The TXT record is asked for again when its time is over, the policy fetched when
 another `id`, and in time before it expires. Invariants: a policy that was fetched binds until its `max_age` is over or
 the domain puts another in its place, whatever becomes of its record, of DNS or of its host (section 5.1), and through
 restarts; nobody waits for a look at a record while a policy binds; after a fetch that failed there is none for 5
-minutes; one lookup is in flight per domain, and everything is bounded.
+minutes; one lookup is in flight per domain (one more for those who are in a hurry: they never wait behind the
+others), and everything is bounded.
 
 Records and files are read in `mta.dns.policy`, fetched in `mta.dns.fetch`, kept in `mta.dns.shelf`. What a policy means
 for a connection is left to the caller. Without DNSSEC the first contact is not protected: who can hide the record then
@@ -15,6 +16,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -83,9 +85,7 @@ class StsPolicies:
         self._answers: TtlCache[NoSts | StsFault] = TtlCache(limits.most_domains)
         self._faults: TtlCache[StsFault] = TtlCache(limits.most_domains)
         self._most_checks = limits.most_checks
-        self._lookups: dict[str, asyncio.Task[StsAnswer]] = {}
-        self._questions = Slots(_QUICK_QUESTIONS, _MOST_QUESTIONS, _QUICK_S)
-        self._fetches = Slots(limits.most_fetches, limits.most_slow_fetches, _QUICK_S)
+        self._usual, self._express = _Way(limits), _Way(limits)
         self._is_open = False
 
     async def start(self) -> None:
@@ -96,7 +96,7 @@ class StsPolicies:
     async def close(self) -> None:
         """Who still waits gets what is known, or `NoSts`."""
         self._is_open = False
-        running = tuple(self._lookups.values())
+        running = (*self._usual.lookups.values(), *self._express.lookups.values())
         for task in running:
             task.cancel()
         if running:
@@ -124,16 +124,17 @@ class StsPolicies:
         now = self._clock()
         kept = self._shelf.get(name, now)
         if kept is not None:
-            if kept.look_at <= now and self._is_open and len(self._lookups) < self._most_checks:
-                self._joined(name)
+            if kept.look_at <= now and self._is_open and len(self._usual.lookups) < self._most_checks:
+                self._joined(self._usual, name)
             return kept.policy
         known = self._answers.get(name, now)
         return known[1] if known is not None else None
 
-    async def resolve(self, domain: str) -> StsAnswer:
+    async def resolve(self, domain: str, *, is_urgent: bool = False) -> StsAnswer:
         """What `domain` (an A-label name without a final dot) asks for. Nothing that a domain does raises."""
         known = self.look_up(domain)
-        return known if known is not None else await self._looked(domain)
+        way = self._express if is_urgent else self._usual
+        return known if known is not None else await self._looked(way, domain)
 
     async def recheck(self, domain: str) -> StsAnswer:
         """What holds before mail is given up because of a policy: its record is asked for now, if that was not done
@@ -142,14 +143,14 @@ class StsPolicies:
         kept = self._shelf.get(domain.lower(), now)
         if kept is None or kept.looked_at > now - _TROUBLE_S:
             return await self.resolve(domain)
-        return await self._looked(domain)
+        return await self._looked(self._usual, domain)
 
-    async def _looked(self, domain: str) -> StsAnswer:
+    async def _looked(self, way: "_Way", domain: str) -> StsAnswer:
         fault = name_fault(domain) or name_fault(record_name(domain), is_host=True)
         if fault:
             return NoSts(f"{domain[:80]!r} can have no policy: {fault}")
         if self._is_open:
-            task = self._joined(domain.lower())
+            task = self._joined(way, domain.lower())
             # Unlike `await task` it tells the end of the task from that of the one who waits.
             await asyncio.wait((task,))
             if not task.cancelled():
@@ -157,28 +158,29 @@ class StsPolicies:
         known = self.look_up(domain)
         return known if known is not None else NoSts("not running")
 
-    def _joined(self, name: str) -> asyncio.Task[StsAnswer]:
-        return joined(self._lookups, name, "MTA-STS policy", self._look)
+    def _joined(self, way: "_Way", name: str) -> asyncio.Task[StsAnswer]:
+        return joined(way.lookups, name, "MTA-STS policy", partial(self._look, way))
 
-    async def _look(self, domain: str) -> StsAnswer:
+    async def _look(self, way: "_Way", domain: str) -> StsAnswer:
         """Ask for the record, fetch what it calls for, and remember what came of it."""
-        record = await self._record(domain)
+        async with way.questions.taken():
+            record = await self._record(domain)
         kept = self._shelf.get(domain, self._clock())
         if kept is not None:
-            return await self._checked(domain, record, kept)
+            return await self._checked(way, domain, record, kept)
         if not isinstance(record, StsRecord):
             answer = NoSts(record.detail)
             self._answers.put(domain, answer, self._clock() + _rest_s(record))
             return answer
-        fetched = await self._fetched(domain, record.id, record)
+        fetched = await self._fetched(way, domain, record.id, record)
         if isinstance(fetched, StsFault):
             self._answers.put(domain, fetched, self._clock() + _TROUBLE_S)
         return fetched
 
-    async def _checked(self, domain: str, record: _Found, kept: Kept) -> StsPolicy:
+    async def _checked(self, way: "_Way", domain: str, record: _Found, kept: Kept) -> StsPolicy:
         """The policy in whose place `record` puts another, else the one that is kept."""
         id = _wanted(record, kept, self._clock())
-        fetched = await self._fetched(domain, id, record) if id is not None else None
+        fetched = await self._fetched(way, domain, id, record) if id is not None else None
         if isinstance(fetched, StsPolicy):
             return fetched
         rest_s = _rest_s(record)
@@ -194,20 +196,19 @@ class StsPolicies:
 
     async def _record(self, domain: str) -> _Found:
         name = record_name(domain)
-        async with self._questions.taken():
-            try:
-                return read_record(name, (await self._nameservers.ask(name, "TXT")).records)
-            except Absent:
-                return read_record(name, ())
-            except LookupFailed as failure:
-                return failure.trouble
+        try:
+            return read_record(name, (await self._nameservers.ask(name, "TXT")).records)
+        except Absent:
+            return read_record(name, ())
+        except LookupFailed as failure:
+            return failure.trouble
 
-    async def _fetched(self, domain: str, id: str, record: _Found) -> StsPolicy | StsFault:
+    async def _fetched(self, way: "_Way", domain: str, id: str, record: _Found) -> StsPolicy | StsFault:
         """From the host of the domain onto the shelf, with `record` as the reason to look."""
         failed = self._faults.get(domain, self._clock())
         if failed is not None:
             return failed[1]
-        async with self._fetches.taken():
+        async with way.fetches.taken():
             try:
                 read = read_policy(id, await self._hosts.get(host_name(domain)))
             except FetchFailed as failure:
@@ -220,6 +221,15 @@ class StsPolicies:
                 fault = StsFault(TlsFailure.STS_POLICY_INVALID, read.detail)
         self._faults.put(domain, fault, self._clock() + _TROUBLE_S)
         return fault
+
+
+class _Way:
+    """Lookups that may have to wait for one another."""
+
+    def __init__(self, limits: StsLimits) -> None:
+        self.questions = Slots(_QUICK_QUESTIONS, _MOST_QUESTIONS, _QUICK_S)
+        self.fetches = Slots(limits.most_fetches, limits.most_slow_fetches, _QUICK_S)
+        self.lookups: dict[str, asyncio.Task[StsAnswer]] = {}
 
 
 def _wanted(record: _Found, kept: Kept, now: float) -> str | None:

@@ -422,3 +422,20 @@ async def test_domains_that_hang_hold_up_nobody(dns: FakeDns) -> None:
             assert isinstance(await resolver.resolve("acme.test"), MxFound)
         assert not any(task.done() for task in waiting)
     assert {type(answer) for answer in await asyncio.gather(*waiting)} == {DnsTrouble}
+
+
+async def test_who_is_in_a_hurry_waits_behind_nobody(dns: FakeDns) -> None:
+    """C3, I6: with as many domains in silence as make others wait for many seconds, not even where one of those others
+    waits for the same domain."""
+    serve(dns, "acme.test")
+    mute = [f"mute{number}.test" for number in range(1000)]
+    for name in mute:
+        dns.script(name, "MX", Answer(silent=True))
+    async with running(dns, timeout_s=10.0) as resolver:
+        waiting = [asyncio.create_task(resolver.resolve(name)) for name in (*mute, "acme.test")]
+        await dns.was_asked(mute[0], "MX")
+        async with asyncio.timeout(4):
+            assert isinstance(await resolver.resolve("acme.test", is_urgent=True), MxFound)
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()

@@ -11,6 +11,7 @@ import pytest_asyncio
 import trustme
 from structlog.testing import capture_logs
 
+from mta.dns import sts
 from mta.dns.fetch import verifying
 from mta.dns.nameservers import StubNameservers
 from mta.dns.resolver import Resolver
@@ -526,6 +527,20 @@ async def test_records_that_do_not_come_hold_up_nobody(world: World) -> None:
         assert not any(task.done() for task in waiting)
         await policies.close()
         assert {type(answer) for answer in await asyncio.gather(*waiting)} == {NoSts}
+
+
+async def test_who_is_in_a_hurry_waits_behind_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I6: while all who may ask hang, not even where one of those who wait waits for the same domain."""
+    monkeypatch.setattr(sts, "_QUICK_S", 60.0)
+    world.host.reply = Reply(b"", silent=True)
+    world.publish("1", NAMES[1])
+    async with running(world, limits=StsLimits(fetch_s=20.0, most_fetches=1)) as policies:
+        waiting = [asyncio.create_task(policies.resolve(name)) for name in (NAMES[1], DOMAIN)]
+        await world.host.was_asked(1)
+        world.host.reply = policy()
+        async with asyncio.timeout(8):
+            assert await policies.resolve(DOMAIN, is_urgent=True) == enforced()
+        assert not any(task.done() for task in waiting)
 
 
 async def test_looks_behind_the_back_are_bounded(world: World) -> None:

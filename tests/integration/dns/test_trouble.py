@@ -201,7 +201,7 @@ async def test_a_name_server_dies_and_comes_back(dns: FakeDns) -> None:
             clock.now += 30.0
             answers = await asyncio.gather(*map(resolver.resolve, domains))
             assert {type(answer) for answer in answers} == {MxFound}
-            assert not resolver._lookups
+            assert not resolver._usual.lookups
             assert not resolver._hosts._lookups
 
 

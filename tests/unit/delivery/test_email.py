@@ -16,14 +16,14 @@ from mta.delivery import email
 from mta.delivery.email import EmailChannel, _Weighted
 from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked, Settlement
-from mta.delivery.router import Router
+from mta.delivery.router import NoRoute, Route, Router
 from mta.delivery.settings import PathSettings, StaticRoute
 from mta.dns.mx import MxAnswer, MxFound
 from mta.dns.nameservers import StubNameservers
 from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings
 from mta.model.lane import Lane
-from mta.model.outcome import Cancelled, Failed
+from mta.model.outcome import Cancelled, Deferred, Failed
 from mta.model.path import EgressPool, EgressSource, MxHost
 from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings, RateLimit
@@ -252,6 +252,39 @@ async def test_paths_take_turns_at_the_workers() -> None:
     seen = {one.email for chunk in bulk.chunks for group in chunk for one in group.addressees}
     assert {int(address.split("@")[0]) % 4 for address in seen} == {0, 1, 2, 3}
     assert max(bulk.sizes()) <= 32
+
+
+class Asks(Router):
+    """Knows nothing, and answers no question before it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bool]] = []
+        self.answer = asyncio.Event()
+
+    def look_up(self, domain: str) -> Route | None:
+        return None
+
+    async def resolve(self, domain: str, *, is_urgent: bool = False) -> Route:
+        self.asked.append((domain, is_urgent))
+        await self.answer.wait()
+        return NoRoute("timeout", "no answer", is_permanent=False)
+
+
+async def test_a_transactional_message_does_not_wait_for_the_lookups_of_bulk() -> None:
+    """I6: where a bulk message waits for the same domain already, it is asked about once more, in a hurry."""
+    settled: list[Settlement] = []
+    asks = Asks()
+    mail = channel(Takes(), Takes(), settled, router=asks)
+    running = asyncio.create_task(mail.run(), name="channel")
+    await asyncio.sleep(0)
+    mail.submit([ref("a"), ref("b"), ref("c", lane=Lane.TRANSACTIONAL), ref("d", lane=Lane.TRANSACTIONAL)])
+    await eventually(lambda: len(asks.asked) == 2)
+    assert asks.asked == [("d.test", False), ("d.test", True)]
+    asks.answer.set()
+    await eventually(lambda: len(settled) == 4)
+    assert {type(one) for one in settled} == {Deferred}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_paths_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

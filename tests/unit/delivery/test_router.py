@@ -34,7 +34,7 @@ class FakeResolver:
     def look_up(self, domain: str) -> MxAnswer | None:
         return self._known.get(domain)
 
-    async def resolve(self, domain: str) -> MxAnswer:
+    async def resolve(self, domain: str, *, is_urgent: bool = False) -> MxAnswer:
         self.asked.append(domain)
         answer = self._known[domain] = self._answers[domain]
         return answer
@@ -51,7 +51,7 @@ class FakePolicies:
     def look_up(self, domain: str) -> StsAnswer | None:
         return self._known.get(domain)
 
-    async def resolve(self, domain: str) -> StsAnswer:
+    async def resolve(self, domain: str, *, is_urgent: bool = False) -> StsAnswer:
         self.asked.append(domain)
         answer = self._known[domain] = self._answers[domain]
         return answer
