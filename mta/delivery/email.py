@@ -30,6 +30,7 @@ from mta.model.lane import Lane
 from mta.model.path import EgressPath, EgressPool, EgressSource, Site
 from mta.model.tls import TlsSession
 from mta.queue.settings import HoldSettings
+from mta.queue.throttle import Lately
 
 _TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
 _FORGET_UNUSED_S, _LOOKED_AT = 15.0, 500  # seconds in which all paths are looked at, so many in one piece
@@ -88,6 +89,7 @@ class EmailChannel:
         """In turn; who turns out to want nothing is dropped when his turn comes: nobody looks at all of them."""
         self._rehearsal = Rehearsal(wall=time.time, on_settled=on_settled, on_hungry=self._note_hungry)
         self._unrouted: dict[Lane, dict[str, list[Ref]]] = {lane: {} for lane in Lane}
+        self._routed = Lately(asyncio.get_running_loop().time())
         self._feed_is_due = False
         self._is_draining = False
         self._group: asyncio.TaskGroup | None = None
@@ -125,9 +127,12 @@ class EmailChannel:
         return taken
 
     def sendable(self, lane: Lane) -> int:
+        """Of those that wait for DNS as many as it answers about in that time: where it hangs they keep nobody out."""
         self._laden = {pool for pool in self._laden if pool.has_waiting}
         routed = sum(pool.sendable(lane, self._in_hand_s) for pool in self._laden)
-        return routed + sum(map(len, self._unrouted[lane].values()))
+        unrouted = sum(map(len, self._unrouted[lane].values()))
+        in_half_a_second = self._routed.count(self._loop.time())
+        return routed + min(unrouted, int(2 * in_half_a_second * self._in_hand_s))
 
     def resume(self) -> None:
         """`may_send` says yes again, or a permit that was withheld may be given now."""
@@ -138,6 +143,7 @@ class EmailChannel:
         route = await self._router.resolve(domain, is_urgent=lane is Lane.TRANSACTIONAL)
         touched: dict[Wanting, None] = {}
         for ref in self._unrouted[lane].pop(domain):
+            self._routed.note()
             if not ref.is_settled:
                 self._take(ref, route, touched)
         self._turn(touched)

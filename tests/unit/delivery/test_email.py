@@ -287,6 +287,23 @@ async def test_a_transactional_message_does_not_wait_for_the_lookups_of_bulk() -
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_who_waits_for_dns_that_hangs_keeps_nobody_out() -> None:
+    """I6: else intake takes no more in for as long as that lasts. What DNS has answered lately it will answer soon."""
+    asks = Asks()
+    mail = channel(Takes(), Takes(), router=asks)
+    running = asyncio.create_task(mail.run(), name="channel")
+    await asyncio.sleep(0)
+    mail.submit([ref(str(each), domain=f"d{each}.test") for each in range(3000)])
+    assert mail.sendable(Lane.BULK) == 0
+    asks.answer.set()
+    await eventually(lambda: not mail._unrouted[Lane.BULK])
+    asks.answer.clear()
+    mail.submit([ref(str(each), domain=f"e{each}.test") for each in range(3000)])
+    assert (mail.sendable(Lane.BULK), mail.sendable(Lane.TRANSACTIONAL)) == (3000, 0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_paths_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """G3: once what was sent is sent and the connection is closed; a few are looked at at a time."""
     monkeypatch.setattr(email, "_FORGET_UNUSED_S", 0.2)
