@@ -6,7 +6,7 @@ does not answer is tried last for a while, a host whose TLS is broken is spoken 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from msgspec import Struct
@@ -183,12 +183,17 @@ def _is_busy(failure: ConnectFailed) -> bool:
 
 
 def _takes_no_mail(site: Site, failures: list[tuple[MxHost, ConnectFailed]]) -> NoMailHere | None:
-    """Each host of the site has said 521, and whoever could be reached said nothing else. A host that is only down
-    may take mail tomorrow."""
+    """Each host of the site has said 521, and whoever could be reached said nothing else. A host that is only down, or
+    that DNS did not find, may take mail tomorrow."""
     reached = [(host, failure) for host, failure in failures if not isinstance(failure, Unreachable)]
-    if not reached or {host for host, _ in reached} != set(site.hosts):
+    if not site.is_whole or _named(host for host, _ in reached) != _named(site.hosts):
         return None
     for _, failure in reached:
         if failure.stage is not Stage.CONNECT or failure.reply is None or failure.reply.code != _NO_MAIL:
             return None
     return NoMailHere(failure.stage, failure.detail, failure.reply)
+
+
+def _named(hosts: Iterable[MxHost]) -> set[tuple[str, int]]:
+    """Without their addresses, whose order changes from try to try."""
+    return {(host.name, host.port) for host in hosts}

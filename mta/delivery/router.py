@@ -98,8 +98,15 @@ class Router:
         match answer:
             case MxFound(hosts=hosts, site_name=name):
                 provider = self._provider(hosts)
-                tls = self.settings(provider).tls
-                return Site(name, provider, hosts, tls, sts=_found(policy), is_vouched=answer.is_secure)
+                return Site(
+                    name,
+                    provider,
+                    hosts,
+                    tls=self.settings(provider).tls,
+                    is_whole=answer.is_whole,
+                    sts=_found(policy),
+                    is_vouched=answer.is_secure,
+                )
             case NoMail(kind=kind, detail=detail):
                 return NoRoute(kind=kind, detail=detail, is_permanent=True)
             case DnsTrouble(kind=kind, detail=detail):

@@ -38,12 +38,13 @@ NoMailKind = Literal["nxdomain", "null_mx", "nodata", "bad_name"]
 
 class MxFound(Struct, frozen=True, gc=False):
     """`hosts` in the order to try, each with at least one address; `site_name` stands for the MX set. `is_secure`:
-    DNSSEC vouches for that set."""
+    DNSSEC vouches for that set. `is_whole`: no host is left out that another look might find."""
 
     hosts: tuple[MxHost, ...]
     site_name: str
     ttl_s: float
     is_secure: bool = False
+    is_whole: bool = True
 
 
 class NoMail(Struct, frozen=True, gc=False):
@@ -58,13 +59,14 @@ MxAnswer = MxFound | NoMail | DnsTrouble
 
 class MxTargets(Struct, frozen=True, gc=False):
     """What an MX answer names, before addresses are known: (host name, preference) in order of preference.
-    `is_secure`: DNSSEC vouches for the answer, or for there being none."""
+    `is_secure`: DNSSEC vouches for the answer, or for there being none. `is_whole`: these are all."""
 
     names: tuple[tuple[str, int], ...]
     site_name: str
     ttl_s: float
     is_implicit: bool = False
     is_secure: bool = False
+    is_whole: bool = True
 
 
 class HostAddresses(Struct, frozen=True, gc=False):
@@ -158,7 +160,13 @@ def read_mx(
     if not best:
         return DnsTrouble("bad_mx", f"no MX of {domain} is a host name: {'; '.join(faults[:3])}")
     names = sorted(best.items(), key=lambda item: (item[1], item[0]))
-    return MxTargets(tuple(names[:MOST_HOSTS]), site_name(names), ttl_s, is_secure=is_secure)
+    return MxTargets(
+        tuple(names[:MOST_HOSTS]),
+        site_name(names),
+        ttl_s,
+        is_secure=is_secure,
+        is_whole=len(names) <= MOST_HOSTS,
+    )
 
 
 def read_addresses(name: str, records: Sequence[Record], guard: AddressGuard) -> HostAddresses:
@@ -202,7 +210,8 @@ def assemble(targets: MxTargets, known: Mapping[str, HostAddresses]) -> MxAnswer
     ttl_s = min(targets.ttl_s, *(host.ttl_s for _, _, host in found if host.addresses))
     if any(host.trouble for _, _, host in found):
         ttl_s = min(ttl_s, _PARTIAL_TTL_S)
-    return MxFound(hosts, targets.site_name, ttl_s, targets.is_secure)
+    is_whole = targets.is_whole and not any(host.trouble and not host.addresses for _, _, host in found)
+    return MxFound(hosts, targets.site_name, ttl_s, targets.is_secure, is_whole)
 
 
 def shuffled(hosts: Sequence[MxHost], rng: Callable[[], float]) -> tuple[MxHost, ...]:

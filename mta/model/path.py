@@ -29,15 +29,16 @@ NO_STS = StsFound()
 
 class Site(Struct, frozen=True):
     """Where a domain's mail goes. `name` is canonical and stands for the MX set, which other domains may share;
-    `hosts` are in the order to try. The rest is of the domain: `tls` what the operator set for the way, `sts` its own
-    policy; `is_vouched`: DNSSEC holds for its MX set. `login` is shown to a host that has proven who it is, and to no
-    other."""
+    `hosts` are in the order to try, all there are if it `is_whole`. The rest is of the domain: `tls` what the operator
+    set for the way, `sts` its own policy; `is_vouched`: DNSSEC holds for its MX set. `login` is shown to a host that
+    has proven who it is, and to no other."""
 
     name: str
     provider: str
     hosts: tuple[MxHost, ...]
     tls: TlsOption = TlsOption.OPPORTUNISTIC
     is_static: bool = False
+    is_whole: bool = True
     sts: StsFound = NO_STS
     is_vouched: bool = False
     login: Login | None = None

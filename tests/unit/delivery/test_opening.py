@@ -156,6 +156,25 @@ async def test_521_of_some_hosts(other: On | None, is_last: bool) -> None:
         assert not isinstance(caught.value, NoMailHere)
 
 
+async def test_521_of_the_hosts_that_dns_found() -> None:
+    """521/556 (RFC 7504): a host whose lookup failed may take mail another time."""
+    async with FakeMX(rules=[NO_MAIL]).serving() as one:
+        some = opener(local(one.port))
+        some.site = replace(some.site, is_whole=False)
+        with pytest.raises(ConnectFailed) as caught:
+            await opened(some)
+        assert not isinstance(caught.value, NoMailHere)
+
+
+async def test_521_of_a_host_with_several_addresses() -> None:
+    """521/556 (RFC 7504): their order is another at each try."""
+    async with FakeMX(rules=[NO_MAIL]).serving() as one:
+        host = MxHost("mx.test", one.port, ("127.0.0.77", "127.0.0.1", "127.0.0.78"))
+        for _ in range(8):
+            with pytest.raises(NoMailHere):
+                await opened(opener(host, is_static=False))
+
+
 async def test_521_and_a_host_that_takes_mail() -> None:
     """521/556 (RFC 7504): the next host is tried, and gets it."""
     async with FakeMX(rules=[NO_MAIL]).serving() as one, FakeMX(offers=PIPELINING).serving() as two:

@@ -187,6 +187,15 @@ async def test_who_takes_no_mail_is_not_asked_for_a_policy() -> None:
     assert policies.asked == ["a.test"]
 
 
+async def test_a_site_knows_whether_all_its_hosts_were_found() -> None:
+    """521/556: else what those say that were is not the last word."""
+    for is_whole in (True, False):
+        answer = MxFound((MxHost("mx.acme.test", addresses=("192.0.2.1",)),), "s", 60.0, is_whole=is_whole)
+        site = await router(domain=answer)[0].resolve("domain")
+        assert isinstance(site, Site)
+        assert site.is_whole is is_whole
+
+
 async def test_dnssec_is_of_the_domain() -> None:
     """T-07: whether its MX set is vouched for, not whether the hosts are."""
     secure = MxFound((MxHost("mx.acme.test", addresses=("192.0.2.1",)),), "set-1", 60.0, is_secure=True)

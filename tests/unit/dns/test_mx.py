@@ -306,6 +306,23 @@ def test_trouble_with_one_host_shortens_the_ttl() -> None:
     assert found.ttl_s <= 60.0
 
 
+def test_a_set_is_whole_where_no_other_look_could_find_more() -> None:
+    """A host left out for trouble, or beyond those that are looked at, may be the one that takes mail."""
+    known = {"a.test": host(PUBLIC), "b.test": HostAddresses(trouble=DnsTrouble("servfail", "b"))}
+    known["c.test"] = HostAddresses(refused=("10.0.0.1 (private)",))
+    for names, is_whole in ((("a.test",), True), (("a.test", "c.test"), True), (("a.test", "b.test"), False)):
+        found = assemble(targets(*names), known)
+        assert isinstance(found, MxFound)
+        assert found.is_whole is is_whole
+    for count in (MOST_HOSTS, MOST_HOSTS + 1):
+        names = [f"h{number}.test" for number in range(count)]
+        read = read_mx("acme.test", [mx(name) for name in names])
+        assert isinstance(read, MxTargets)
+        found = assemble(read, dict.fromkeys(names, host(PUBLIC)))
+        assert isinstance(found, MxFound)
+        assert found.is_whole is (count == MOST_HOSTS)
+
+
 def test_addresses_are_capped_and_shared() -> None:
     """At most 30 addresses, and every host keeps one before any has a second."""
     many = tuple(f"198.41.0.{i}" for i in range(MOST_ADDRESSES))
