@@ -128,6 +128,7 @@ class PathPool:
         taken = self.queue.take(most, lane)
         self._load.waiting = len(self.queue)
         self._load.composing += len(taken)
+        self._failure = None if taken else self._failure  # it was none of theirs
         return taken
 
     def composed(self, ref: Ref, envelope: Envelope | None) -> None:
@@ -308,8 +309,7 @@ class PathPool:
             if self._load.composing and (takes_none or not head):
                 self._failure = failure
             for ref in head:
-                settlement = attempts.not_connected(self._tried(ref), failure, self.site.provider)
-                self._settle(ref, settlement)
+                self._settle(ref, attempts.not_connected(self._tried(ref), failure, self.site.provider))
         self._soon()
 
     def _take_head(self, *, is_all: bool) -> list[Ref]:

@@ -115,7 +115,8 @@ class StsPolicies:
         in the way of the next mail could keep it away for good (RFC 8461 section 10.2)."""
         due = self._shelf.due(self._clock())
         for start in range(0, len(due), _REFRESHED_AT_ONCE):
-            await asyncio.gather(*map(self._looked, due[start : start + _REFRESHED_AT_ONCE]))
+            part = due[start : start + _REFRESHED_AT_ONCE]
+            await asyncio.gather(*(self._looked(self._usual, domain) for domain in part))
 
     def look_up(self, domain: str) -> StsAnswer | None:
         """What is known now, None if `resolve` has to ask. A policy that binds is given even if its record is due to

@@ -15,6 +15,7 @@ from mta.model.lane import Lane
 from mta.model.outcome import Bounced, Deferred, Delivered
 from mta.model.path import MxHost, Security, StsFound
 from mta.model.tls import StsMode, StsPolicy, TlsOption
+from mta.queue.health import Sign
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.fakes.nats import eventually, free_port
 from tests.fakes.smtp_server import CHUNKING, Cut, FakeMX, On
@@ -141,6 +142,24 @@ async def test_a_site_that_takes_no_mail_bounces_all_that_waits() -> None:
         assert mx.connections == 1
     assert {type(one) for one in settled} == {Bounced}
     assert {one.verdict.bounce_class for one in settled if isinstance(one, Bounced)} == {"invalid_domain"}
+
+
+async def test_what_one_try_came_to_is_not_told_of_the_next() -> None:
+    """521/556 (RFC 7504): who is composed later, before anything was tried for him, is not bounced for it."""
+    mx = FakeMX(rules=[On("banner", [b"521 5.3.2 no mail here\r\n", Cut.CLOSE])])
+    async with mx.serving():
+        owner = Owner(mx.port, settings=replace(QUICK, connections=1))
+        owner.put(ref("late"))
+        await mx.until(lambda: mx.connections == 1 and not mx.clients)
+        await eventually(lambda: owner.pool._failure is not None)
+        owner.compose_late()
+        assert [type(one) for one in await owner.until_settled(1)] == [Bounced]
+        owner.pool._health.note(Sign.OPENED, asyncio.get_running_loop().time())
+        owner.may_send = False
+        owner.put(ref())
+        await eventually(lambda: owner.pool._load.ready == 1)
+        assert len(owner.settled) == 1
+        await owner.close()
 
 
 async def test_parked_is_never_due_after_the_end_of_life() -> None:
