@@ -153,13 +153,19 @@ class FakeDns:
 
     async def start(self) -> None:
         """Again at the same port, where it was stopped before."""
-        loop = asyncio.get_running_loop()
-        port = int(self.address.rpartition(":")[2] or 0)
-        self._tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", port)
-        port = self._tcp.sockets[0].getsockname()[1]
-        self._udp, self._datagrams = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self), local_addr=("127.0.0.1", port)
-        )
+        wanted = int(self.address.rpartition(":")[2] or 0)
+        for tries_left in reversed(range(10)):
+            self._tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", wanted)
+            port = self._tcp.sockets[0].getsockname()[1]
+            try:
+                self._udp, self._datagrams = await asyncio.get_running_loop().create_datagram_endpoint(
+                    lambda: _Datagrams(self), local_addr=("127.0.0.1", port)
+                )
+                break
+            except OSError:  # free for TCP, and somebody's for UDP
+                self._tcp.close()
+                if wanted or not tries_left:
+                    raise
         self.address = f"127.0.0.1:{port}"
 
     async def stop(self) -> None:

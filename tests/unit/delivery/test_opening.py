@@ -489,3 +489,15 @@ async def test_c8_who_answers_again_has_its_place_again() -> None:
         memory.note_dead(SOURCE.name, (hosts[0], "127.0.0.1"), time.time())
         assert (await opened(opener(hosts[0], memory=memory, is_static=False))).port == first.port
         assert [host.port for host, _ in one._targets()] == [first.port, second.port]
+
+
+async def test_t07_sni_is_the_name_the_records_were_found_under() -> None:
+    """T-07, RFC 7672 section 8.1: where an MX host is an alias that is its target, not the name in the MX."""
+    names: list[str | None] = []
+    context, key = spki(trustme.CA(), "target.test")
+    context.sni_callback = lambda _, name, __: names.append(name)
+    async with FakeMX(offers=PIPELINING, context=context).serving() as mx:
+        dane = HostDane(DaneState.USABLE, (Tlsa(3, 1, 1, key),), base="target.test")
+        await opened(opener(MxHost(NAME, mx.port, ("127.0.0.1",), dane=dane), is_static=False))
+        await opened(opener(local(mx.port)))
+    assert names == ["target.test", NAME]
