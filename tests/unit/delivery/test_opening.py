@@ -120,13 +120,14 @@ async def test_the_last_failure_is_raised() -> None:
 NO_MAIL = On("banner", [b"521 5.3.2 no mail here\r\n", Cut.CLOSE])
 
 
-async def test_521_of_every_host() -> None:
+@pytest.mark.parametrize("is_static", [True, False])
+async def test_521_of_every_host(is_static: bool) -> None:
     """521/556 (RFC 7504): every host greets with 521, each tried, and what could not be reached is another address of
     one of them."""
     async with FakeMX(rules=[NO_MAIL]).serving() as one, FakeMX(rules=[NO_MAIL]).serving() as two:
         host = MxHost("mx.test", one.port, ("127.0.0.1", "127.0.0.77"))
         with pytest.raises(NoMailHere) as caught:
-            await opened(opener(host, local(two.port)))
+            await opened(opener(host, local(two.port), is_static=is_static))
         assert caught.value.reply is not None
         assert caught.value.reply.code == 521
         assert (one.connections, two.connections) == (1, 1)
