@@ -16,7 +16,7 @@ from mta.model.path import EgressSource
 from mta.model.reply import Reply
 from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted, Impossible, Lost, Refused, Unsent
-from mta.smtp.opening import ConnectFailed, NoMailHere
+from mta.smtp.opening import ConnectFailed, Unserved
 from mta.smtp.settings import Pattern
 
 _BY_BDAT = (Pattern.CB, Pattern.E)
@@ -73,8 +73,8 @@ def never_sent(tried: Tried, connection: Connection, now: float) -> Deferred:
 
 
 def not_connected(tried: Tried, failure: ConnectFailed, provider: str) -> Bounced | Deferred:
-    """S-16: whatever happened before MAIL, even a 5yz, is no verdict on a recipient. The one exception is a site all
-    of whose hosts say that they take no mail (RFC 7504)."""
+    """S-16: whatever happened before MAIL, even a 5yz, is no verdict on a recipient. The exceptions are a site all of
+    whose hosts say that they take no mail (RFC 7504), and one none of whose hosts promises what was asked for."""
     attempt = Attempt(
         number=tried.number,
         at=tried.at,
@@ -86,8 +86,8 @@ def not_connected(tried: Tried, failure: ConnectFailed, provider: str) -> Bounce
         ehlo=tried.source.ehlo,
         site=tried.site,
     )
-    if isinstance(failure, NoMailHere):
-        return Bounced(attempt, classify_local("no_mail", failure.detail))
+    if isinstance(failure, Unserved):
+        return Bounced(attempt, classify_local(failure.kind, failure.detail))
     verdict = classify(failure.stage, failure.reply, provider=provider, detail=failure.detail)
     return Deferred(attempt, verdict)
 

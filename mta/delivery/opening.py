@@ -1,8 +1,9 @@
 """Opening a connection to a site: hosts by preference, each of their addresses, TLS as policy demands.
 
 A host that fails before MAIL says nothing about a recipient (S-16): the next address is tried, then the next host,
-and only when none is left the last failure is raised. What failed is remembered where it belongs: an address that
-does not answer is tried last for a while, a host whose TLS is broken is spoken to in clear, where that is allowed.
+and only when none is left the last failure is raised. So is a host that lacks the REQUIRETLS its mail needs left for
+the next one (RFC 8689 section 4.2.1). What failed is remembered where it belongs: an address that does not answer is
+tried last for a while, a host whose TLS is broken is spoken to in clear, where that is allowed.
 """
 
 import time
@@ -19,10 +20,19 @@ from mta.delivery.settings import PathSettings
 from mta.dns.mx import shuffled
 from mta.model.outcome import Stage
 from mta.model.path import EgressSource, MxHost, Security, Site
-from mta.model.tls import Demand, TlsDoubt, TlsFailure
+from mta.model.tls import Demand, TlsDoubt, TlsFailure, TlsOption
 from mta.smtp.connection import Connection, connect
 from mta.smtp.fact import Fact
-from mta.smtp.opening import ConnectFailed, Dial, NoMailHere, TlsFailed, Unreachable
+from mta.smtp.opening import (
+    ConnectFailed,
+    Dial,
+    LacksRequireTls,
+    NoMailHere,
+    NoRequireTls,
+    TlsFailed,
+    Unreachable,
+    Unserved,
+)
 
 _NO_MAIL = 521  # RFC 7504 section 3
 _TELL_AGAIN_S = 600.0
@@ -92,10 +102,14 @@ class Opener:
             else:
                 self._hosts.note_alive(self._source.name, target, time.time())
                 self._note_offer(connection, host)
-                return connection
+                if self._security.option is not TlsOption.REQUIRETLS or connection.offer.requiretls:
+                    return connection
+                connection.quit()
+                lack = f"5.7.30 {host.name} does not offer REQUIRETLS"
+                failures.append((host, LacksRequireTls(Stage.TLS, lack)))
         if not failures:
             raise ConnectFailed(Stage.CONNECT, f"{self.site.name} has no host to try")
-        raise _takes_no_mail(self.site, failures) or failures[-1][1]
+        raise _unserved(self.site, failures) or _last(failures)
 
     def _tell_of_login(self, host: MxHost, failure: ConnectFailed) -> None:
         """Our configuration is at fault: nothing goes this way until somebody has looked at it."""
@@ -182,16 +196,30 @@ def _is_busy(failure: ConnectFailed) -> bool:
     return failure.reply is not None and failure.reply.is_transient
 
 
-def _takes_no_mail(site: Site, failures: list[tuple[MxHost, ConnectFailed]]) -> NoMailHere | None:
-    """Each host of the site has said 521, and whoever could be reached said nothing else. A host that is only down, or
-    that DNS did not find, may take mail tomorrow."""
+def _unserved(site: Site, failures: list[tuple[MxHost, ConnectFailed]]) -> Unserved | None:
+    """Each host of the site has said the same: that it takes no mail, or promises nothing (RFC 8689 section 4.2.1);
+    and whoever could be reached said nothing else. A host that is only down, or that DNS did not find, may serve us
+    tomorrow."""
     reached = [(host, failure) for host, failure in failures if not isinstance(failure, Unreachable)]
     if not site.is_whole or _named(host for host, _ in reached) != _named(site.hosts):
         return None
-    for _, failure in reached:
-        if failure.stage is not Stage.CONNECT or failure.reply is None or failure.reply.code != _NO_MAIL:
-            return None
-    return NoMailHere(failure.stage, failure.detail, failure.reply)
+    last = reached[-1][1]
+    if all(isinstance(failure, LacksRequireTls) for _, failure in reached):
+        return NoRequireTls(last.stage, last.detail)
+    if all(_takes_no_mail(failure) for _, failure in reached):
+        return NoMailHere(last.stage, last.detail, last.reply)
+    return None
+
+
+def _takes_no_mail(failure: ConnectFailed) -> bool:
+    reply = failure.reply
+    return failure.stage is Stage.CONNECT and reply is not None and reply.code == _NO_MAIL
+
+
+def _last(failures: list[tuple[MxHost, ConnectFailed]]) -> ConnectFailed:
+    """Of those that may pass, where there are any: what a host lacks is not why its neighbour is tried again."""
+    passing = [failure for _, failure in failures if not isinstance(failure, LacksRequireTls)]
+    return passing[-1] if passing else failures[-1][1]
 
 
 def _named(hosts: Iterable[MxHost]) -> set[tuple[str, int]]:

@@ -41,7 +41,7 @@ from mta.smtp.fact import (
     Unsent,
     Vacant,
 )
-from mta.smtp.opening import ConnectFailed, NoMailHere
+from mta.smtp.opening import ConnectFailed, Unserved
 from mta.smtp.settings import Pattern
 
 _MOST_READY = 512  # composed messages of one path in memory, whatever its rate
@@ -297,16 +297,16 @@ class PathPool:
 
     def _open_failed(self, failure: ConnectFailed) -> None:
         """No host took a connection. While others are open that is only a limit; with none it is an attempt for
-        what was about to be sent, and the path backs off; where the site takes no mail, for all that waits."""
+        what was about to be sent, and the path backs off; where no host will serve it ever, for all that waits."""
         now = self._loop.time()
         self._connections.count_into(self._load)
         if self._load.open:
             self._health.note(Sign.LIMITED, now, self._load.open)
         else:
             self._health.note(Sign.ALL_FAILED, now)
-            takes_none = isinstance(failure, NoMailHere)
-            head = self._take_head(is_all=takes_none)
-            if self._load.composing and (takes_none or not head):
+            is_for_all = isinstance(failure, Unserved)
+            head = self._take_head(is_all=is_for_all)
+            if self._load.composing and (is_for_all or not head):
                 self._failure = failure
             for ref in head:
                 self._settle(ref, attempts.not_connected(self._tried(ref), failure, self.site.provider))

@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import cast
+from typing import ClassVar, cast
 
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponseException
 from aiosmtplib.protocol import SMTPProtocol
@@ -105,8 +105,27 @@ class ConnectRefused(ConnectFailed, ConnectionError):
     """A well-formed reply that says no."""
 
 
-class NoMailHere(ConnectRefused):
+class Unserved(ConnectFailed):
+    """Every host of a site has said that it does not serve what is to be sent: all of that is returned. `kind` is why,
+    a word of the classifier."""
+
+    kind: ClassVar[str]
+
+
+class NoMailHere(Unserved, ConnectRefused):
     """Every host of a site greets with 521: it takes no mail at all (RFC 7504)."""
+
+    kind = "no_mail"
+
+
+class LacksRequireTls(ConnectFailed):
+    """All is well with this host, but it does not promise TLS for the rest of the way."""
+
+
+class NoRequireTls(Unserved):
+    """No host of a site does (RFC 8689 section 4.2.1)."""
+
+    kind = "requiretls"
 
 
 class ConnectGarbled(ConnectFailed, ValueError):

@@ -12,7 +12,7 @@ from mta.model.reply import Reply
 from mta.model.tls import Demand
 from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted, Impossible, Lost, Obstacle, Refused, Transaction
-from mta.smtp.opening import ConnectRefused, NoMailHere
+from mta.smtp.opening import ConnectRefused, LacksRequireTls, NoMailHere, NoRequireTls
 from mta.smtp.settings import Pattern
 from tests.unit.delivery.refs import SOURCE, envelope, ref
 
@@ -156,6 +156,16 @@ def test_a_site_that_takes_no_mail_is_no_domain_for_it() -> None:
     assert isinstance(settled, Bounced)
     assert settled.verdict.bounce_class is BounceClass.INVALID_DOMAIN
     assert settled.attempt.reply == failure.reply
+
+
+def test_t10_a_site_that_promises_nothing_gets_nothing() -> None:
+    """T-10, REQUIRETLS (RFC 8689 section 4.2.1): given back where no host offers it; one host is no verdict."""
+    settled = attempts.not_connected(TRIED, NoRequireTls(Stage.TLS, "5.7.30 no"), "other")
+    assert isinstance(settled, Bounced)
+    assert (settled.verdict.bounce_class, settled.verdict.detail) == (BounceClass.TLS_REQUIRED, "5.7.30 no")
+    settled = attempts.not_connected(TRIED, LacksRequireTls(Stage.TLS, "5.7.30 no"), "other")
+    assert isinstance(settled, Deferred)
+    assert settled.verdict.bounce_class is BounceClass.TLS_REQUIRED
 
 
 def test_never_sent_is_a_lost_connection() -> None:

@@ -20,7 +20,7 @@ from mta.model.login import Login
 from mta.model.path import OPEN, MxHost, Security, Site
 from mta.model.tls import DaneState, HostDane, StsMode, Tlsa, TlsFailure, TlsOption
 from mta.smtp.connection import Connection
-from mta.smtp.opening import ConnectFailed, NoMailHere, TlsFailed
+from mta.smtp.opening import ConnectFailed, LacksRequireTls, NoMailHere, NoRequireTls, TlsFailed
 from tests.fakes.nats import free_port
 from tests.fakes.smtp_server import PIPELINING, Cut, FakeMX, On
 from tests.fakes.trust import self_signed, server, trusted, trusted_server
@@ -33,6 +33,8 @@ ENFORCED = Security(sts_mode=StsMode.ENFORCE, sts_hosts=(NAME,))
 TESTED = Security(sts_mode=StsMode.TESTING, sts_hosts=(NAME,))
 VERIFY = Security(TlsOption.VERIFY)
 REQUIRE = Security(TlsOption.REQUIRE)
+PASSED_ON = Security(TlsOption.REQUIRETLS, StsMode.ENFORCE, (NAME,))
+PROMISING = (*PIPELINING, "REQUIRETLS")
 
 
 def opener(
@@ -421,6 +423,59 @@ async def test_t07_dane_decides_by_the_key() -> None:
             await opened(opener(MxHost(NAME, mx.port, ("127.0.0.1",), dane=bad), is_static=False))
         assert mx.connections == 2
         assert not any(b"MAIL" in line for line in mx.commands(1))
+
+
+async def test_t10_requiretls_goes_to_the_host_that_promises_it(ca: trustme.CA) -> None:
+    """T-10, REQUIRETLS (RFC 8689 section 4.2.1): a host without it is left with QUIT for the next; that is no
+    failure of its TLS, and for other mail it keeps its place."""
+    memory, troubles = HostMemory(), list[TlsTrouble]()
+    good = server(ca, NAME)
+    async with (
+        FakeMX(PROMISING, PIPELINING, context=good).serving() as lacking,
+        FakeMX(PIPELINING, PROMISING, context=good).serving() as promising,
+    ):
+        hosts = (local(lacking.port, 10), local(promising.port, 20))
+        one = opener(*hosts, memory=memory, is_static=False, security=PASSED_ON)
+        assert (await opened(one, troubles)).port == promising.port
+        await lacking.until(lambda: b"QUIT\r\n" in lacking.commands(0))
+        assert not any(line.startswith(b"MAIL") for line in lacking.commands(0))
+        assert troubles == []
+        other = opener(*hosts, memory=memory, is_static=False, security=VERIFY)
+        assert (await opened(other)).port == lacking.port
+
+
+async def test_t10_requiretls_of_no_host(ca: trustme.CA) -> None:
+    """T-10, REQUIRETLS: each host was asked, and none promises it: that is for good, and says 5.7.30."""
+    good = server(ca, NAME)
+    async with (
+        FakeMX(PIPELINING, context=good).serving() as one,
+        FakeMX(PIPELINING, context=good).serving() as two,
+    ):
+        host = MxHost(NAME, one.port, ("127.0.0.1", "127.0.0.77"))  # nobody is at the second
+        with pytest.raises(NoRequireTls, match=r"5\.7\.30 mx\.test"):
+            await opened(opener(host, local(two.port), is_static=False, security=PASSED_ON))
+        assert (one.connections, two.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+@pytest.mark.parametrize(
+    "other", [On("banner", [b"521 no\r\n", Cut.CLOSE]), On("handshake", [Cut.CLOSE]), None], ids=str
+)
+async def test_t10_requiretls_of_a_host_that_is_down(ca: trustme.CA, other: On | None, is_last: bool) -> None:
+    """T-10, REQUIRETLS: it may promise it tomorrow, so that is not for good, and what is told is about that host."""
+    good = server(ca, NAME)
+    async with (
+        FakeMX(PIPELINING, context=good).serving() as lacking,
+        FakeMX(PIPELINING, rules=[other] if other else [], context=good).serving() as down,
+    ):
+        hosts = [local(lacking.port), local(down.port if other else free_port())]
+        if not is_last:
+            hosts.reverse()
+        # In the order that is given: the site is static.
+        with pytest.raises(ConnectFailed) as caught:
+            await opened(opener(*hosts, security=Security(TlsOption.REQUIRETLS, is_vouched=True)))
+        assert not isinstance(caught.value, NoRequireTls | NoMailHere | LacksRequireTls)
+        assert lacking.connections == 1
 
 
 async def test_c8_the_dead_are_remembered() -> None:
