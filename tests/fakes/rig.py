@@ -33,7 +33,7 @@ from mta.demo.process import DaemonProcess
 from mta.jetstream.connection import open_link
 from mta.jetstream.consumers import held_subjects
 from mta.jetstream.embedded import read_address
-from mta.jetstream.layout import DEAD, PAYLOADS, RETRY
+from mta.jetstream.layout import DEAD, OPS, PAYLOADS, RETRY
 from mta.jetstream.pump import PubAck, Pump
 from mta.jetstream.settings import NatsSettings
 from mta.jetstream.subjects import payload_subject
@@ -419,6 +419,16 @@ class Rig:
             if stored is not None and stored.headers.get("Mta-Source") == source:
                 return stored.subject, stored.data, stored.headers
         raise AssertionError(f"nothing in MTA_DEAD of {source}")
+
+    async def operations(self, kind: str) -> list[Event]:
+        """What operators were told of this kind, in order."""
+        state = (await self.link.api(f"STREAM.INFO.{OPS}"))["state"]
+        found = [
+            await self.link.stored_message(OPS, number)
+            for number in range(int(state["first_seq"]), int(state["last_seq"]) + 1)
+        ]
+        told = [json.loads(one.data) for one in found if one is not None]
+        return [event for event in told if event["type"] == kind]
 
     def verifies(self, received: Received) -> bool:
         """By an independent verifier, with the key of this rig's domain."""

@@ -36,7 +36,15 @@ class Hold:
     event: asyncio.Event
 
 
-Step = bytes | Cut | Hold
+@dataclass(frozen=True)
+class ToHello:
+    """Wait for the first record of the client's TLS, and say what `answer` makes of it. In the phase `handshake`
+    only."""
+
+    answer: Callable[[bytes], bytes]
+
+
+Step = bytes | Cut | Hold | ToHello
 
 
 @dataclass
@@ -236,6 +244,11 @@ class _Client(asyncio.Protocol):
         del self._buffer[:size]
         return octets
 
+    async def _record(self) -> bytes:
+        """One of TLS (RFC 8446 section 5.1)."""
+        header = await self._octets(5)
+        return header + await self._octets(int.from_bytes(header[3:], "big"))
+
     def _rule(self, phase: str) -> On | None:
         for rule in self._mx.rules:
             if rule.matches(phase, self):
@@ -254,6 +267,8 @@ class _Client(asyncio.Protocol):
                 await step.event.wait()
             elif isinstance(step, Cut):
                 await self._cut(step)
+            elif isinstance(step, ToHello):
+                self._out += step.answer(await self._record())
             else:
                 self._out += step
                 code = int(step[:3]) if step[:3].isdigit() else 0

@@ -190,6 +190,13 @@ async def test_no_mechanism_we_know(context: ssl.SSLContext) -> None:
     assert (await fails(mx)).stage is Stage.LOCAL
 
 
+async def test_d6_auth_that_was_offered_in_clear(context: ssl.SSLContext) -> None:
+    """D6, D13: a relay that asks for a login in clear and not inside TLS is shown none: the first list is forgotten."""
+    mx = FakeMX(OFFER, PIPELINING, context=context)
+    assert (await fails(mx)).stage is Stage.LOCAL
+    assert not has_shown_it(mx)
+
+
 async def test_verified_without_a_login(context: ssl.SSLContext) -> None:
     """A route may demand a certificate alone."""
     async with relay(context).serving() as mx:

@@ -133,7 +133,7 @@ async def test_b8_b13_garbage(phase: str, junk: bytes, context: ssl.SSLContext) 
 @phases
 @pytest.mark.parametrize("stray", [b"250 x\r\n", b"2", b"\0"])
 async def test_t01_bytes_behind_a_reply(phase: str, stray: bytes, context: ssl.SSLContext) -> None:
-    """Bytes behind the banner, EHLO's reply or the 220 to STARTTLS close the connection (CVE-2021-38371)."""
+    """T-01, D5: bytes behind the banner, EHLO's reply or the 220 to STARTTLS close the connection (CVE-2021-38371)."""
     good = b"220 ok\r\n" if phase in ("banner", "starttls") else b"250-mx.test\r\n250 STARTTLS\r\n"
     mx = FakeMX(PIPELINING, [], [at(phase, good + stray)], context=context)
     failure = await fails(mx)
@@ -143,14 +143,38 @@ async def test_t01_bytes_behind_a_reply(phase: str, stray: bytes, context: ssl.S
 
 
 async def test_t01_plaintext_in_a_segment_of_its_own(context: ssl.SSLContext) -> None:
-    """Plaintext that comes after the 220, before the handshake, never reaches the session inside TLS."""
+    """T-01, D5: plaintext that comes after the 220, before the handshake, never reaches the session inside TLS."""
     mx = FakeMX(PIPELINING, [], [On("handshake", [b"250 injected\r\n"])], context=context)
     failure = await fails(mx, timeouts=Timeouts(5, 5, 5, 1))
     assert isinstance(failure, TlsFailed | ConnectGarbled)
 
 
+async def test_t01_nothing_is_sent_ahead(context: ssl.SSLContext) -> None:
+    """T-01, D5: what is written behind STARTTLS, before its reply, would be outside TLS."""
+    wait = On("starttls", [Hold(Later(0.1)), Cut.CLOSE])
+    async with FakeMX(PIPELINING, [], [wait], context=context).serving() as mx:
+        owner = Owner(mx, transactions(1), Pattern.AUTO)
+        with pytest.raises(TlsFailed):
+            await owner.open()
+        assert bytes(mx.wires[0]) == b"EHLO client.test\r\nSTARTTLS\r\n"
+
+
+@pytest.mark.parametrize(
+    "hidden", [b"250 x\r\n", b"250 x\r\n250 x\r\n354 x\r\n250 x\r\n", b"220-", b"\r\n"], ids=repr
+)
+async def test_t01_replies_that_lie_in_wait(hidden: bytes, context: ssl.SSLContext) -> None:
+    """T-01, D5: replies prepared in clear to all that is to be said inside TLS are taken for none of them."""
+    clear = On("starttls", [b"220 go ahead\r\n" + hidden])
+    async with FakeMX(PIPELINING, [], [clear], context=context).serving() as mx:
+        owner = Owner(mx, transactions(1), Pattern.AUTO)
+        with pytest.raises(ConnectGarbled):
+            await owner.open()
+        assert owner.facts == []
+        assert mx.lines[-1][1] == b"STARTTLS\r\n"
+
+
 async def test_d6_only_the_second_list_counts(context: ssl.SSLContext) -> None:
-    """What was offered in clear is forgotten inside TLS."""
+    """T-01, D6: what was offered in clear is forgotten inside TLS, and EHLO said again."""
     async with FakeMX(CHUNKING, ["SIZE 7", "PIPELINING"], context=context).serving() as mx:
         owner = Owner(mx, transactions(1, b"x\r\n"), Pattern.AUTO)
         await owner.run()
@@ -183,7 +207,7 @@ async def test_b27_helo(context: ssl.SSLContext) -> None:
 
 
 async def test_d1_starttls_refused(context: ssl.SSLContext) -> None:
-    """454 to STARTTLS: opportunistic goes on in clear, and says so."""
+    """D1: 454 to STARTTLS: opportunistic goes on in clear, and says so."""
     rule = On("starttls", [b"454 4.7.0 not now\r\n"])
     async with FakeMX(PIPELINING, [], [rule], context=context).serving() as mx:
         owner = Owner(mx, transactions(2), Pattern.AUTO)
@@ -197,8 +221,7 @@ async def test_d1_starttls_refused(context: ssl.SSLContext) -> None:
 
 @pytest.mark.parametrize("step", [Cut.CLOSE, Cut.RESET, Cut.SILENCE, b"garbage, not a handshake\r\n" * 100])
 async def test_d2_handshake_fails(step: Cut | bytes, context: ssl.SSLContext) -> None:
-    """A handshake that fails is told apart; with `tls_broken` the next connection stays in clear (T-02,
-    T-03)."""
+    """D2: a handshake that fails is told apart; with `tls_broken` the next connection stays in clear (T-02, T-03)."""
     mx = FakeMX(PIPELINING, [], [On("handshake", [step])], context=context)
     failure = await fails(mx, timeouts=Timeouts(5, 5, 5, 0.5))
     assert isinstance(failure, TlsFailed | ConnectGarbled)
@@ -210,7 +233,7 @@ async def test_d2_handshake_fails(step: Cut | bytes, context: ssl.SSLContext) ->
 
 
 async def test_t02_old_tls_is_refused() -> None:
-    """A server with nothing above TLS 1.1 is not spoken to inside TLS."""
+    """T-02 (RFC 8996): a server with nothing above TLS 1.1 is not spoken to inside TLS."""
     old = server_context()
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.options &= ~(ssl.OP_NO_TLSv1_1 | ssl.OP_NO_TLSv1)
