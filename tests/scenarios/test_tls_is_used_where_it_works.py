@@ -18,6 +18,10 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
+def soon(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
 async def test_offered_is_taken(rig: Rig) -> None:
     """The event says so: version, cipher, unverified, opportunistic; the message travelled inside."""
     async with rig.destination(context=server_context()) as place:
@@ -138,10 +142,6 @@ async def test_an_offer_that_is_gone_is_told_to_operators(rig: Rig) -> None:
         assert (first["type"], first["bounce"]["class"]) == ("deferred", "tls_required")
         assert last["type"] == "expired"
         assert place.of(place.to("eve")) == []
-
-
-def soon(seconds: float) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 async def test_none_is_obeyed(rig: Rig) -> None:
