@@ -81,7 +81,7 @@ class PathPool:
         self._rate = Rate(settings.message_rate)
         self._connection_rate = Rate(settings.connection_rate, burst=settings.connections)
         self._opener = Opener(site, source, settings, path.security, around)
-        self._reports = TlsReports(source, around.on_tls_session) if around.on_tls_session else None
+        self._reports = TlsReports(source, around.on_policy_failed, around.on_tls_session)
         self._failure: ConnectFailed | None = None
         """Of the last try to connect, where what it was made for is still being composed."""
         self._timer: asyncio.TimerHandle | None = None
@@ -127,14 +127,14 @@ class PathPool:
     def take_to_compose(self, most: int, lane: Lane) -> list[Ref]:
         taken = self.queue.take(most, lane)
         self._load.waiting = len(self.queue)
-        self._load.composing += len(taken)
+        self._load.composing = self._stock.begin(taken)
         self._failure = None if taken else self._failure  # it was none of theirs
         return taken
 
     def composed(self, ref: Ref, envelope: Envelope | None) -> None:
         """A reference taken by `take_to_compose` comes back: with its message, or settled by somebody else. `turn` is
         to follow."""
-        self._load.composing -= 1
+        self._load.composing = self._stock.end(ref)
         if envelope is not None and not ref.is_settled:
             ref.envelope = envelope
             if self._failure is not None:
@@ -242,8 +242,7 @@ class PathPool:
             return False
         self._connections.note_busy(connection)
         self._sent.note()
-        if self._reports is not None:
-            self._reports.note_session(connection, self.site, ref)
+        self._reports.note_session(connection, self.site, ref)
         requiretls = self.path.security.option is TlsOption.REQUIRETLS
         connection.submit(Transaction(ref.envelope, ref, ref.permit, requiretls))
         return True
@@ -276,14 +275,16 @@ class PathPool:
 
     async def _open_one(self) -> None:
         started = self._loop.time()
+        troubles: list[TlsTrouble] = []
         try:
-            connection = await self._opener.open(self._on_fact, self._on_closed, self._on_tls_trouble)
+            connection = await self._opener.open(self._on_fact, self._on_closed, troubles.append)
         except ConnectFailed as failure:
-            self._open_failed(failure)
+            self._open_failed(failure, troubles)
             return
         finally:
             self._load.opening -= 1
             self._connections.note_change()
+        self._reports.note_troubles(troubles, self._stock.at_hand())
         now = self._loop.time()
         self._parking.opening_took_s = now - started
         self._health.note(Sign.OPENED, now)
@@ -295,10 +296,12 @@ class PathPool:
         self._refill(connection)
         self._soon()
 
-    def _open_failed(self, failure: ConnectFailed) -> None:
+    def _open_failed(self, failure: ConnectFailed, troubles: list[TlsTrouble]) -> None:
         """No host took a connection. While others are open that is only a limit; with none it is an attempt for
         what was about to be sent, and the path backs off; where no host will serve it ever, for all that waits."""
         now = self._loop.time()
+        at_hand = self._stock.at_hand()
+        head: list[Ref] = []
         self._connections.count_into(self._load)
         if self._load.open:
             self._health.note(Sign.LIMITED, now, self._load.open)
@@ -310,6 +313,7 @@ class PathPool:
                 self._failure = failure
             for ref in head:
                 self._settle(ref, attempts.not_connected(self._tried(ref), failure, self.site.provider))
+        self._reports.note_troubles(troubles, [*at_hand, *head])
         self._soon()
 
     def _take_head(self, *, is_all: bool) -> list[Ref]:
@@ -383,16 +387,9 @@ class PathPool:
         if self._load.ready < _MOST_READY // 2:
             self._soon()
 
-    def _on_tls_trouble(self, trouble: TlsTrouble) -> None:
-        if self._reports is not None:
-            self._reports.note_trouble(trouble, self._stock)
-        for domain in {ref.domain for ref in self._stock if ref.sts.policy}:
-            self._around.on_policy_failed(domain)
-
     def _on_closed(self, connection: Connection) -> None:
         self._connections.remove(connection)
-        if self._reports is not None:
-            self._reports.forget(connection)
+        self._reports.forget(connection)
         self._soon()
 
     # -- settling -----------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""The composed messages of one path, ready for a connection: transactional before bulk, with a share for bulk."""
+"""The messages of one path that are being composed, or ready for a connection: transactional before bulk, with a share
+for bulk."""
 
 from collections import deque
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable
 from typing import Any
 
 from mta.delivery.reference import Reference
@@ -14,12 +14,13 @@ Ref = Reference[Any]
 
 
 class Stock:
-    """`len` counts what is in it, wanted or not: what was settled meanwhile is dropped when its turn comes. A lane
+    """`len` counts what is ready, wanted or not: what was settled meanwhile is dropped when its turn comes. A lane
     without messages is None: an empty deque has 760 octets, and there may be a hundred thousand paths."""
 
-    __slots__ = ("_bulk", "_since_bulk", "_transactional")
+    __slots__ = ("_bulk", "_composing", "_since_bulk", "_transactional")
 
     def __init__(self) -> None:
+        self._composing: set[Ref] | None = None
         self._transactional: deque[Ref] | None = None
         self._bulk: deque[Ref] | None = None
         self._since_bulk = 0
@@ -27,9 +28,26 @@ class Stock:
     def __len__(self) -> int:
         return self.count(Lane.TRANSACTIONAL) + self.count(Lane.BULK)
 
-    def __iter__(self) -> Iterator[Ref]:
-        """What waits, in no order that counts."""
-        return chain(self._transactional or (), self._bulk or ())
+    def begin(self, refs: Iterable[Ref]) -> int:
+        """They are given away to be composed; how many are now."""
+        if self._composing is None:
+            self._composing = set()
+        self._composing.update(refs)
+        return len(self._composing)
+
+    def end(self, ref: Ref) -> int:
+        """One of them is back; how many are not."""
+        if self._composing is not None:
+            self._composing.discard(ref)
+            if self._composing:
+                return len(self._composing)
+            self._composing = None
+        return 0
+
+    def at_hand(self) -> list[Ref]:
+        """What a connection is opened for: ready, or about to be; in no order that counts."""
+        whole = (*(self._transactional or ()), *(self._bulk or ()), *(self._composing or ()))
+        return [ref for ref in whole if not ref.is_settled]
 
     def count(self, lane: Lane) -> int:
         waiting = self._bulk if lane is Lane.BULK else self._transactional

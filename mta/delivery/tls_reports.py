@@ -1,7 +1,8 @@
-"""What TLS reports are to count: each session once for each domain it serves (RFC 8460 section 4)."""
+"""What TLS came to, for the domains it was tried for: TLS reports count each session once for each domain it serves
+(RFC 8460 section 4), and a policy that kept mail back is to be looked at again (T-06)."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mta.delivery.opening import TlsTrouble
@@ -13,15 +14,25 @@ from mta.smtp.connection import Connection
 
 
 class TlsReports:
-    """Of one path."""
+    """Of one path. `on_session` None: nobody counts."""
 
-    def __init__(self, source: EgressSource, on_session: Callable[[TlsSession], None]) -> None:
+    __slots__ = ("_on_policy_failed", "_on_session", "_source", "_told")
+
+    def __init__(
+        self,
+        source: EgressSource,
+        on_policy_failed: Callable[[str], None],
+        on_session: Callable[[TlsSession], None] | None,
+    ) -> None:
         self._source = source
+        self._on_policy_failed = on_policy_failed
         self._on_session = on_session
         self._told: dict[Connection, set[str]] = {}
 
     def note_session(self, connection: Connection, site: Site, ref: Reference[Any]) -> None:
         """The connection serves mail of a domain; counted when it does so first. `site` is where it goes to now."""
+        if self._on_session is None:
+            return
         told = self._told.setdefault(connection, set())
         if ref.domain in told or site.is_static or connection.tls_demand is Demand.NONE:
             return
@@ -30,13 +41,17 @@ class TlsReports:
         at_peer = (host, connection.peer_ip, connection.local_ip)
         self._tell(ref, at_peer, _shortcoming(connection), connection.banner.text.partition(" ")[0])
 
-    def note_trouble(self, trouble: TlsTrouble, waiting: Iterable[Reference[Any]]) -> None:
-        """A session that did not come about counts for every domain whose mail was ready for it."""
-        if trouble.is_static:
+    def note_troubles(self, troubles: Sequence[TlsTrouble], refs: Iterable[Reference[Any]]) -> None:
+        """Sessions that did not come about, of one try to connect, count for every domain whose mail it was for."""
+        if not troubles:
             return
-        at_peer = (trouble.host, trouble.address, self._source.address)
-        for ref in {ref.domain: ref for ref in waiting}.values():
-            self._tell(ref, at_peer, trouble.doubt)
+        for ref in {ref.domain: ref for ref in refs}.values():
+            for trouble in troubles:
+                if not trouble.is_static:
+                    at_peer = (trouble.host, trouble.address, self._source.address)
+                    self._tell(ref, at_peer, trouble.doubt)
+            if ref.sts.policy is not None:
+                self._on_policy_failed(ref.domain)
 
     def forget(self, connection: Connection) -> None:
         self._told.pop(connection, None)
@@ -48,6 +63,8 @@ class TlsReports:
         doubt: TlsDoubt | None,
         greeting: str = "",
     ) -> None:
+        if self._on_session is None:
+            return
         host, peer_ip, local_ip = at_peer
         sts = ref.sts
         policy = reported(host, sts)

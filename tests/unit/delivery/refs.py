@@ -14,7 +14,7 @@ from mta.delivery.settings import PathSettings
 from mta.model.lane import Lane
 from mta.model.message import Envelope, Message
 from mta.model.path import OPEN, EgressPath, EgressSource, MxHost, Security, Site
-from mta.model.tls import TlsOption
+from mta.model.tls import TlsOption, TlsSession
 from mta.queue.settings import HoldSettings
 from mta.smtp.settings import Timeouts
 
@@ -59,12 +59,15 @@ class Owner:
         site = Site("site", "other", hosts, is_static=True)
         self.settled: list[tuple[Reference[Any], Settlement]] = []
         self.doubted: list[str] = []
+        self.sessions: list[TlsSession] = []
         self.told: list[tuple[str, dict[str, str]]] = []
         self.late: list[Reference[Any]] = []
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.hosts = HostMemory()
         self.may_send = True
+        self.is_busy = False
+        """Composes nothing for now."""
         self._settings = settings
         self._hold = hold or HoldSettings()
         self._around = Around(
@@ -76,6 +79,7 @@ class Owner:
             on_hungry=self._on_hungry,
             on_policy_failed=self.doubted.append,
             tell_operators=lambda kind, **fields: self.told.append((kind, fields)),
+            on_tls_session=self.sessions.append,
         )
         self.pool = self.another(site)
 
@@ -117,7 +121,7 @@ class Owner:
         self._news.set()
 
     def _on_hungry(self, pool: PathPool) -> None:
-        for lane in Lane:
+        for lane in () if self.is_busy else Lane:
             for one in pool.take_to_compose(pool.wants(lane), lane):
                 if one.addressee.email.startswith("late"):
                     self.late.append(one)

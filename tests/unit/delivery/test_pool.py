@@ -13,8 +13,8 @@ from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked
 from mta.model.lane import Lane
 from mta.model.outcome import Bounced, Deferred, Delivered
-from mta.model.path import MxHost, Security, StsFound
-from mta.model.tls import StsMode, StsPolicy, TlsOption
+from mta.model.path import MxHost, Security, Site, StsFound
+from mta.model.tls import DaneState, HostDane, StsMode, StsPolicy, TlsOption
 from mta.queue.health import Sign
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.fakes.nats import eventually, free_port
@@ -160,6 +160,28 @@ async def test_what_one_try_came_to_is_not_told_of_the_next() -> None:
         await eventually(lambda: owner.pool._load.ready == 1)
         assert len(owner.settled) == 1
         await owner.close()
+
+
+@pytest.mark.parametrize("moment", ["queued", "composing", "ready"])
+async def test_t11_a_host_that_is_barred_counts_for_whom_it_was_tried(moment: str) -> None:
+    """T-11, T-06: wherever the mail is that a connection was to be opened for, one session counts for each deferred
+    attempt, and its policy is looked at again."""
+    owner = Owner(1, settings=replace(QUICK, connections=1))
+    broken = MxHost("mx.test", dane=HostDane(DaneState.BROKEN, detail="SERVFAIL"))
+    owner.pool = owner.another(Site("site", "other", (broken,)))
+    owner.is_busy = moment == "queued"
+    one = ref("late" if moment == "composing" else "r")
+    one.sts = StsFound(StsPolicy("1", StsMode.ENFORCE, ("mx.test",), 600))
+    owner.put(one)
+    if moment == "composing":
+        await eventually(lambda: owner.sessions)
+        assert owner.settled == []
+        owner.compose_late()
+    (settled,) = await owner.until_settled(1)
+    await owner.close()
+    assert isinstance(settled, Deferred)
+    assert [(each.domain, each.failure) for each in owner.sessions] == [("d.test", "dnssec-invalid")]
+    assert owner.doubted == ["d.test"]
 
 
 async def test_parked_is_never_due_after_the_end_of_life() -> None:

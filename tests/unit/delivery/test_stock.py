@@ -41,9 +41,26 @@ def test_a_lane_is_drained_alone() -> None:
     assert stock.take() is urgent
 
 
+def test_what_is_composed_is_at_hand() -> None:
+    """Beside what is ready, in either lane, but for what nobody wants any more."""
+    stock = Stock()
+    ready, urgent, first, second, gone = (ref(), ref(lane=Lane.TRANSACTIONAL), *(ref() for _ in range(3)))
+    assert stock.begin([first, gone]) == 2
+    assert stock.begin([second]) == 3
+    stock.put(ready)
+    stock.put(urgent)
+    gone.is_settled = True
+    assert set(stock.at_hand()) == {ready, urgent, first, second}
+    assert [stock.end(one) for one in (first, gone, second, second)] == [2, 1, 0, 0]
+    assert set(stock.at_hand()) == {ready, urgent}
+    assert len(stock) == 2
+
+
 def test_an_empty_stock_holds_no_deque() -> None:
     """G3: 100,000 paths may each have one, and be empty again."""
     stock = Stock()
+    stock.begin([one := ref()])
+    stock.end(one)
     stock.put(ref())
     stock.put(ref(lane=Lane.TRANSACTIONAL))
     stock.take()

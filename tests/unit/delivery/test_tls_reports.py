@@ -57,7 +57,8 @@ class Hashable(SimpleNamespace):
 class Kept:
     def __init__(self) -> None:
         self.sessions: list[TlsSession] = []
-        self.reports = TlsReports(SOURCE, self.sessions.append)
+        self.doubted: list[str] = []
+        self.reports = TlsReports(SOURCE, self.doubted.append, self.sessions.append)
 
 
 def test_a_session_counts_once_for_each_domain() -> None:
@@ -124,11 +125,30 @@ def test_a_session_that_did_not_come_about_counts_for_all_who_waited() -> None:
     kept = Kept()
     dane = MxHost("mx.acme.test", dane=HostDane(DaneState.USABLE, (Tlsa(3, 1, 1, b"\x01\x02"),)))
     trouble = TlsTrouble(dane, "192.0.2.1", TlsDoubt(TlsFailure.VALIDATION_FAILURE, "another key"), False)
-    kept.reports.note_trouble(trouble, [to("a.test"), to("b.test"), to("a.test")])
+    kept.reports.note_troubles([trouble], [to("a.test"), to("b.test"), to("a.test")])
     assert sorted(session.domain for session in kept.sessions) == ["a.test", "b.test"]
     assert {(s.policy_type, s.policy, s.failure) for s in kept.sessions} == {
         (PolicyType.TLSA, ("3 1 1 0102",), TlsFailure.VALIDATION_FAILURE)
     }
+    kept.reports.note_troubles([], [to("c.test")])
+    assert len(kept.sessions) == 2
+
+
+def test_t06_policies_that_kept_mail_back_are_doubted() -> None:
+    """T-06: once for a try, however many hosts failed; also where nobody counts; a domain without one is not."""
+    kept = Kept()
+    troubles = [
+        TlsTrouble(HOST, ip, TlsDoubt(TlsFailure.VALIDATION_FAILURE, "x"), False) for ip in ("a", "b")
+    ]
+    waiting = [to("a.test"), to("b.test", StsFound()), to("a.test")]
+    kept.reports.note_troubles(troubles, waiting)
+    assert kept.doubted == ["a.test"]
+    assert sorted(session.domain for session in kept.sessions) == ["a.test", "a.test", "b.test", "b.test"]
+    quiet = TlsReports(SOURCE, kept.doubted.append, None)
+    quiet.note_troubles(troubles, waiting)
+    quiet.note_session(connection(), SITE, to("a.test"))
+    assert kept.doubted == ["a.test"] * 2
+    assert quiet._told == {}
 
 
 def test_routes_and_waivers_are_nobodys_policy() -> None:
@@ -138,5 +158,5 @@ def test_routes_and_waivers_are_nobodys_policy() -> None:
     kept.reports.note_session(connection(), static, to("a.test"))
     kept.reports.note_session(connection(tls_demand=Demand.NONE), SITE, to("a.test"))
     trouble = TlsTrouble(HOST, "", TlsDoubt(TlsFailure.VALIDATION_FAILURE, ""), True)
-    kept.reports.note_trouble(trouble, [to("a.test")])
+    kept.reports.note_troubles([trouble], [to("a.test")])
     assert kept.sessions == []
