@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import trustme
 
 from mta.jetstream.connection import open_link
 from mta.jetstream.layout import Capacity
@@ -12,6 +13,9 @@ from mta.jetstream.setup import setup
 from tests.fakes.dns_server import FakeDns
 from tests.fakes.nats import NatsServer
 from tests.fakes.rig import Rig
+from tests.fakes.smtp_server import CHUNKING
+from tests.fakes.trust import self_signed, server
+from tests.fakes.world import World, for_any_name, with_digest, world
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -38,6 +42,33 @@ async def rig(shared_rig: Rig) -> AsyncIterator[Rig]:
     assert not shared_rig.repeated
     assert "Traceback" not in shared_rig.log
     assert "never retrieved" not in shared_rig.log
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """Hosts of each kind. `mx.good.test` is whoever it is taken for and promises REQUIRETLS, `mx.dane.test` has a key
+    that its TLSA record names and nothing else to show for itself; the others lack what their names say."""
+    async with world(tmp_path_factory.mktemp("world")) as one:
+        key, digest = with_digest(trustme.CA(), "whatever.test")
+        promising = (*CHUNKING, "REQUIRETLS")
+        await one.host("mx.good.test", context=for_any_name(one.ca), tls_offers=promising)
+        await one.host("mx.dane.test", context=key)
+        await one.host("mx.clear.test", context=None)
+        await one.host("mx.bad.test", context=self_signed("mx.bad.test"))
+        await one.host("mx.expired.test", context=server(one.ca, "mx.expired.test", expired=True))
+        await one.host("mx.misnamed.test", context=server(one.ca, "another.test"))
+        one.named("mx.dane.test", digest)
+        await one.start()
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def domains(shared_world: World) -> AsyncIterator[World]:
+    """What is published about TLS, and who keeps it; as for `rig`."""
+    yield shared_world
+    assert not shared_world.rig.repeated
+    assert "Traceback" not in shared_world.rig.log
+    assert "never retrieved" not in shared_world.rig.log
 
 
 @pytest.fixture

@@ -1,227 +1,191 @@
-"""What a domain publishes about TLS binds its own mail and nobody else's: MTA-STS, DANE, and what a sender asks for.
+"""What a domain publishes about TLS binds its own mail and nobody else's: MTA-STS, DANE, and what a sender asks for."""
 
-A daemon with hosts on port 25 of loopback addresses, a policy host on port 443 of another, and a resolver that says
-where DNSSEC holds. All certificates are by one authority, which the daemon trusts.
-"""
-
-import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from pathlib import Path
-from typing import Any
+import asyncio
+from itertools import product
 
 import pytest
-import pytest_asyncio
-import trustme
-from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
-from tests.fakes.dns_server import Answer, FakeDns, a, mx, tlsa, txt
-from tests.fakes.rig import Event, Rig
-from tests.fakes.smtp_server import CHUNKING, FakeMX
-from tests.fakes.trust import self_signed, server
+from tests.fakes.dns_server import Answer
+from tests.fakes.world import World, for_any_name, sts
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-MX, OTHER_MX, DANE_MX, POLICIES = "127.0.8.1", "127.0.8.2", "127.0.8.3", "127.0.8.4"
+NOT_SENT = ("deferred", "tls_required")
+"""And expired at the end."""
 
 
-class World:
-    """`mx` has a good certificate, `other` one by nobody, `dane` a key that its TLSA record names."""
-
-    def __init__(self, rig: Rig, zones: FakeDns, mx: FakeMX, other: FakeMX, dane: FakeMX) -> None:
-        self.rig = rig
-        self.zones = zones
-        self.mx = mx
-        self.other = other
-        self.dane = dane
-        self.policies: dict[str, str] = {}
-
-    def domain(self, name: str, host: str, address: str, policy: str = "") -> None:
-        self.zones.records(mx(name, 10, host))
-        self.zones.script(host, "A", Answer((a(host, address),)))
-        if policy:
-            self.policies[f"mta-sts.{name}"] = policy
-            self.zones.records(txt(f"_mta-sts.{name}", "v=STSv1; id=1;"), a(f"mta-sts.{name}", POLICIES))
-
-    async def sent(self, address: str, **changes: Any) -> list[Event]:
-        """What was told of one message that is given two seconds."""
-        until = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
-        told = await self.rig.deliver(self.rig.payload(address, expires_at=until, **changes))
-        return told.of(address)
+def said_of(domain: str, world: World) -> list[bytes]:
+    """What any host heard of a domain."""
+    return [line for host in world.hosts.values() for _, line in host.lines if f"@{domain}>".encode() in line]
 
 
-def sts(mode: str, *hosts: str) -> str:
-    lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {host}" for host in hosts), "max_age: 86400"]
-    return "\r\n".join(lines) + "\r\n"
-
-
-def bound(address: str, port: int) -> socket.socket:
-    one = socket.socket()
-    try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind((address, port))
-    except OSError as error:
-        one.close()
-        pytest.skip(f"PORT {port} CANNOT BE BOUND HERE, SO TLS POLICIES ARE NOT TESTED: {error}")
-    return one
-
-
-@asynccontextmanager
-async def policy_host(ca: trustme.CA, policies: dict[str, str]) -> AsyncIterator[None]:
-    async def answer(request: web.Request) -> web.Response:
-        text = policies.get(request.host)
-        return web.Response(status=404) if text is None else web.Response(text=text)
-
-    app = web.Application()
-    app.router.add_get("/.well-known/mta-sts.txt", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    context = server(
-        ca, "mta-sts.good.test", "mta-sts.wrong.test", "mta-sts.testing.test", "mta-sts.both.test"
-    )
-    await web.SockSite(runner, bound(POLICIES, 443), ssl_context=context).start()
-    try:
-        yield
-    finally:
-        await runner.cleanup()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    directory: Path = tmp_path_factory.mktemp("policies")
-    ca = trustme.CA()
-    ca.cert_pem.write_to_path(str(directory / "roots.pem"))
-    leaf = trustme.CA().issue_cert("whatever.test")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    leaf.configure_cert(context)
-    key = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes()).public_key()
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    async with AsyncExitStack() as stack:
-        hosts = [
-            FakeMX(offers=CHUNKING, tls_offers=(*CHUNKING, "REQUIRETLS"), context=server(ca, "mx.good.test")),
-            FakeMX(offers=CHUNKING, context=self_signed("mx.bad.test")),
-            FakeMX(offers=CHUNKING, context=context),
-        ]
-        for host, address in zip(hosts, (MX, OTHER_MX, DANE_MX), strict=True):
-            await stack.enter_async_context(host.serving(bound(address, 25)))
-        zones = await stack.enter_async_context(FakeDns())
-        zones.records(tlsa("_25._tcp.mx.dane.test", 3, 1, 1, sha256(spki).digest()))
-        zones.records(tlsa("_25._tcp.mx.both.test", 3, 1, 1, bytes(32)))
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setenv("SSL_CERT_FILE", str(directory / "roots.pem"))
-        rig = Rig(directory, slots=1, dns=zones.address, validating=zones.address, hold="2s")
-        found = World(rig, zones, *hosts)
-        await stack.enter_async_context(policy_host(ca, found.policies))
-        stack.push_async_callback(rig.close)
-        await rig.start()
-        yield found
-        assert "Traceback" not in rig.log
-        assert "never retrieved" not in rig.log
-
-
-async def test_an_enforced_policy_is_kept(world: World) -> None:
-    """T-06: the certificate is the host's, and the event says who vouches."""
-    world.domain("good.test", "mx.good.test", MX, sts("enforce", "mx.good.test"))
-    (event,) = await world.sent("ada@good.test")
-    assert event["type"] == "delivered"
-    assert (event["tls"]["verified"], event["tls"]["policy"]) == ("sts", "sts")
-
-
-async def test_an_enforced_policy_keeps_mail_from_strangers(world: World) -> None:
-    """T-06, D3, D10: deferred and never bounced; nothing was said to the host; a domain without a policy by the same
-    hosts is served."""
-    world.domain("wrong.test", "mx.bad.test", OTHER_MX, sts("enforce", "mx.bad.test"))
-    world.domain("free.test", "mx.bad.test", OTHER_MX)
-    first, *_, last = await world.sent("ada@wrong.test")
-    assert (first["type"], first["bounce"]["class"], first["smtp"]["stage"]) == (
-        "deferred",
-        "tls_required",
-        "tls",
-    )
+async def test_an_enforced_policy_keeps_mail_from_strangers(domains: World) -> None:
+    """T-06, D3: deferred and never bounced; nothing was said to the host; a domain without a policy by the same hosts
+    is served."""
+    domains.domain("wrong.test", "mx.bad.test", policy=sts("enforce", "mx.bad.test"))
+    domains.domain("free.test", "mx.bad.test")
+    first, *_, last = await domains.sent("ada@wrong.test")
+    assert (first["type"], first["bounce"]["class"], first["smtp"]["stage"]) == (*NOT_SENT, "tls")
     assert "certificate" in first["bounce"]["detail"]
     assert (last["type"], last["bounce"]["last_class"]) == ("expired", "tls_required")
-    (event,) = await world.sent("ada@free.test")
+    (event,) = await domains.sent("ada@free.test")
     assert event["type"] == "delivered"
     assert event["site"] == first["site"]
     assert event["tls"]["verified"] == "none"
-    assert not any(b"wrong.test" in line for _, line in world.other.lines)
+    assert said_of("wrong.test", domains) == []
 
 
-async def test_a_testing_policy_keeps_nothing_back(world: World) -> None:
-    """T-06: delivered to whom enforcing would have kept it from."""
-    world.domain("testing.test", "mx.bad.test", OTHER_MX, sts("testing", "mx.good.test"))
-    (event,) = await world.sent("ada@testing.test")
-    assert (event["type"], event["tls"]["verified"]) == ("delivered", "none")
+MODES = ("enforce", "testing", "none")
+HOSTS = {
+    "mx.good.test": "",
+    "mx.bad.test": "issuer certificate",
+    "mx.expired.test": "certificate has expired",
+    "mx.misnamed.test": "mismatch",
+    "mx.clear.test": "STARTTLS is not offered",
+    "mx.good.test, not named": "is no MX host of the domain's MTA-STS policy",
+}
 
 
-async def test_dane_vouches_for_the_key(world: World) -> None:
+async def test_each_mode_and_each_fault(domains: World) -> None:
+    """T-06, D3, D10: `enforce` sends to whom it names, if the certificate holds, by name and dates; `testing` to
+    everybody, and vouches for those that would do; `none` asks for nothing."""
+    kinds: dict[str, tuple[str, str, str]] = {}
+    for mode, kind in product(MODES, HOSTS):
+        host, _, is_strange = kind.partition(", ")
+        name = f"{mode}.{'un' if is_strange else ''}{host.split('.')[1]}.test"
+        policy = sts(mode, "mx.elsewhere.test" if is_strange else host)
+        domains.domain(name, host, policy=policy if mode != "none" else sts("none"))
+        kinds[name] = (mode, host, HOSTS[kind])
+    told = await domains.all_sent(*(f"ada@{name}" for name in kinds))
+    for name, (mode, host, fault) in kinds.items():
+        first, *_ = events = told.of(f"ada@{name}")
+        if mode == "enforce" and fault:
+            assert (first["type"], first["bounce"]["class"]) == NOT_SENT, name
+            assert fault in first["bounce"]["detail"], (name, first["bounce"]["detail"])
+            assert events[-1]["type"] == "expired", name
+            assert said_of(name, domains) == [], name
+        else:
+            vouched = "sts" if mode != "none" and not fault else "none"
+            assert [event["type"] for event in events] == ["delivered"], name
+            assert first.get("tls", {"verified": "none"})["verified"] == vouched, name
+            assert ("tls" in first) == (host != "mx.clear.test"), name
+
+
+async def test_dane_vouches_for_the_key(domains: World) -> None:
     """T-07: an unknown authority and another name mean nothing where the record names the key."""
-    world.domain("dane.test", "mx.dane.test", DANE_MX)
-    world.zones.secure("dane.test", "mx.dane.test", "_25._tcp.mx.dane.test")
-    (event,) = await world.sent("ada@dane.test")
+    domains.domain("dane.test", "mx.dane.test")
+    domains.signed("dane.test", "mx.dane.test")
+    (event,) = await domains.sent("ada@dane.test")
     assert event["type"] == "delivered"
     assert (event["tls"]["verified"], event["tls"]["policy"]) == ("dane", "dane")
 
 
-async def test_a_good_policy_does_not_mend_bad_dane(world: World) -> None:
-    """T-08: MTA-STS would let it pass; the records say that it is somebody else."""
-    world.domain("both.test", "mx.both.test", MX, sts("enforce", "mx.both.test"))
-    world.zones.secure("both.test", "mx.both.test", "_25._tcp.mx.both.test")
-    before = world.mx.connections
-    first, *_ = await world.sent("ada@both.test")
-    assert (first["type"], first["bounce"]["class"]) == ("deferred", "tls_required")
-    assert world.mx.connections > before
-    assert not any(b"both.test" in line for _, line in world.mx.lines)
+async def test_dane_that_does_not_hold(domains: World) -> None:
+    """T-07, T-08: another key, also where a good MTA-STS policy would let it pass; a question that fails; records of
+    usages that are not for mail, where there is no TLS: deferred. With TLS those go on, with whomever."""
+    aliases = {"both": "good", "bogus": "dane", "pkix": "bad", "clear-pkix": "clear"}
+    for name, host in aliases.items():
+        mx = domains.alias(f"mx.{name}.test", domains.hosts[f"mx.{host}.test"])
+        domains.domain(f"{name}.test", mx, policy=sts("enforce", mx) if name == "both" else "")
+        domains.signed(f"{name}.test", mx)
+        domains.named(mx, bytes(32), usage=1 if "pkix" in name else 3)
+    domains.zones.script("_25._tcp.mx.bogus.test", "TLSA", Answer(rcode="SERVFAIL"))
+    before = {name: domains.hosts[f"mx.{name}.test"].connections for name in ("both", "bogus")}
+    told = await domains.all_sent(*(f"ada@{name}.test" for name in aliases))
+    details = {"both": "none that the TLSA records name", "bogus": "TLSA", "clear-pkix": "not offered"}
+    for name, detail in details.items():
+        first, *_, last = told.of(f"ada@{name}.test")
+        assert (first["type"], first["bounce"]["class"]) == NOT_SENT, name
+        assert detail in first["bounce"]["detail"]
+        assert last["type"] == "expired"
+        assert said_of(f"{name}.test", domains) == []
+    assert domains.hosts["mx.both.test"].connections > before["both"]
+    assert domains.hosts["mx.bogus.test"].connections == before["bogus"]
+    (event,) = told.of("ada@pkix.test")
+    assert (event["type"], event["tls"]["verified"], event["tls"]["policy"]) == ("delivered", "none", "dane")
 
 
-async def test_a_bogus_answer_defers(world: World) -> None:
-    """T-07: a TLSA question that fails may be an attack: the host is not used."""
-    world.domain("bogus.test", "mx.bogus.test", DANE_MX)
-    world.zones.secure("bogus.test", "mx.bogus.test")
-    world.zones.script("_25._tcp.mx.bogus.test", "TLSA", Answer(rcode="SERVFAIL"))
-    first, *_ = await world.sent("ada@bogus.test")
-    assert (first["type"], first["bounce"]["class"]) == ("deferred", "tls_required")
-    assert not any(b"bogus.test" in line for _, line in world.dane.lines)
-
-
-@pytest.mark.parametrize(("option", "verified"), [("require", "none"), ("verify", "pkix")])
-async def test_a_sender_may_ask_for_more(world: World, option: str, verified: str) -> None:
-    """T-10: encrypted, or verified too; where the host cannot, the mail waits."""
-    world.domain("plain.test", "mx.good.test", MX)
-    world.domain("selfmade.test", "mx.bad.test", OTHER_MX)
-    (event,) = await world.sent("ada@plain.test", tls=option)
-    assert (event["type"], event["tls"]["verified"], event["tls"]["policy"]) == (
+async def test_each_host_has_its_own_records(domains: World) -> None:
+    """T-07: the first host may not be used, as its question fails; the second has a record that holds, and gets it."""
+    domains.alias("mx.lame.test", domains.hosts["mx.clear.test"])
+    domains.domain("pair.test", "mx.lame.test", "mx.dane.test")
+    domains.signed("pair.test", "mx.lame.test", "mx.dane.test")
+    domains.zones.script("_25._tcp.mx.lame.test", "TLSA", Answer(rcode="SERVFAIL"))
+    before = domains.hosts["mx.lame.test"].connections
+    (event,) = await domains.sent("ada@pair.test")
+    assert (event["type"], event["mx_host"], event["tls"]["verified"]) == (
         "delivered",
-        verified,
-        option,
+        "mx.dane.test",
+        "dane",
     )
-    first, *_ = await world.sent("ada@selfmade.test", tls=option)
-    assert first["type"] == ("delivered" if option == "require" else "deferred")
+    assert domains.hosts["mx.lame.test"].connections == before
 
 
-async def test_who_waives_tls_is_delivered(world: World) -> None:
+OPTIONS = ("none", "opportunistic", "require", "verify", "requiretls")
+DOMAINS = {"open": "good", "selfmade": "bad", "clear": "clear", "kept": "good", "keyed": "dane"}
+DEFERRED, BOUNCED, CLEAR = "deferred tls_required", "bounced tls_required", "delivered in clear"
+BY_OPTION = {
+    "open": (CLEAR, "none opportunistic", "none require", "pkix verify", BOUNCED),
+    "selfmade": (CLEAR, "none opportunistic", "none require", DEFERRED, BOUNCED),
+    "clear": (CLEAR, CLEAR, DEFERRED, DEFERRED, BOUNCED),
+    "kept": (CLEAR, "sts sts", "sts sts", "sts sts", "sts sts"),
+    "keyed": (CLEAR, "dane dane", "dane dane", "dane dane", BOUNCED),
+}
+
+
+async def test_a_sender_may_ask_for_more(domains: World) -> None:
+    """T-10: each option at each kind of host: what a domain publishes binds beside it, except with `none`; REQUIRETLS
+    goes only where somebody vouches for the host and the host promises it (RFC 8689), else the sender hears 5.7.30."""
+    for name, host in DOMAINS.items():
+        policy = sts("enforce", f"mx.{host}.test") if name == "kept" else ""
+        domains.domain(f"{name}.test", f"mx.{host}.test", policy=policy)
+    domains.signed("keyed.test", "mx.dane.test")
+    told = await asyncio.gather(
+        *(domains.all_sent(*(f"{one}@{name}.test" for name in DOMAINS), tls=one) for one in OPTIONS)
+    )
+    found = {
+        name: tuple(
+            _brief(one.of(f"{option}@{name}.test")[0]) for option, one in zip(OPTIONS, told, strict=True)
+        )
+        for name in DOMAINS
+    }
+    assert found == BY_OPTION
+    passed_on = [line for _, line in domains.hosts["mx.good.test"].lines if b" REQUIRETLS" in line]
+    assert len(passed_on) == 1
+
+
+def _brief(event: dict[str, object]) -> str:
+    bounce, tls = event.get("bounce"), event.get("tls")
+    if isinstance(bounce, dict):
+        assert event["type"] == "deferred" or "5.7.30" in bounce["detail"]
+        return f"{event['type']} {bounce['class']}"
+    assert event["type"] == "delivered"
+    return f"{tls['verified']} {tls['policy']}" if isinstance(tls, dict) else CLEAR
+
+
+async def test_who_waives_tls_is_delivered(domains: World) -> None:
     """T-10, RFC 8689 section 3: `TLS-Required: No` is for mail about TLS that fails."""
-    world.domain("wrong.test", "mx.bad.test", OTHER_MX, sts("enforce", "mx.bad.test"))
-    (event,) = await world.sent("eve@wrong.test", headers={"TLS-Required": "No"})
+    domains.domain("wrong.test", "mx.bad.test", policy=sts("enforce", "mx.bad.test"))
+    (event,) = await domains.sent("eve@wrong.test", headers={"TLS-Required": "No"})
     assert (event["type"], event["tls"]["policy"]) == ("delivered", "opportunistic")
 
 
-async def test_requiretls_is_passed_on_or_given_back(world: World) -> None:
-    """T-10, RFC 8689 section 4.2: the promise stands in MAIL; where nobody can give it the sender hears 5.7.30."""
-    world.domain("good.test", "mx.good.test", MX, sts("enforce", "mx.good.test"))
-    world.domain("open.test", "mx.good.test", MX)
-    (event,) = await world.sent("eva@good.test", tls="requiretls")
-    assert event["type"] == "delivered"
-    mails = [line for _, line in world.mx.lines if line.startswith(b"MAIL")]
-    assert b" REQUIRETLS" in mails[-1]
-    (event,) = await world.sent("eva@open.test", tls="requiretls")
-    assert (event["type"], event["bounce"]["class"]) == ("bounced", "tls_required")
-    world.domain("dane.test", "mx.dane.test", DANE_MX)
-    (event,) = await world.sent("eva@dane.test", tls="requiretls")
-    assert (event["type"], event["bounce"]["class"]) == ("bounced", "tls_required")
-    assert "5.7.30" in event["bounce"]["detail"]
+async def test_requiretls_goes_to_the_host_that_promises_it(domains: World) -> None:
+    """T-10, REQUIRETLS: the first host does not offer it and is left with QUIT, the second takes the mail; where no
+    host does, all that waits is given back at once."""
+    lacking = await domains.host("mx1.lacking.test", "mx2.lacking.test", context=for_any_name(domains.ca))
+    for name, hosts in {
+        "second": ("mx1.lacking.test", "mx.good.test"),
+        "neither": ("mx1.lacking.test", "mx2.lacking.test"),
+    }.items():
+        domains.domain(f"{name}.test", *hosts, policy=sts("enforce", *hosts))
+    (event,) = await domains.sent("eva@second.test", tls="requiretls")
+    assert (event["type"], event["mx_host"], event["tls"]["verified"]) == ("delivered", "mx.good.test", "sts")
+    await lacking.until(lambda: lacking.lines[-1][1] == b"QUIT\r\n")
+    told = await domains.all_sent(*(f"r{number}@neither.test" for number in range(20)), tls="requiretls")
+    assert told.counts() == {"bounced": 20}
+    for recipient in told.ended:
+        (event,) = told.of(recipient)
+        assert (event["bounce"]["class"], event["attempt"]) == ("tls_required", 1)
+        assert "5.7.30" in event["bounce"]["detail"]
+    assert not any(line.startswith(b"MAIL") for _, line in lacking.lines)
