@@ -52,8 +52,8 @@ async def _publish(one: World) -> None:
 
 
 async def test_each_session_counts_under_its_policy(tmp_path: Path) -> None:
-    """T-11, RFC 8460 section 4.3: type of policy, successes and failures of each domain stand in the file at the end; an
-    attempt that was deferred is a session, too."""
+    """T-11, RFC 8460 section 4.3: type of policy, successes and failures of each domain stand in the file at the end;
+    an attempt that was deferred is a session, too."""
     async with world(tmp_path) as one:
         one.rig.config.write_text(one.rig.config.read_text() + "[tlsrpt]\nenabled = true\n")
         await _publish(one)

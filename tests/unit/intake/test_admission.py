@@ -279,7 +279,7 @@ EXACT = {
 
 @pytest.mark.parametrize("row", NO_DOMAIN)
 def test_C16_what_is_no_domain_is_refused_wherever_it_stands(row: str) -> None:
-    """A recipient alone, the payload where the domain is the sender's; never another domain, nothing cut off."""
+    """C16: a recipient alone, the payload where the domain is the sender's; never another domain, nothing cut off."""
     email = f"bob@{NO_DOMAIN[row]}"
     result = admitted(recipients=[{"email": email}, *people(1)])
     assert [recipient.index for recipient in result.recipients] == [1]
@@ -298,7 +298,7 @@ def test_C16_what_is_no_domain_is_refused_wherever_it_stands(row: str) -> None:
 
 @pytest.mark.parametrize("row", EXACT)
 def test_C16_another_spelling_is_the_same_domain(row: str) -> None:
-    """UTS-46 and IDNA2008: the mailbox is in A-labels, the address is told as it was given."""
+    """C16, UTS-46 and IDNA2008: the mailbox is in A-labels, the address is told as it was given."""
     domain, wanted = EXACT[row]
     result = admitted(recipients=[{"email": f"b@{domain}"}])
     [recipient] = result.recipients
@@ -317,7 +317,7 @@ def test_a_local_part_beyond_ascii_is_admitted_for_a_recipient_only() -> None:
 
 
 def test_C16_two_spellings_are_one_recipient() -> None:
-    """Else he gets it twice."""
+    """C16: else he gets it twice."""
     result = admitted(recipients=[{"email": "b@straße.test"}, {"email": "b@XN--STRAE-OQA.test"}])
     assert [rejected.code for rejected in result.rejected] == ["duplicate"]
 

@@ -272,7 +272,7 @@ def test_any_domain_becomes_letters_digits_and_hyphens(label: str) -> None:
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
 def test_C16_a_domain_is_never_another_one(label: str) -> None:
-    """What comes out, decoded again, is what UTS-46 says of what went in, and of ASCII the letters themselves."""
+    """C16: what comes out, decoded again, is what UTS-46 says of what went in, and of ASCII the letters themselves."""
     name = f"{label}.test"
     try:
         domain = canonical_domain(name)
