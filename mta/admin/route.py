@@ -194,11 +194,10 @@ def _somewhere(
     steps.append(Step("source", "; ".join(sources), f"pool {pool}: in turns, by weight"))
     refused = insecure_way(security)
     usable = [host for host in hosts if not host.refused]
-    if refused:
-        steps.append(Step("outcome", refused, "permanent: bounced at once", True))
-    elif not usable:
-        steps.append(Step("outcome", "no host may be used", "temporary: deferred and tried again", True))
-    outcome = "bounce" if refused else "send" if usable else "defer"
+    outcome = "bounce" if refused and site.sts.is_sure else "send" if usable and not refused else "defer"
+    if outcome != "send":
+        why = "permanent: bounced at once" if outcome == "bounce" else "temporary: deferred and tried again"
+        steps.append(Step("outcome", refused or "no host may be used", why, True))
     return Explained(address, domain, outcome, tuple(steps), hosts, site.name, site.provider, pool, sources)
 
 

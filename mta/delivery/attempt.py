@@ -12,7 +12,7 @@ from mta.delivery.reference import Reference
 from mta.delivery.router import NoRoute
 from mta.delivery.security import verified_by
 from mta.model.outcome import Attempt, Bounced, Deferred, Delivered, Failed, Stage
-from mta.model.path import EgressSource
+from mta.model.path import EgressSource, Site
 from mta.model.reply import Reply
 from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted, Impossible, Lost, Refused, Unsent
@@ -98,10 +98,11 @@ def not_routed(number: int, at: float, route: NoRoute) -> Bounced | Deferred:
     return Bounced(attempt, verdict) if route.is_permanent else Deferred(attempt, verdict)
 
 
-def not_secured(number: int, at: float, site: str, detail: str) -> Bounced | Deferred:
-    """What was asked for cannot be had on the way to this domain (RFC 8689 section 4.2: to be returned)."""
-    attempt = Attempt(number=number, at=at, stage=Stage.LOCAL, detail=detail, site=site)
-    settled = disposition(attempt, classify_local("requiretls", detail))
+def not_secured(number: int, at: float, site: Site, detail: str) -> Bounced | Deferred:
+    """What was asked for cannot be had on the way to this domain (RFC 8689 section 4.2: to be returned), or not as far
+    as can be known now."""
+    attempt = Attempt(number=number, at=at, stage=Stage.LOCAL, detail=detail, site=site.name)
+    settled = disposition(attempt, classify_local("requiretls" if site.sts.is_sure else "tls", detail))
     assert not isinstance(settled, Delivered)
     return settled
 

@@ -173,7 +173,7 @@ class EmailChannel:
             return
         security = secured(site, ref.tls, ignores_policy=ref.spec.waives_tls)
         if fault := insecure_way(security):
-            self._settle(ref, attempts.not_secured(ref.attempt + 1, time.time(), site.name, fault))
+            self._settle(ref, attempts.not_secured(ref.attempt + 1, time.time(), site, fault))
             return
         source = sources.choose(site.name, ref.source)
         path = EgressPath(source.name, site.name, security)

@@ -20,6 +20,7 @@ from mta.model.tls import StsPolicy
 _MOST_DOMAINS = 50_000
 OTHER = "other"
 _NO_POLICY = NoSts("")
+_NOT_SURE = StsFound(is_sure=False)
 
 
 class NoRoute(Struct, frozen=True, gc=False):
@@ -142,9 +143,9 @@ def _found(policy: StsAnswer) -> StsFound:
         case StsPolicy():
             return StsFound(policy)
         case StsFault(failure=failure, detail=detail):
-            return StsFound(fault=failure, detail=detail)
-        case NoSts():
-            return NO_STS
+            return StsFound(fault=failure, detail=detail, is_sure=False)
+        case NoSts(is_sure=is_sure):
+            return NO_STS if is_sure else _NOT_SURE
 
 
 def _static_site(route: StaticRoute) -> Site:

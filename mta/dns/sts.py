@@ -47,9 +47,11 @@ log = structlog.get_logger()
 
 
 class NoSts(Struct, frozen=True, gc=False):
-    """The domain asks for nothing, as far as can be known; `detail` says why that is so."""
+    """The domain asks for nothing, as far as can be known; `detail` says why that is so. `is_sure`: it said so, or at
+    least nobody failed to answer."""
 
     detail: str
+    is_sure: bool = True
 
 
 class StsFault(Struct, frozen=True, gc=False):
@@ -157,7 +159,7 @@ class StsPolicies:
             if not task.cancelled():
                 return task.result()
         known = self.look_up(domain)
-        return known if known is not None else NoSts("not running")
+        return known if known is not None else NoSts("not running", is_sure=False)
 
     def _joined(self, way: "_Way", name: str) -> asyncio.Task[StsAnswer]:
         return joined(way.lookups, name, "MTA-STS policy", partial(self._look, way))
@@ -170,7 +172,7 @@ class StsPolicies:
         if kept is not None:
             return await self._checked(way, domain, record, kept)
         if not isinstance(record, StsRecord):
-            answer = NoSts(record.detail)
+            answer = NoSts(record.detail, is_sure=isinstance(record, NoRecord))
             self._answers.put(domain, answer, self._clock() + _rest_s(record))
             return answer
         fetched = await self._fetched(way, domain, record.id, record)

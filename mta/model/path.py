@@ -17,11 +17,13 @@ class MxHost(Struct, frozen=True, gc=False):
 
 
 class StsFound(Struct, frozen=True, gc=False):
-    """What a domain's MTA-STS came to. `fault`: it has a record, and no usable policy is known."""
+    """What a domain's MTA-STS came to. `fault`: it has a record, and no usable policy is known. `is_sure`: another look
+    would find the same."""
 
     policy: StsPolicy | None = None
     fault: TlsFailure | None = None
     detail: str = ""
+    is_sure: bool = True
 
 
 NO_STS = StsFound()

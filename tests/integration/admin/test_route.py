@@ -104,6 +104,8 @@ async def test_a_policy_that_cannot_be_had_is_told(dns: FakeDns, explain: Explai
     assert (code, told["outcome"]) == (0, "send")
     policy = step(told, "policy")
     assert "sts-policy-fetch-error" in policy["found"]
+    code, told = await explain("bob@sts.test", "--tls", "requiretls")
+    assert (code, told["outcome"]) == (1, "defer")
     assert "10.0.0.1" in policy["why"]
 
 

@@ -178,6 +178,7 @@ async def test_trouble_with_dns_is_no_policy_for_a_while(world: World, answer: A
     async with running(world) as policies:
         found = await policies.resolve(DOMAIN)
         assert isinstance(found, NoSts)
+        assert not found.is_sure
         assert RECORD in found.detail
         world.clock.now += 5 * MINUTE_S - 1
         assert policies.look_up(DOMAIN) == found

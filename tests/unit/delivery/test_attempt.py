@@ -8,6 +8,7 @@ from mta.delivery import attempt as attempts
 from mta.delivery.attempt import Tried
 from mta.delivery.router import NoRoute
 from mta.model.outcome import BounceClass, Bounced, Deferred, Failed, Scope, Stage
+from mta.model.path import Site, StsFound
 from mta.model.reply import Reply
 from mta.model.tls import Demand
 from mta.smtp.connection import Connection
@@ -165,6 +166,15 @@ def test_t10_a_site_that_promises_nothing_gets_nothing() -> None:
     assert (settled.verdict.bounce_class, settled.verdict.detail) == (BounceClass.TLS_REQUIRED, "5.7.30 no")
     settled = attempts.not_connected(TRIED, LacksRequireTls(Stage.TLS, "5.7.30 no"), "other")
     assert isinstance(settled, Deferred)
+    assert settled.verdict.bounce_class is BounceClass.TLS_REQUIRED
+
+
+@pytest.mark.parametrize(("is_sure", "kind"), [(True, Bounced), (False, Deferred)])
+def test_who_vouches_for_the_way_may_be_known_another_time(is_sure: bool, kind: type) -> None:
+    """T-10: REQUIRETLS is given back where nobody vouches, and waits where a lookup of MTA-STS failed."""
+    site = Site("site", "other", (), sts=StsFound(is_sure=is_sure))
+    settled = attempts.not_secured(1, 12.0, site, "5.7.30 nobody vouches")
+    assert isinstance(settled, kind)
     assert settled.verdict.bounce_class is BounceClass.TLS_REQUIRED
 
 

@@ -196,6 +196,23 @@ async def test_a_site_knows_whether_all_its_hosts_were_found() -> None:
         assert site.is_whole is is_whole
 
 
+@pytest.mark.parametrize(
+    ("policy", "is_sure"),
+    [
+        (NoSts("no record"), True),
+        (NoSts("no answer", is_sure=False), False),
+        (StsFault(TlsFailure.STS_POLICY_FETCH_ERROR, "404"), False),
+        (ENFORCE, True),
+    ],
+)
+async def test_a_site_knows_whether_its_policy_is_all_there_is(policy: StsAnswer, is_sure: bool) -> None:
+    """T-10: a failed lookup is not the word of the domain."""
+    resolver = FakeResolver(**{"a.test": found("mx.acme.test")})
+    site = await with_policies(resolver, FakePolicies(**{"a.test": policy})).resolve("a.test")
+    assert isinstance(site, Site)
+    assert site.sts.is_sure is is_sure
+
+
 async def test_dnssec_is_of_the_domain() -> None:
     """T-07: whether its MX set is vouched for, not whether the hosts are."""
     secure = MxFound((MxHost("mx.acme.test", addresses=("192.0.2.1",)),), "set-1", 60.0, is_secure=True)
