@@ -8,6 +8,8 @@ asked for TLSA.
 
 import asyncio
 import contextlib
+import random
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import aiodns
@@ -18,6 +20,7 @@ from mta.dns.record import Absent, Answer, DnsTrouble, LookupFailed, Record, Rec
 from mta.dns.settings import DnsSettings
 
 _DEADLINE_S = 20.0  # per question; c-ares itself may take tries x servers x a doubling timeout
+_MOST_MISREAD, _SPREAD_S = 2, 0.2
 _FIRST_PAUSE_S = 0.5  # then twice as long each time: who was slow once is finding out, not deaf
 _FLUSH_AFTER = (
     20_000  # c-ares keeps answers without bound for up to an hour: 1.35 kB each, so 27 MB between flushes
@@ -64,8 +67,9 @@ class Nameservers(Protocol):
 class StubNameservers:
     """The configured servers, or those of /etc/resolv.conf, through c-ares."""
 
-    def __init__(self, settings: DnsSettings) -> None:
+    def __init__(self, settings: DnsSettings, rng: Callable[[], float] = random.random) -> None:
         self._settings = settings
+        self._rng = rng
         self._channel: _Channel | None = None
         self._closed = asyncio.Event()
         self._asked = 0
@@ -95,20 +99,31 @@ class StubNameservers:
     async def ask(self, name: str, kind: RecordKind) -> Answer:
         """c-ares takes a multiple of the server's mean latency for its time-out: beside a thousand answers out of a
         cache, a domain that has to be found out about is given half a second. So a time-out that comes early is none,
-        and the question is asked again until about the time that was configured is over."""
+        and the question is asked again until about the time that was configured is over. An answer it cannot read takes
+        all questions with it that are on the way beside it, as if theirs had been such: each is asked once or twice
+        more, not all at the same moment."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._settings.timeout_s * self._settings.tries
         pause_s = _FIRST_PAUSE_S
+        misread = 0
         while True:
             try:
                 return await self._ask_once(name, kind)
             except LookupFailed as failure:
+                if failure.trouble.kind == "bad_answer" and misread < _MOST_MISREAD:
+                    misread += 1
+                    await self._pause(self._rng() * misread * _SPREAD_S)
+                    continue
                 if failure.trouble.kind != "timeout" or loop.time() + pause_s > give_up_at:
                     raise
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._closed.wait()
+            await self._pause(pause_s)
             pause_s *= 2
+
+    async def _pause(self, seconds: float) -> None:
+        """Or until all is closed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
 
     async def _ask_once(self, name: str, kind: RecordKind) -> Answer:
         """The border where errors of aiodns end."""

@@ -67,3 +67,19 @@ async def test_closing_waits_for_nobodys_patience(dns: FakeDns) -> None:
         await waiting
     assert time.monotonic() - begun < 1.0
     assert raised.value.trouble.kind in ("closed", "timeout")
+
+
+async def test_an_answer_that_nobody_can_read_hurts_nobody_beside_it(dns: FakeDns) -> None:
+    """C1, I6: c-ares gives up the connection of a malformed answer, and with it all questions on their way."""
+    dns.script("bad.test", "A", Answer((a("bad.test", "203.0.113.3"),), edit=lambda octets: octets[:-3]))
+    names = [f"d{number}.test" for number in range(40)]
+    dns.records(*(a(name, "203.0.113.2") for name in names))
+    async with running(dns, tries=1) as nameservers:
+        asked = [nameservers.ask(name, "A") for name in names]
+        asked[20:20] = [nameservers.ask("bad.test", "A")]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+    bad = answers.pop(20)
+    assert isinstance(bad, LookupFailed)
+    assert bad.trouble.kind == "bad_answer"
+    assert [type(answer).__name__ for answer in answers] == ["Answer"] * 40
+    assert dns.asked["bad.test", "A"] == 3
