@@ -301,6 +301,8 @@ async def _start_tls(dial: Dial, smtp: SMTP, greeter: Greeter) -> Reply | None:
         except ssl.SSLError as error:
             failure, detail = tls.failure(error)
             raise TlsFailed(Stage.TLS, detail, failure=failure) from error
+        except ValueError as error:  # a name in it is no text; or the host's is none for TLS
+            raise TlsFailed(Stage.TLS, f"the certificate cannot be read: {error}") from error
     if dial.tls is Demand.DANE and smtp.transport is not None:
         fault = dane.fault(dial.tlsa, tls.chain(smtp.transport), (name,), datetime.now(UTC))
         if fault:

@@ -87,8 +87,12 @@ class HttpsPost:
                 status = answer.status
         except TimeoutError:
             return f"no answer within {self._timeout_s:g} s"
-        except (ClientError, OSError) as error:
-            return str(error) or type(error).__name__
+        except (
+            ClientError,
+            OSError,
+            ValueError,
+        ) as error:  # ValueError: a name in the certificate is no text
+            return f"{type(error).__name__}: {error}"
         return "" if 200 <= status < 300 else f"status {status}"
 
 

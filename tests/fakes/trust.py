@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID
 
 from mta.smtp import tls
 
@@ -46,3 +50,28 @@ def server(ca: trustme.CA, *names: str, expired: bool = False, not_yet: bool = F
 def self_signed(name: str) -> ssl.SSLContext:
     """By an authority that nobody knows."""
     return server(trustme.CA(), name)
+
+
+def unreadable(ca: trustme.CA, name: str) -> ssl.SSLContext:
+    """What a server for `name` serves by whose certificate has, beside that name, one of octets that are no text."""
+    names = b"".join(b"\x82" + bytes((len(one),)) + one for one in (name.encode(), b"\xff\xfe"))
+    alternatives = x509.UnrecognizedExtension(
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30" + bytes((len(names),)) + names
+    )
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(issuer.subject, x509.Name(()), key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(alternatives, critical=True)
+        .sign(serialization.load_pem_private_key(ca.private_key_pem.bytes(), None), hashes.SHA256())  # type: ignore[arg-type]
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with trustme.Blob(private + certificate.public_bytes(serialization.Encoding.PEM)).tempfile() as path:
+        context.load_cert_chain(path)
+    return context

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from pathlib import Path
 
 import pytest
+import trustme
 from msgspec.structs import replace
 
 from mta.model.outcome import Stage
@@ -25,6 +27,7 @@ from mta.smtp.opening import (
 )
 from mta.smtp.settings import Pattern, Timeouts
 from tests.fakes.smtp_server import CHUNKING, PIPELINING, Cut, FakeMX, Hold, On
+from tests.fakes.trust import trusted, unreadable
 from tests.integration.smtp.owner import SOURCE, Later, Owner, server_context, transactions
 
 
@@ -230,6 +233,17 @@ async def test_d2_handshake_fails(step: Cut | bytes, context: ssl.SSLContext) ->
         await owner.run()
         assert owner.kinds() == [Accepted]
         assert owner.connections[0].tls_version == ""
+
+
+async def test_d3_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
+    """D3: its chain and its name are good, and another name in it is no text: a failure of TLS, and not more."""
+    ca = trustme.CA()
+    with trusted(ca, tmp_path):
+        failure = await fails(
+            FakeMX(PIPELINING, context=unreadable(ca, "mx.test")), tls=Demand.VERIFIED, c_verdict=None
+        )
+    assert isinstance(failure, TlsFailed)
+    assert "cannot be read" in failure.detail
 
 
 async def test_t02_old_tls_is_refused() -> None:

@@ -14,6 +14,8 @@ from mta.tlsrpt.post import HttpsPost
 from mta.tlsrpt.rua import ByPost, rua
 from tests.fakes.dns_server import Answer, FakeDns, a
 from tests.fakes.nats import free_port
+from tests.fakes.policy_host import RawHost
+from tests.fakes.trust import unreadable
 from tests.integration.tlsrpt.receiver import HOST, receiving, trusting
 
 AUTHORITY = trustme.CA()
@@ -95,6 +97,14 @@ async def test_a_certificate_must_hold() -> None:
     assert "mismatch" in wrong_name
     assert "CERTIFICATE_VERIFY_FAILED" in unknown
     assert receiver.got == []
+
+
+async def test_a_certificate_that_cannot_be_read() -> None:
+    """D3: its chain and its name are good, and another name in it is no text."""
+    async with FakeDns() as dns, RawHost(tls=unreadable(AUTHORITY, HOST)) as host:
+        dns.records(a(HOST, "127.0.0.1"))
+        async with posting(dns, host.port) as post:
+            assert "UnicodeDecodeError" in await post.send(to(f"https://{HOST}/"), b"x")
 
 
 async def test_what_dns_does_not_know_is_said() -> None:
