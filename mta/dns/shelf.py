@@ -89,8 +89,11 @@ class Shelf:
             await self._saving
 
     def get(self, domain: str, now: float) -> Kept | None:
-        """What still binds."""
+        """What still binds. A clock that was ahead must not make a policy eternal, nor keep anybody from looking."""
         kept = self._kept.get(domain)
+        if kept is not None and kept.looked_at > now:
+            kept = _unlooked(kept.policy, min(kept.fetched_at, now))
+            self._insert(domain, kept)
         if kept is not None and kept.until <= now:
             self._remove(domain)
             return None
@@ -148,11 +151,11 @@ class Shelf:
         found: list[tuple[str, Kept]] = []
         for domain, line in self._read().items():
             policy = read_policy(line.id, line.text.encode())
-            fetched_at = min(line.fetched_at, now)  # a clock that was ahead must not make a policy eternal
+            fetched_at = min(line.fetched_at, now)  # as in `get`
             if name_fault(domain) or not isinstance(policy, StsPolicy):
                 log.warning("sts_policy_unreadable", domain=domain[:80])
             elif _until(policy, fetched_at) > now:
-                found.append((domain, Kept(policy, fetched_at, 0.0, 0.0, _until(policy, fetched_at))))
+                found.append((domain, _unlooked(policy, fetched_at)))
         return found
 
     async def _save(self) -> None:
@@ -189,6 +192,11 @@ class Shelf:
             file.flush()
             os.fsync(file.fileno())
         new.rename(self._path)
+
+
+def _unlooked(policy: StsPolicy, fetched_at: float) -> Kept:
+    """Its record is due to be asked for at once."""
+    return Kept(policy, fetched_at, 0.0, 0.0, _until(policy, fetched_at))
 
 
 def _in_time(kept: Kept) -> Kept:

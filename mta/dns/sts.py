@@ -131,7 +131,8 @@ class StsPolicies:
                 self._joined(self._usual, name)
             return kept.policy
         known = self._answers.get(name, now)
-        return known[1] if known is not None else None
+        # What is to be believed for longer was told by a clock that was ahead.
+        return known[1] if known is not None and known[0] <= _LONGEST_TTL_S else None
 
     async def resolve(self, domain: str, *, is_urgent: bool = False) -> StsAnswer:
         """What `domain` (an A-label name without a final dot) asks for. Nothing that a domain does raises."""
@@ -209,7 +210,7 @@ class StsPolicies:
     async def _fetched(self, way: "_Way", domain: str, id: str, record: _Found) -> StsPolicy | StsFault:
         """From the host of the domain onto the shelf, with `record` as the reason to look."""
         failed = self._faults.get(domain, self._clock())
-        if failed is not None:
+        if failed is not None and failed[0] <= _TROUBLE_S:
             return failed[1]
         async with way.fetches.taken():
             try:

@@ -328,6 +328,22 @@ async def test_no_second_fetch_though_the_policy_ended(world: World) -> None:
         assert world.fetches == 3
 
 
+async def test_a_clock_that_was_ahead_keeps_nobody_from_asking(world: World) -> None:
+    """N12: neither for a policy that is kept, nor where there was none, nor after a fetch that failed."""
+    world.publish("1", NAMES[1])
+    async with running(world) as policies:
+        world.clock.now += 10 * DAY_S
+        await policies.resolve(DOMAIN)
+        assert isinstance(await policies.resolve(NAMES[2]), NoSts)
+        world.host.reply = Reply(b"", status=503)
+        assert isinstance(await policies.resolve(NAMES[1]), StsFault)
+        world.host.reply = policy()
+        world.clock.now -= 10 * DAY_S
+        for name in NAMES[:3]:
+            world.publish("2", name)
+            assert await policies.recheck(name) == enforced("2")
+
+
 async def test_nobody_hears_of_a_policy_that_asks_for_nothing(world: World) -> None:
     """RFC 8461 section 5.1: one of mode none may end."""
     world.host.reply = policy("none")

@@ -33,6 +33,14 @@ def test_broken_tls_is_tried_again_the_next_day() -> None:
     assert not memory.is_tls_broken("a:26", 0.0)
 
 
+def test_what_a_clock_that_was_ahead_told_is_forgotten() -> None:
+    """N12: else clear text would last until the clock is where it was."""
+    memory = HostMemory()
+    memory.learn_tls_broken("a:25", 400 * DAY)
+    assert memory.is_tls_broken("a:25", 400 * DAY - 60)
+    assert not memory.is_tls_broken("a:25", DAY)
+
+
 def test_memory_is_bounded() -> None:
     """The oldest facts go first."""
     memory = HostMemory()

@@ -201,10 +201,16 @@ async def test_an_unsound_policy_is_left_out(tmp_path: Path, domain: str, text: 
 
 
 async def test_a_clock_that_was_ahead_makes_no_policy_eternal(tmp_path: Path) -> None:
-    """What seems to come from the future was fetched now at the latest."""
+    """What seems to come from the future was fetched now at the latest, and is to be looked at."""
     path = tmp_path / "sts.json"
     async with running(path) as shelf:
         shelf.put("acme.test", POLICY, NOW + 1e9, NOW + 1e9)
+        shelf.put("other.test", POLICY, NOW + 1e9, NOW + 1e9)
+        kept = shelf.get("other.test", NOW)
+        assert kept is not None
+        assert kept.look_at <= NOW
+        assert shelf.get("other.test", NOW + DAY_S - 1) is not None
+        assert shelf.get("other.test", NOW + DAY_S) is None
     async with running(path) as shelf:
         assert shelf.get("acme.test", NOW + DAY_S - 1) is not None
         assert shelf.get("acme.test", NOW + DAY_S) is None
