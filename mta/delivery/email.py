@@ -144,7 +144,7 @@ class EmailChannel:
         touched: dict[Wanting, None] = {}
         for ref in self._unrouted[lane].pop(domain):
             self._routed.note()
-            if not ref.is_settled:
+            if not ref.is_settled and not self._is_draining:
                 self._take(ref, route, touched)
         self._turn(touched)
 

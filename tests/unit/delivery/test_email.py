@@ -24,7 +24,7 @@ from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings
 from mta.model.lane import Lane
 from mta.model.outcome import Cancelled, Deferred, Failed
-from mta.model.path import EgressPool, EgressSource, MxHost
+from mta.model.path import EgressPool, EgressSource, MxHost, Site
 from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.fakes.nats import eventually
@@ -254,10 +254,15 @@ async def test_paths_take_turns_at_the_workers() -> None:
     assert max(bulk.sizes()) <= 32
 
 
+NO_ANSWER = NoRoute("timeout", "no answer", is_permanent=False)
+
+
 class Asks(Router):
     """Knows nothing, and answers no question before it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, route: Route = NO_ANSWER) -> None:
+        super().__init__((), (), PathSettings(), Resolver(StubNameservers(DnsSettings()), DnsSettings()))
+        self._answer = route
         self.asked: list[tuple[str, bool]] = []
         self.answer = asyncio.Event()
 
@@ -267,7 +272,7 @@ class Asks(Router):
     async def resolve(self, domain: str, *, is_urgent: bool = False) -> Route:
         self.asked.append((domain, is_urgent))
         await self.answer.wait()
-        return NoRoute("timeout", "no answer", is_permanent=False)
+        return self._answer
 
 
 async def test_a_transactional_message_does_not_wait_for_the_lookups_of_bulk() -> None:
@@ -285,6 +290,24 @@ async def test_a_transactional_message_does_not_wait_for_the_lookups_of_bulk() -
     assert {type(one) for one in settled} == {Deferred}
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_dns_answers_while_draining_opens_nothing() -> None:
+    """A5: its owner hands the message back."""
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        host = MxHost("127.0.0.1", mx.port)
+        asks = Asks(Site("site", "other", (host,), is_static=True))
+        mail = channel(Composes(), Composes(), router=asks)
+        running = asyncio.create_task(mail.run(), name="channel")
+        await asyncio.sleep(0)
+        mail.submit([ref()])
+        await eventually(lambda: len(asks.asked) == 1)
+        await mail.drain(1.0)
+        asks.answer.set()
+        await eventually(lambda: not mail._unrouted[Lane.BULK])
+        assert not mail._paths
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_who_waits_for_dns_that_hangs_keeps_nobody_out() -> None:
