@@ -425,7 +425,7 @@ class Rig:
         state = (await self.link.api(f"STREAM.INFO.{OPS}"))["state"]
         found = [
             await self.link.stored_message(OPS, number)
-            for number in range(int(state["first_seq"]), int(state["last_seq"]) + 1)
+            for number in range(max(1, state["first_seq"]), state["last_seq"] + 1)
         ]
         told = [json.loads(one.data) for one in found if one is not None]
         return [event for event in told if event["type"] == kind]

@@ -11,7 +11,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtensionOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from mta.smtp import tls
 
@@ -47,7 +47,7 @@ def server(ca: trustme.CA, *names: str, expired: bool = False, not_yet: bool = F
     return context
 
 
-def self_signed(name: str) -> ssl.SSLContext:
+def of_nobody(name: str) -> ssl.SSLContext:
     """By an authority that nobody knows."""
     return server(trustme.CA(), name)
 
@@ -74,4 +74,23 @@ def unreadable(ca: trustme.CA, name: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with trustme.Blob(private + certificate.public_bytes(serialization.Encoding.PEM)).tempfile() as path:
         context.load_cert_chain(path)
+    return context
+
+
+def self_signed(name: str, directory: Path) -> ssl.SSLContext:
+    """By nobody but itself; the files go into `directory`, as OpenSSL wants them there."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    owner = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    built = x509.CertificateBuilder(owner, owner, key.public_key(), x509.random_serial_number())
+    built = built.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    built = built.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    pem = built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    pem += key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = directory / "self-signed.pem"
+    file.write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
     return context

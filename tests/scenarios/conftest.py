@@ -14,7 +14,7 @@ from tests.fakes.dns_server import FakeDns
 from tests.fakes.nats import NatsServer
 from tests.fakes.rig import Rig
 from tests.fakes.smtp_server import CHUNKING
-from tests.fakes.trust import self_signed, server
+from tests.fakes.trust import of_nobody, server
 from tests.fakes.world import World, for_any_name, with_digest, world
 
 
@@ -54,7 +54,7 @@ async def shared_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
         await one.host("mx.good.test", context=for_any_name(one.ca), tls_offers=promising)
         await one.host("mx.dane.test", context=key)
         await one.host("mx.clear.test", context=None)
-        await one.host("mx.bad.test", context=self_signed("mx.bad.test"))
+        await one.host("mx.bad.test", context=of_nobody("mx.bad.test"))
         await one.host("mx.expired.test", context=server(one.ca, "mx.expired.test", expired=True))
         await one.host("mx.misnamed.test", context=server(one.ca, "another.test"))
         one.named("mx.dane.test", digest)

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.fakes.dns_server import Answer, txt
 from tests.fakes.rig import Event
 from tests.fakes.smtp_server import Cut, On
-from tests.fakes.trust import self_signed
+from tests.fakes.trust import of_nobody
 from tests.fakes.world import for_any_name, sts, world
 
 LAST = On("dot", [b"250 2.0.0 queued\r\n", Cut.CLOSE])
@@ -29,7 +29,7 @@ async def test_enforce_goes_on_without_dns_and_host(tmp_path: Path) -> None:
         one.zones.forget("_mta-sts.withdrawn.test")
         changed = "_mta-sts.changed.test"
         one.zones.script(changed, "TXT", Answer((txt(changed, "v=STSv1; id=2;"),)))
-        good, host.context = host.context, self_signed("mx.kept.test")
+        good, host.context = host.context, of_nobody("mx.kept.test")
         mail = one.rig.payload(*(f"bob@{name}" for name in NAMES))
         recipients = [f"bob@{name}" for name in NAMES]
         await one.rig.publish(mail)

@@ -7,7 +7,7 @@ from pathlib import Path
 import trustme
 
 from tests.fakes.dns_server import Answer
-from tests.fakes.trust import self_signed, server
+from tests.fakes.trust import of_nobody, server
 from tests.fakes.world import World, for_any_name, sts, with_digest, world
 
 COUNTED = {
@@ -31,7 +31,7 @@ async def _publish(one: World) -> None:
     key, digest = with_digest(trustme.CA(), "whatever.test")
     await one.host("mx.good.test", context=for_any_name(one.ca))
     await one.host("mx.clear.test", context=None)
-    await one.host("mx.bad.test", context=self_signed("mx.bad.test"))
+    await one.host("mx.bad.test", context=of_nobody("mx.bad.test"))
     await one.host("mx.expired.test", context=server(one.ca, "mx.expired.test", expired=True))
     await one.host("mx.keyed.test", "mx.other.test", "mx.bogus.test", context=key)
     one.domain("open.test", "mx.good.test")

@@ -23,7 +23,7 @@ from mta.smtp.connection import Connection
 from mta.smtp.opening import ConnectFailed, LacksRequireTls, NoMailHere, NoRequireTls, TlsFailed
 from tests.fakes.nats import free_port
 from tests.fakes.smtp_server import PIPELINING, Cut, FakeMX, On
-from tests.fakes.trust import self_signed, server, trusted, trusted_server
+from tests.fakes.trust import of_nobody, self_signed, server, trusted, trusted_server
 from tests.integration.smtp.owner import server_context
 from tests.unit.delivery.refs import QUICK, SOURCE
 
@@ -258,12 +258,13 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
         yield one
 
 
-def bad_servers(ca: trustme.CA) -> dict[str, ssl.SSLContext]:
+def bad_servers(ca: trustme.CA, tmp_path: Path) -> dict[str, ssl.SSLContext]:
     return {
         "expired": server(ca, NAME, expired=True),
         "not yet valid": server(ca, NAME, not_yet=True),
         "wrong name": server(ca, "other.test"),
-        "self-signed": self_signed(NAME),
+        "unknown authority": of_nobody(NAME),
+        "self-signed": self_signed(NAME, tmp_path),
     }
 
 
@@ -271,16 +272,19 @@ FAILURES = {
     "expired": TlsFailure.CERTIFICATE_EXPIRED,
     "not yet valid": TlsFailure.CERTIFICATE_EXPIRED,
     "wrong name": TlsFailure.CERTIFICATE_HOST_MISMATCH,
+    "unknown authority": TlsFailure.CERTIFICATE_NOT_TRUSTED,
     "self-signed": TlsFailure.CERTIFICATE_NOT_TRUSTED,
 }
 
 
 @pytest.mark.parametrize("security", [ENFORCED, VERIFY], ids=["enforce", "verify"])
 @pytest.mark.parametrize("kind", FAILURES)
-async def test_d3_a_bad_certificate_is_not_sent_to(ca: trustme.CA, kind: str, security: Security) -> None:
+async def test_d3_a_bad_certificate_is_not_sent_to(
+    ca: trustme.CA, kind: str, security: Security, tmp_path: Path
+) -> None:
     """D3, T-06: where whom it is has to be known, nothing goes to somebody else; the failure is told by its kind."""
     troubles: list[TlsTrouble] = []
-    async with FakeMX(offers=PIPELINING, context=bad_servers(ca)[kind]).serving() as mx:
+    async with FakeMX(offers=PIPELINING, context=bad_servers(ca, tmp_path)[kind]).serving() as mx:
         with pytest.raises(TlsFailed) as caught:
             await opened(opener(local(mx.port), is_static=False, security=security), troubles)
         assert caught.value.failure is FAILURES[kind]
@@ -291,9 +295,11 @@ async def test_d3_a_bad_certificate_is_not_sent_to(ca: trustme.CA, kind: str, se
 
 @pytest.mark.parametrize("security", [OPEN, REQUIRE], ids=["opportunistic", "require"])
 @pytest.mark.parametrize("kind", FAILURES)
-async def test_d3_a_bad_certificate_is_as_good_as_none(ca: trustme.CA, kind: str, security: Security) -> None:
+async def test_d3_a_bad_certificate_is_as_good_as_none(
+    ca: trustme.CA, kind: str, security: Security, tmp_path: Path
+) -> None:
     """D3: opportunism does not ask whom it talks to, and nor does a mere demand for encryption."""
-    async with FakeMX(offers=PIPELINING, context=bad_servers(ca)[kind]).serving() as mx:
+    async with FakeMX(offers=PIPELINING, context=bad_servers(ca, tmp_path)[kind]).serving() as mx:
         connection = await opened(opener(local(mx.port), security=security))
         assert connection.tls_version
         assert mx.connections == 1
@@ -353,7 +359,7 @@ async def test_broken_tls_of_old_excuses_nobody(ca: trustme.CA) -> None:
 async def test_a_policy_that_tests_delivers_and_tells(ca: trustme.CA) -> None:
     """T-06: first as if it bound, then without; the shortfall is on the connection, and known for the next one."""
     memory = HostMemory()
-    async with FakeMX(offers=PIPELINING, context=self_signed(NAME)).serving() as mx:
+    async with FakeMX(offers=PIPELINING, context=of_nobody(NAME)).serving() as mx:
         one = opener(local(mx.port), memory=memory, is_static=False, security=TESTED)
         first = await opened(one)
         assert first.tls_version
@@ -504,7 +510,7 @@ async def test_d4_an_offer_that_is_gone_is_told() -> None:
     memory = HostMemory()
     surroundings = around(memory, lambda kind, **fields: told.append((kind, fields)))
     stripped = On("ehlo", [b"250 mx.test\r\n"], connection=1)
-    async with FakeMX(offers=PIPELINING, context=self_signed(NAME), rules=[stripped]).serving() as mx:
+    async with FakeMX(offers=PIPELINING, context=of_nobody(NAME), rules=[stripped]).serving() as mx:
         site = Site("site", "other", (local(mx.port),))
         one = Opener(site, SOURCE, QUICK, OPEN, surroundings)
         assert (await opened(one)).tls_version
