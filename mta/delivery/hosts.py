@@ -11,6 +11,7 @@ from mta.model.tls import TlsDoubt
 _C_VERDICT_S = 7 * 86400  # pipelining.md: remember "no C" per host for 7 days
 _TLS_BROKEN_S = 86400  # T-03: remember per host for 24 h
 _TLS_OFFERED_S = 7 * 86400  # D4: long enough to notice what is gone after a weekend
+_TLS_GONE_S = 86400
 _TLS_DOUBT_S = 3600  # a policy that only tests: look again within the hour
 _ADDRESS_DEAD_S = (
     1800  # C8: longer than the first steps of a retry schedule, so that these do not meet it again
@@ -31,6 +32,7 @@ class HostMemory:
         self._c_works: _Facts[bool] = _Facts(_C_VERDICT_S)
         self._tls_broken: _Facts[bool] = _Facts(_TLS_BROKEN_S)
         self._tls_offered: _Facts[bool] = _Facts(_TLS_OFFERED_S)
+        self._tls_gone: _Facts[bool] = _Facts(_TLS_GONE_S)
         self._tls_doubts: _Facts[TlsDoubt] = _Facts(_TLS_DOUBT_S)
         self._dead: _Facts[bool] = _Facts(_ADDRESS_DEAD_S)
         self._ipv6_failures: dict[str, int] = {}
@@ -57,11 +59,15 @@ class HostMemory:
         return self._tls_doubts.get(host, now)
 
     def note_offer(self, host: str, is_offered: bool, now: float) -> bool:
-        """Whether STARTTLS is gone that was there before (D4): true once, then the new state is the known one."""
+        """Whether STARTTLS is gone that was there before (D4): true once, then the new state is the known one; and once
+        a day where it comes and goes, as with machines of several kinds behind one name."""
         if is_offered:
             self._tls_offered.put(host, True, now)
             return False
-        return self._tls_offered.pop(host, now) is not None
+        is_gone = self._tls_offered.pop(host, now) is not None and self._tls_gone.get(host, now) is None
+        if is_gone:
+            self._tls_gone.put(host, True, now)
+        return is_gone
 
     def note_dead(self, source: str, target: Target, now: float) -> None:
         """No connection to it, or none that got as far as mail."""

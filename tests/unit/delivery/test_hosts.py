@@ -33,6 +33,18 @@ def test_broken_tls_is_tried_again_the_next_day() -> None:
     assert not memory.is_tls_broken("a:26", 0.0)
 
 
+def test_starttls_that_comes_and_goes_is_told_of_once_a_day() -> None:
+    """D4: operators hear of it, and not at every other connection."""
+    memory = HostMemory()
+    told = 0
+    for hour in range(48):
+        now = hour * 3600.0
+        memory.note_offer("a:25", True, now)
+        told += memory.note_offer("a:25", False, now)
+    assert told == 2
+    assert not memory.note_offer("b:25", False, 0.0)
+
+
 def test_what_a_clock_that_was_ahead_told_is_forgotten() -> None:
     """N12: else clear text would last until the clock is where it was."""
     memory = HostMemory()
