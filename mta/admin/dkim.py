@@ -21,12 +21,12 @@ from mta.config.load import find, load, shipped
 from mta.config.names import a_label
 from mta.config.problems import ConfigError, Problem
 from mta.config.settings import Config
-from mta.dns.nameservers import Nameservers, StubNameservers
-from mta.dns.record import Absent, DnsTrouble, LookupFailed, chain_end
+from mta.dns.nameservers import StubNameservers
+from mta.dns.record import DnsTrouble
+from mta.dns.text import texts
 
 _EXIT_NO = 1
 _MOST_QUESTIONS = 50  # at once
-_MOST_NAME = 253
 
 
 class Configured(Struct, frozen=True):
@@ -102,8 +102,8 @@ async def check(config: Config, keys: Sequence[Configured], output: Output) -> i
 
     async def looked(one: Configured) -> list[Line]:
         async with places:
-            texts = await _texts(nameservers, one.key.dns_name)
-        return _lines(one, texts, again(config))
+            found = await texts(nameservers, one.key.dns_name)
+        return _lines(one, found, again(config))
 
     try:
         answers = await asyncio.gather(*(looked(one) for one in keys))
@@ -114,27 +114,11 @@ async def check(config: Config, keys: Sequence[Configured], output: Output) -> i
     return _EXIT_NO if any(line.grade in (Grade.FAIL, Grade.UNKNOWN) for line in lines) else 0
 
 
-async def _texts(nameservers: Nameservers, name: str) -> tuple[str, ...] | DnsTrouble:
-    """The TXT records at the end of the name's CNAMEs."""
-    if len(name) > _MOST_NAME:
-        return ()
-    try:
-        records = (await nameservers.ask(name, "TXT")).records
-    except Absent:
-        return ()
-    except LookupFailed as failure:
-        return failure.trouble
-    end = chain_end(name, records)
-    if end is None:
-        return DnsTrouble("bad_cname", f"the CNAME records of {name} lead in a circle")
-    return tuple(record.value for record in records if record.kind == "TXT" and record.owner == end[0])
-
-
-def _lines(one: Configured, texts: tuple[str, ...] | DnsTrouble, option: str) -> list[Line]:
+def _lines(one: Configured, found: tuple[str, ...] | DnsTrouble, option: str) -> list[Line]:
     key = one.key
-    if isinstance(texts, DnsTrouble):
-        return [Line(Grade.UNKNOWN, key.dns_name, f"DNS did not say ({texts.detail}): try again")]
-    flaws = judge(texts, key, time.time())
+    if isinstance(found, DnsTrouble):
+        return [Line(Grade.UNKNOWN, key.dns_name, f"DNS did not say ({found.detail}): try again")]
+    flaws = judge(found, key, time.time())
     if not flaws:
         kind = spoken("rsa" if key.bits else "ed25519", key.bits)
         return [Line(Grade.PASS, key.dns_name, f"{kind}: published, and a signature holds by it")]

@@ -8,7 +8,7 @@ certificate satisfies them is decided in `mta.smtp.dane`.
 from collections.abc import Sequence
 
 from mta.dns.mx import name_fault
-from mta.dns.record import Absent, Answer, LookupFailed, Record, chain_end
+from mta.dns.record import Absent, Answer, DnsTrouble, LookupFailed, Record, chain_end
 from mta.model.tls import NO_DANE, DaneState, HostDane, Tlsa
 
 MOST_RECORDS = 20
@@ -30,7 +30,7 @@ def bases(host: str, records: Sequence[Record]) -> tuple[str, ...]:
     """Names whose TLSA records may speak for `host`, in the order to ask: the first that has any does (RFC 7672
     section 2.2.3). `records` are the secure ones of the answers about its addresses."""
     end = chain_end(host, records)
-    names = (host,) if end is None or end[0] == host else (end[0], host)
+    names = (host,) if isinstance(end, DnsTrouble) or end[0] == host else (end[0], host)
     return tuple(name for name in names if not name_fault(name, is_host=True) and len(owner(name)) <= 253)
 
 
@@ -44,10 +44,8 @@ def read_tlsa(
     if isinstance(answer, Absent) or not answer.is_secure:
         return NO_DANE, _FOREVER_S
     end = chain_end(owner(base), answer.records)
-    if end is None:
-        return HostDane(
-            DaneState.BROKEN, detail=f"the CNAME records of {owner(base)} lead in a circle"
-        ), _FOREVER_S
+    if isinstance(end, DnsTrouble):
+        return HostDane(DaneState.BROKEN, detail=end.detail), _FOREVER_S
     name, ttl_s = end
     found = [record for record in answer.records if record.kind == "TLSA" and record.owner == name]
     if not found:

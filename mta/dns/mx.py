@@ -139,8 +139,8 @@ def read_mx(
     others is ignored (C6); alone it counts whatever its preference: nothing else can be meant by it.
     """
     end = chain_end(domain, records)
-    if end is None:
-        return DnsTrouble("bad_cname", f"the CNAME records of {domain} lead in a circle")
+    if isinstance(end, DnsTrouble):
+        return end
     name, ttl_s = end
     exchanges = [record for record in records if record.kind == "MX" and record.owner == name]
     if not exchanges:
@@ -176,9 +176,8 @@ def read_addresses(name: str, records: Sequence[Record], guard: AddressGuard) ->
     outright); IPv6 addresses follow and are tried when those fail.
     """
     end = chain_end(name, records)
-    if end is None:
-        trouble = DnsTrouble("bad_cname", f"the CNAME records of {name} lead in a circle")
-        return HostAddresses(trouble=trouble)
+    if isinstance(end, DnsTrouble):
+        return HostAddresses(trouble=end)
     target, ttl_s = end
     usable: list[str] = []
     refused: list[str] = []

@@ -58,8 +58,8 @@ def read_record(name: str, records: Sequence[Record]) -> StsRecord | NoRecord | 
     """What an answer to the TXT question about `name` says (RFC 8461 section 3.1); no records mean NOERROR without
     data. Texts that do not begin as a policy record does are others' and do not count."""
     end = chain_end(name, records)
-    if end is None:
-        return DnsTrouble("bad_cname", f"the CNAME records of {name} lead in a circle")
+    if isinstance(end, DnsTrouble):
+        return end
     owner, ttl_s = end
     texts = [record for record in records if record.kind == "TXT" and record.owner == owner]
     ttl_s = min((ttl_s, *(float(record.ttl_s) for record in texts)))

@@ -1,11 +1,14 @@
 """Decoded DNS records, and what a question came to when no records came."""
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 _LONGEST_CHAIN = 16  # CNAMEs in one answer; resolvers themselves stop between 8 and 17
+# C ends a name at a NUL, and reads a backslash as the beginning of an escape.
+_LABEL = re.compile(r"[!-\[\]-~]{1,63}")
 
 RecordKind = Literal["MX", "CNAME", "A", "AAAA", "TXT", "PTR", "SOA", "TLSA"]
 TroubleKind = Literal[
@@ -65,14 +68,21 @@ class LookupFailed(Exception):
         self.trouble = trouble
 
 
-def chain_end(name: str, records: Sequence[Record]) -> tuple[str, float] | None:
-    """Where the CNAME records lead from `name`, and the lowest TTL on the way; None if that never ends."""
+def is_askable(name: str) -> bool:
+    """Whether DNS can hold the name (RFC 1035 section 2.3.4), and the resolver library takes it as it is."""
+    return len(name) <= 253 and all(map(_LABEL.fullmatch, name.split(".")))
+
+
+def chain_end(name: str, records: Sequence[Record]) -> tuple[str, float] | DnsTrouble:
+    """Where the CNAME records lead from `name` (lower case), and the lowest TTL on the way; trouble if that never
+    ends."""
+    end = name
     targets = {record.owner: record for record in records if record.kind == "CNAME"}
     ttl_s = float("inf")
     for _ in range(_LONGEST_CHAIN):
-        record = targets.get(name)
+        record = targets.get(end)
         if record is None:
-            return name, ttl_s
-        name = record.value
+            return end, ttl_s
+        end = record.value
         ttl_s = min(ttl_s, float(record.ttl_s))
-    return None
+    return DnsTrouble("bad_cname", f"the CNAME records of {name} lead in a circle")

@@ -5,9 +5,9 @@ Nothing that DNS holds or does raises: trouble is a `Reply` like any other.
 
 import asyncio
 
-from mta.admin.preflight.question import Found, Question, Reply, Steps, is_askable, read
+from mta.admin.preflight.question import Found, Question, Reply, Steps, read
 from mta.dns.nameservers import Nameservers
-from mta.dns.record import Absent, LookupFailed
+from mta.dns.record import Absent, LookupFailed, is_askable
 
 _AT_ONCE = 20
 

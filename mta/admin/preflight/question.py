@@ -4,17 +4,12 @@ A check is a generator: it yields a `Question`, is sent the `Reply`, and returns
 I/O or knows who answers; `mta.admin.preflight.lookup` drives them against real nameservers, tests against a dict.
 """
 
-import re
 from collections.abc import Generator, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
 
-from mta.dns.record import Record, RecordKind
-
-_LONGEST_CHAIN = 16  # CNAMEs in one answer; resolvers themselves stop between 8 and 17
-# C ends a name at a NUL, and reads a backslash as the beginning of an escape.
-_LABEL = re.compile(r"[!-\[\]-~]{1,63}")
+from mta.dns.record import DnsTrouble, Record, RecordKind, chain_end
 
 Found = TypeVar("Found")
 
@@ -36,22 +31,12 @@ class Reply(Struct, frozen=True, gc=False):
 Steps = Generator[Question, Reply, Found]
 
 
-def is_askable(name: str) -> bool:
-    """Whether DNS can hold the name (RFC 1035 section 2.3.4), and the resolver library takes it as it is."""
-    return len(name) <= 253 and all(map(_LABEL.fullmatch, name.split(".")))
-
-
 def read(question: Question, records: Sequence[Record]) -> Reply:
     """What an answer holds for who asked: records of the name, or of the end of the CNAME chain that starts there."""
-    aliases = {record.owner: record.value for record in records if record.kind == "CNAME"}
-    owner = question.name.lower()
-    for _ in range(_LONGEST_CHAIN):
-        if owner not in aliases:
-            break
-        owner = aliases[owner]
-    else:
-        return Reply(trouble=f"the CNAME records of {question.name} lead in a circle")
-    meant = [record for record in records if record.kind == question.kind and record.owner == owner]
+    end = chain_end(question.name.lower(), records)
+    if isinstance(end, DnsTrouble):
+        return Reply(trouble=end.detail)
+    meant = [record for record in records if record.kind == question.kind and record.owner == end[0]]
     meant.sort(key=lambda record: record.preference)
     return Reply(tuple(record.value for record in meant))
 

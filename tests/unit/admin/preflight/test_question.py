@@ -1,6 +1,6 @@
 import pytest
 
-from mta.admin.preflight.question import Question, Reply, addresses_of, is_askable, read
+from mta.admin.preflight.question import Question, Reply, addresses_of, read
 from mta.dns.record import Record
 from tests.fakes.zone import Zone, ask
 
@@ -27,21 +27,6 @@ def test_mx_come_by_preference() -> None:
     """In whatever order they were answered."""
     records = [record("a.test", "MX", "two.test", 20), record("a.test", "MX", "one.test", 10)]
     assert read(Question("a.test", "MX"), records).values == ("one.test", "two.test")
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["", "a..test", ".test", "a b.test", "a\0.test", "a\\.test", "é.test", "x" * 64 + ".test", "x." * 130],
-)
-def test_what_dns_cannot_hold_is_not_asked(name: str) -> None:
-    """A name may come out of a macro, or out of a stranger's record."""
-    assert not is_askable(name)
-
-
-@pytest.mark.parametrize("name", ["test", "_dmarc.a.test", "b+1=x.a.test", "x" * 63 + ".test"])
-def test_other_names_are_asked(name: str) -> None:
-    """Also those that no host has."""
-    assert is_askable(name)
 
 
 @pytest.mark.parametrize(
