@@ -18,7 +18,7 @@ from mta.admin.preflight.run import preflight
 from mta.config.load import load
 from mta.config.settings import Config
 from tests.fakes.dns_server import Answer, FakeDns, a, aaaa, cname, mx, ptr, soa, txt
-from tests.unit.admin.preflight.keys import pem, signing_key
+from tests.fakes.keys import rsa_pem, signing_key
 
 ROOT = Path(__file__).parents[3]
 KEY = signing_key("s2026")
@@ -55,7 +55,7 @@ def write(
     (place / "dkim").mkdir(exist_ok=True)
     key = place / "dkim" / "s2026.pem"
     key.touch(mode=0o600)
-    key.write_bytes(pem(2048, 0))
+    key.write_bytes(rsa_pem())
     address = f"address = '{source}', " if source else ""
     path = place / "mta.toml"
     path.write_text(
@@ -118,7 +118,7 @@ BROKEN: dict[str, tuple[Break, dict[str, str]]] = {
     ),
     "an SPF include that is gone": (lambda dns: dns.forget("_spf.acme.test"), {"spf-source": "fail"}),
     "no DKIM key": (lambda dns: dns.forget(KEY_PLACE), {"dkim-record": "fail"}),
-    "another DKIM key": (scripted(KEY_PLACE, signing_key(serial=1).dns_record()), {"dkim-key": "fail"}),
+    "another DKIM key": (scripted(KEY_PLACE, signing_key(which=1).dns_record()), {"dkim-key": "fail"}),
     "a revoked DKIM key": (scripted(KEY_PLACE, "v=DKIM1; p="), {"dkim-record": "fail"}),
     "DKIM in test": (scripted(KEY_PLACE, f"{KEY.dns_record()}; t=y"), {"dkim-record": "warn"}),
     "no DMARC": (

@@ -19,9 +19,10 @@ from mta.compose.spec import Addressee, Composed, ComposeFailed, Group, Result, 
 from mta.compose.suspects import CROWDED, SHORTER_AFTER
 from mta.compose.workers import Composer
 from mta.model import ids
+from tests.fakes.keys import rsa_key
 from tests.fakes.nats import eventually
 from tests.integration.compose.poison import BrokenJob, PoisonJob
-from tests.unit.compose.builders import AT, addressee, dkimpy_accepts, group, rsa_key, signing_keys, spec
+from tests.unit.compose.builders import AT, addressee, dkimpy_accepts, group, signing_keys, spec
 
 SETTINGS = ComposeSettings(workers=2, timeout_s=1.0, memory_bytes=1_000_000_000)
 QUARANTINED = 1

@@ -12,7 +12,7 @@ from mta.compose.dkim import load_key
 from mta.config.load import load
 from mta.config.problems import ConfigError
 from mta.config.settings import Config
-from tests.unit.compose.builders import ed25519_pem, rsa_key, rsa_pem
+from tests.fakes.keys import ed25519_pem, rsa_key, rsa_pem
 from tests.unit.config.conftest import write
 
 TEXT = """

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mta.admin.dkim_record import DkimRecord, Flaw, compare, judge, read_record, strings, zone_line
 from mta.compose.dkim import SigningKey, load_key
 from mta.compose.settings import DkimKey
-from tests.unit.compose.builders import ed25519_pem, pem, rsa_key, rsa_pem
+from tests.fakes.keys import ed25519_pem, pem, rsa_key, rsa_pem
 
 RSA = load_key(rsa_key())[0]
 ED25519 = load_key(DkimKey("acme.test", "e1", ed25519_pem()))[0]

@@ -10,8 +10,6 @@ from email.message import EmailMessage
 from typing import Any
 
 import dkim
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from mta.compose.dkim import SigningKey, load_keys
 from mta.compose.job import Job
@@ -29,29 +27,11 @@ from mta.compose.spec import (
 )
 from mta.model.ids import payload_key
 from mta.model.lane import Lane
+from tests.fakes.keys import rsa_key
 
 AT = 1_795_000_000.0
 NOW = AT + 60
 SECRET = b"0123456789abcdef0123456789abcdef"
-
-
-def pem(private: Any) -> bytes:
-    form = serialization.PrivateFormat.PKCS8
-    return bytes(private.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-
-
-@functools.cache
-def rsa_pem(bits: int = 2048) -> bytes:
-    return pem(rsa.generate_private_key(65537, bits))
-
-
-@functools.cache
-def ed25519_pem() -> bytes:
-    return pem(ed25519.Ed25519PrivateKey.generate())
-
-
-def rsa_key(selector: str = "s1", bits: int = 2048, domain: str = "acme.test") -> DkimKey:
-    return DkimKey(domain, selector, rsa_pem(bits))
 
 
 def signing_keys(*keys: DkimKey, tokens: bool = True) -> SigningKeys:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from mta.compose.canary import Canary, verifies
 from mta.compose.dkim import Draft, Signer, body_hash, load_key, load_keys
 from mta.compose.settings import DkimKey
-from tests.unit.compose.builders import ed25519_pem, pem, rsa_key
+from tests.fakes.keys import ed25519_pem, pem, rsa_key
 
 FIELDS = (("From", "news@acme.test"), ("Subject", "Hello"))
 SECOND = DkimKey("acme.test", "e1", ed25519_pem())

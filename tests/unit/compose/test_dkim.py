@@ -24,7 +24,8 @@ from mta.compose.dkim import (
     signing_plan,
 )
 from mta.compose.settings import DkimKey
-from tests.unit.compose.builders import NOW, dkimpy_accepts, ed25519_pem, loaded, pem, rsa_key, rsa_pem
+from tests.fakes.keys import ed25519_pem, pem, rsa_key, rsa_pem
+from tests.unit.compose.builders import NOW, dkimpy_accepts, loaded
 
 lines = st.lists(st.text(st.sampled_from("ab .\t=<é"), max_size=12).map(str.encode), max_size=8).map(
     b"\r\n".join

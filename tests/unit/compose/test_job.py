@@ -14,6 +14,7 @@ from mta.model import ids
 from mta.model.lane import Lane
 from mta.model.payload import Address
 from mta.model.token import TokenMint
+from tests.fakes.keys import ed25519_pem, rsa_key
 from tests.unit.compose.builders import (
     AT,
     SECRET,
@@ -21,12 +22,10 @@ from tests.unit.compose.builders import (
     compose,
     composed,
     dkimpy_accepts,
-    ed25519_pem,
     failed,
     group,
     job,
     parsed,
-    rsa_key,
     signing_keys,
     spec,
 )

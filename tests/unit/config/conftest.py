@@ -1,27 +1,11 @@
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mta.config.load import load
 from mta.config.problems import ConfigError
 from mta.config.settings import Config
-
-
-@cache
-def rsa_pem(which: int = 0) -> bytes:
-    key = rsa.generate_private_key(65537, 2048)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-@cache
-def ed25519_pem() -> bytes:
-    return ed25519.Ed25519PrivateKey.generate().private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )
 
 
 def write(path: Path, content: bytes | str, mode: int = 0o600) -> Path:

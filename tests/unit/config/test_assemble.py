@@ -12,7 +12,8 @@ from mta.jetstream.settings import NatsSettings
 from mta.model.login import EXPECTED, Login
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 from mta.tlsrpt.settings import TlsRptSettings
-from tests.unit.config.conftest import rsa_pem, write
+from tests.fakes.keys import rsa_pem
+from tests.unit.config.conftest import write
 
 Loaded = Callable[..., Config]
 Refused = Callable[..., list[str]]

@@ -7,7 +7,8 @@ from mta.config.identities import KeyFile
 from mta.config.settings import Config
 from mta.intake.settings import DomainPolicy, TenantPolicy
 from mta.model.path import EgressPool, EgressSource
-from tests.unit.config.conftest import ed25519_pem, rsa_pem, write
+from tests.fakes.keys import ed25519_pem, rsa_pem
+from tests.unit.config.conftest import write
 
 Loaded = Callable[..., Config]
 Refused = Callable[..., list[str]]
@@ -152,7 +153,7 @@ def test_two_tenants_cannot_sign_with_different_keys_under_one_selector(
 ) -> None:
     """One of them would fail at every receiver; the same key for both is fine."""
     write(tmp_path / "k", rsa_pem())
-    write(tmp_path / "other", rsa_pem(1))
+    write(tmp_path / "other", rsa_pem(which=1))
     one = f'{ACME}domains."a.test" = {{ dkim = [{{ selector = "s", key = "k" }}] }}\n'
     two = one.replace("acme]", "beta]").replace('"k"', '"other"')
     (problem,) = refused(one + two)

@@ -13,9 +13,10 @@ from mta.config.problems import ConfigError
 from mta.config.settings import Config
 from mta.jetstream.credentials import EXPECTED
 from mta.model.login import Login
+from tests.fakes.keys import rsa_pem
 from tests.fakes.nats_jwt import trust
 from tests.fakes.nobody import as_nobody
-from tests.unit.config.conftest import rsa_pem, write
+from tests.unit.config.conftest import write
 
 CONF = Path(__file__).parents[3] / "conf"
 TENANT = """

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mta.admin.preflight.dkim import DkimRecord, mismatch, read_record, record_name, usage_fault
 from mta.compose.dkim import SigningKey
-from tests.unit.admin.preflight.keys import signing_key
+from tests.fakes.keys import signing_key
 
 KEY = signing_key()
 ED = signing_key("e1", bits=0)
@@ -96,13 +96,13 @@ def test_what_is_no_key_is_told(text: str, said: str) -> None:
 
 def test_a_mismatch_says_which() -> None:
     """Type, size, or only the key."""
-    other = record(signing_key(serial=1).dns_record())
+    other = record(signing_key(which=1).dns_record())
     assert mismatch(other, KEY) == "DNS holds another key than the configured one"
     small = record(signing_key(bits=1024).dns_record())
     assert mismatch(small, KEY).endswith("(1024 bits there, 2048 here)")
     assert "k=ed25519, the configured one is rsa" in mismatch(record(ED.dns_record()), KEY)
     assert "k=rsa, the configured one is ed25519" in mismatch(other, ED)
-    assert mismatch(record(signing_key("e1", bits=0, serial=1).dns_record()), ED)
+    assert mismatch(record(signing_key("e1", bits=0, which=1).dns_record()), ED)
 
 
 def test_a_key_for_something_else_may_not_be_used() -> None:

@@ -5,8 +5,8 @@ import pytest
 from mta.admin.preflight.finding import Check, Finding, Result
 from mta.admin.preflight.identity import Identity
 from mta.admin.preflight.policy import dmarc
+from tests.fakes.keys import signing_key
 from tests.fakes.zone import Zone, ask
-from tests.unit.admin.preflight.keys import signing_key
 
 KEY = signing_key()
 GOOD = "v=DMARC1; p=none; rua=mailto:d@acme.test"

@@ -8,8 +8,8 @@ from mta.admin.preflight.finding import Check, Finding, Result
 from mta.admin.preflight.identity import Identity
 from mta.admin.preflight.signing import keys, signed, verifies
 from mta.compose.dkim import SigningKey
+from tests.fakes.keys import signing_key
 from tests.fakes.zone import Zone, ask
-from tests.unit.admin.preflight.keys import signing_key
 
 KEY = signing_key()
 PLACE = ("s1._domainkey.acme.test", "TXT")
@@ -47,7 +47,7 @@ ALL_WELL = {
         ((f"{PUBLISHED}; t=s",), ALL_WELL),
         ((f"{PUBLISHED}; t=y",), ALL_WELL | {Check.DKIM_RECORD: "warn"}),
         (
-            (signing_key(serial=1).dns_record(),),
+            (signing_key(which=1).dns_record(),),
             {Check.DKIM_RECORD: "pass", Check.DKIM_BITS: "pass", Check.DKIM_KEY: "fail"},
         ),
     ],
