@@ -1,16 +1,18 @@
-"""What the record of a DKIM key says in DNS, and whether it is that of the key we sign with.
+"""What the record of a DKIM key says in DNS, and whether it is that of the key we sign with: for `mta dkim` and for
+`mta preflight`, which say the same of the same record.
 
 Pure: the texts of TXT records in, values out. A record is anybody's text: it is capped before it is read, and one that
 RFC 6376 section 3.6.1 does not allow is a reason in words. Strict where receivers differ, since mail goes to all of
 them: base64 without faults, printable ASCII only, a tag once.
 
-What it leaves to others: asking DNS (`mta.admin.dkim`), and what a key must be to sign (`mta.compose.dkim`).
+What it leaves to others: asking DNS, and what a key must be to sign (`mta.compose.dkim`).
 """
 
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from msgspec import Struct
 
+from mta.admin.tags import read_tags
 from mta.compose.canary import verifies
 from mta.compose.dkim import GOOD_RSA_BITS, Draft, Signer, SigningKey, body_hash
 
@@ -25,7 +28,6 @@ _MOST_CHARACTERS = 8192  # RSA of 16384 bits, four times what receivers must tak
 _MOST_RECORDS = 20  # of one name that are read
 _MOST_OCTETS = 255  # of one string in a TXT record: RFC 1035 section 3.3.14
 _ED25519_OCTETS = 32
-_TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _FOLDING = re.compile(r"[ \t\r\n]+")
 _CUT = "is it cut off at 255 characters?"
 
@@ -46,11 +48,27 @@ class DkimRecord(Struct, frozen=True, gc=False):
         return not self.public
 
 
-class Flaw(Struct, frozen=True, gc=False):
-    """What is wrong, and what to do. `is_fatal`: receivers, or some, get no valid signature out of it."""
+class Aspect(StrEnum):
+    """What is looked at, in this order; a fatal flaw of one ends it."""
 
+    RECORD = "record"
+    KEY = "key"
+    BITS = "bits"
+    SIGNATURE = "signature"
+
+
+class Flaw(Struct, frozen=True, gc=False):
+    """What is wrong, and what to do; publishing our record is always meant, and not said. `is_fatal`: receivers, or
+    some, get no valid signature out of it."""
+
+    aspect: Aspect
     is_fatal: bool
-    text: str
+    said: str
+    todo: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.said}: {self.todo}" if self.todo else self.said
 
 
 def strings(record: str) -> tuple[str, ...]:
@@ -74,41 +92,39 @@ def read_record(text: str) -> DkimRecord | str:
 
 def compare(record: DkimRecord, key: SigningKey) -> tuple[Flaw, ...]:
     """What is wrong with a record that can be read, for a receiver of mail signed with `key`."""
+    flaws = _usage(record)
+    if is_fatal(flaws):
+        return flaws
     ours = read_record(key.dns_record())
     assert isinstance(ours, DkimRecord)
-    if record.is_revoked:
-        return (Flaw(True, "the key is revoked: p= is empty. Publish it again, or sign with a new one"),)
     if (record.kind, record.public) != (ours.kind, ours.public):
         theirs, mine = spoken(record.kind, record.bits), spoken(ours.kind, ours.bits)
-        return (Flaw(True, f"another key is published ({theirs}) than we sign with ({mine})"),)
-    flaws = []
-    if record.hashes and "sha256" not in record.hashes:
-        flaws.append(Flaw(True, f"h={':'.join(record.hashes)[:40]} forbids sha256: leave h= out"))
-    if not {"*", "email"} & set(record.services):
-        flaws.append(Flaw(True, f"s={':'.join(record.services)[:40]} is not for mail: leave s= out"))
-    elif len(record.services) > 1:  # dkimpy reads but one
-        text = f"s={':'.join(record.services)[:40]} is more than some receivers can read: leave s= out"
-        flaws.append(Flaw(True, text))
-    if "y" in record.flags:
-        flaws.append(
-            Flaw(False, "t=y says you are only testing, and signatures may count for nothing: take it out")
-        )
+        said = f"another key is published ({theirs}) than we sign with ({mine})"
+        return (*flaws, Flaw(Aspect.KEY, True, said))
     if 0 < record.bits < GOOD_RSA_BITS:
-        flaws.append(Flaw(False, f"RSA of {record.bits} bits is weak: make a key of {GOOD_RSA_BITS}"))
-    return tuple(flaws)
+        said, todo = (
+            f"RSA of {record.bits} bits is weak",
+            f"make a key of {GOOD_RSA_BITS}, under a new selector",
+        )
+        return (*flaws, Flaw(Aspect.BITS, False, said, todo))
+    return flaws
 
 
 def judge(texts: Sequence[str], key: SigningKey, now: float) -> tuple[Flaw, ...]:
     """What is wrong with all the TXT records at the key's name together: none if a receiver finds the key there and,
     by the record as it stands, a signature made `now` holds. `now` is wall-clock time, which dkimpy reads too."""
     if not texts:
-        return (Flaw(True, "there is no record"),)
-    judged = sorted((_judged(text, key, now) for text in texts[:_MOST_RECORDS]), key=_fatal)
-    flaws = judged[0]
+        return (Flaw(Aspect.RECORD, True, "there is no record"),)
     if len(texts) > 1:  # RFC 6376 section 3.6.2.2: what a receiver makes of them is undefined
-        text = f"{len(texts)} TXT records are there, and a receiver may pick any: leave only ours"
-        flaws = (*flaws, Flaw(False, text))
-    return flaws
+        is_there = not all(is_fatal(_judged(text, key, now)) for text in texts[:_MOST_RECORDS])
+        whose = "one of them good" if is_there else "none of them good"
+        said = f"{len(texts)} TXT records are there, {whose}, and a receiver may pick any"
+        return (Flaw(Aspect.RECORD, True, said, "leave only ours"),)
+    return _judged(texts[0], key, now)
+
+
+def is_fatal(flaws: Iterable[Flaw]) -> bool:
+    return any(flaw.is_fatal for flaw in flaws)
 
 
 def spoken(kind: str, bits: int) -> str:
@@ -118,15 +134,34 @@ def spoken(kind: str, bits: int) -> str:
 def _judged(text: str, key: SigningKey, now: float) -> tuple[Flaw, ...]:
     record = read_record(text)
     if isinstance(record, str):
-        return (Flaw(True, f"the record {record}"),)
+        return (Flaw(Aspect.RECORD, True, f"the record {record}"),)
     flaws = compare(record, key)
-    if not _fatal(flaws) and not verifies(_specimen(key, now), 0, key, text):
-        return (*flaws, Flaw(True, "a signature does not hold by this record, although the key is ours"))
+    if not is_fatal(flaws) and not verifies(_specimen(key, now), 0, key, text):
+        said = "a signature does not hold by this record, although the key is ours"
+        todo = "look for anything but v=, k= and p= in it, and at this machine's clock"
+        return (*flaws, Flaw(Aspect.SIGNATURE, True, said, todo))
     return flaws
 
 
-def _fatal(flaws: Sequence[Flaw]) -> bool:
-    return any(flaw.is_fatal for flaw in flaws)
+def _usage(record: DkimRecord) -> tuple[Flaw, ...]:
+    """Whether the key, whosever it is, may be used for mail."""
+    if record.is_revoked:
+        todo = "publish it again, or sign with a new one"
+        return (Flaw(Aspect.RECORD, True, "the key is revoked, as p= is empty", todo),)
+    flaws = []
+    services = f"s={':'.join(record.services)[:40]}"
+    if record.hashes and "sha256" not in record.hashes:
+        said = f"h={':'.join(record.hashes)[:40]} forbids sha256"
+        flaws.append(Flaw(Aspect.RECORD, True, said, "leave h= out"))
+    if not {"*", "email"} & set(record.services):
+        flaws.append(Flaw(Aspect.RECORD, True, f"{services} is not for mail", "leave s= out"))
+    elif len(record.services) > 1:  # dkimpy reads but one
+        said = f"{services} is more than some receivers can read"
+        flaws.append(Flaw(Aspect.RECORD, True, said, "leave s= out"))
+    if "y" in record.flags:
+        said = "t=y says you are only testing, and signatures may count for nothing"
+        flaws.append(Flaw(Aspect.RECORD, False, said, "take it out"))
+    return tuple(flaws)
 
 
 def _specimen(key: SigningKey, now: float) -> bytes:
@@ -169,17 +204,9 @@ def _tags(text: str) -> dict[str, str] | str:
         return f"is longer than {_MOST_CHARACTERS} characters"
     if not all(" " <= character <= "~" or character in "\t\r\n" for character in text):
         return "holds what is not printable ASCII"
-    tags: dict[str, str] = {}
-    specs = text.split(";")
-    for spec in specs if specs[-1].strip() else specs[:-1]:
-        name, is_tag, value = spec.partition("=")
-        name = name.strip()
-        if not is_tag or _TAG_NAME.fullmatch(name) is None:
-            return f"is no list of tag=value: {spec.strip()[:40]!r}"
-        if name in tags:
-            return f"has the tag {name[:40]}= twice"
-        tags[name] = value.strip()
-    return tags or "is empty"
+    if not all(spec.strip() for spec in text.split(";")[:-1]):
+        return "is no list of tag=value: nothing stands before a semicolon"
+    return read_tags(text) or "is empty"
 
 
 def _listed(value: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from mta.admin.preflight.question import Question, Steps
-from mta.admin.preflight.tags import read_tags
+from mta.admin.tags import read_tags
 
 Policy = Literal["none", "quarantine", "reject"]
 Mode = Literal["relaxed", "strict"]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.admin.preflight.tags import read_tags
+from mta.admin.tags import read_tags
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ _SPACE = " \t\r\n"
 
 
 def read_tags(text: str) -> dict[str, str] | str:
-    """Values by name in the order of the text, without the space around them. A str says what is wrong."""
+    """Values by name in the order of the text, without the space around them; gaps between semicolons are passed
+    over. A str says what is wrong, to stand after `the record`."""
     tags: dict[str, str] = {}
     for part in text.split(";"):
         if not part.strip(_SPACE):
@@ -15,8 +16,8 @@ def read_tags(text: str) -> dict[str, str] | str:
         name, equals, value = part.partition("=")
         name = name.strip(_SPACE)
         if not equals or _NAME.fullmatch(name) is None:
-            return f"{ascii(part.strip())[:60]} is no tag"
+            return f"is no list of tag=value: {ascii(part.strip())[:40]}"
         if name in tags:
-            return f"{name}= stands there twice"
+            return f"has the tag {name[:40]}= twice"
         tags[name] = value.strip(_SPACE)
     return tags
