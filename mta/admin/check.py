@@ -4,14 +4,12 @@ to do.
 Asks nothing of the network: what NATS and DNS say is the daemon's business at its start.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from msgspec import Struct
-
+from mta.admin.grade import Grade, Line, tell
 from mta.admin.machine import unbindable
-from mta.admin.output import Output, Table, cell
+from mta.admin.output import Output
 from mta.config.load import load
 from mta.config.problems import ConfigError
 from mta.config.settings import Config
@@ -20,27 +18,6 @@ from mta.jetstream.embedded import find_server
 from mta.jetstream.errors import ExtraMissing
 
 _EXIT_NO, _EXIT_CONFIG = 1, 78
-
-
-class Grade(StrEnum):
-    PASS = "pass"
-    WARN = "warn"
-    UNKNOWN = "unknown"
-    FAIL = "FAIL"
-
-
-_STYLES = {
-    **{Grade.PASS: "green", Grade.WARN: "yellow"},
-    **{Grade.UNKNOWN: "bold yellow", Grade.FAIL: "bold red"},
-}
-
-
-class Line(Struct, frozen=True, gc=False):
-    """`what` was looked at, `text` says what was found, and for all but PASS what to do."""
-
-    grade: Grade
-    what: str
-    text: str
 
 
 def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
@@ -57,20 +34,6 @@ def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
     lines = [*_configuration(config), *_machine(config)]
     tell(lines, output)
     return _EXIT_NO if any(line.grade is Grade.FAIL for line in lines) else 0
-
-
-def tell(lines: Sequence[Line], output: Output) -> None:
-    """A line for each, and a last one that counts."""
-    shown = Table("", "what", "found")
-    for line in lines:
-        shown.add_row(cell(line.grade, _STYLES[line.grade]), cell(line.what), cell(line.text))
-        output.result({"grade": str(line.grade).lower(), "what": line.what, "text": line.text})
-    output.show(shown)
-    counts = {grade: sum(line.grade is grade for line in lines) for grade in Grade}
-    worst = next(grade for grade in reversed(Grade) if counts[grade] or grade is Grade.PASS)
-    said = ", ".join(f"{counts[grade]} {str(grade).lower()}" for grade in Grade if counts[grade])
-    output.say("")
-    output.say(said, _STYLES[worst])
 
 
 def _configuration(config: Config) -> Iterator[Line]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from mta.admin.access import again
-from mta.admin.check import Grade, Line, tell
 from mta.admin.dkim_record import judge, spoken, zone_line
 from mta.admin.errors import WrongInput, WrongUsage
+from mta.admin.grade import Grade, Line, tell
 from mta.admin.output import Output
 from mta.compose.dkim import SigningKey, load_key
 from mta.config.load import find, load, shipped

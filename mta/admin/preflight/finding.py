@@ -7,17 +7,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from mta.admin.grade import Grade
+
 _LONGEST_SHOWN = 120
-
-
-class Result(StrEnum):
-    """From good to bad."""
-
-    PASS = "pass"
-    WARN = "warn"
-    UNKNOWN = "unknown"
-    """Not to be known now: DNS does not answer, or what receivers see does not stand in the configuration."""
-    FAIL = "fail"
 
 
 class Check(StrEnum):
@@ -52,34 +44,29 @@ class Finding(Struct, frozen=True, gc=False):
 
     check: Check
     subject: str
-    result: Result
+    result: Grade
     detail: str
     todo: str = ""
 
 
 def passed(check: Check, subject: str, detail: str) -> Finding:
-    return Finding(check, subject, Result.PASS, detail)
+    return Finding(check, subject, Grade.PASS, detail)
 
 
 def warned(check: Check, subject: str, detail: str, todo: str) -> Finding:
-    return Finding(check, subject, Result.WARN, detail, todo)
+    return Finding(check, subject, Grade.WARN, detail, todo)
 
 
 def failed(check: Check, subject: str, detail: str, todo: str) -> Finding:
-    return Finding(check, subject, Result.FAIL, detail, todo)
+    return Finding(check, subject, Grade.FAIL, detail, todo)
 
 
 def unknown(
     check: Check, subject: str, detail: str, todo: str = "try again; if it stays, look at your nameservers"
 ) -> Finding:
-    return Finding(check, subject, Result.UNKNOWN, detail, todo)
+    return Finding(check, subject, Grade.UNKNOWN, detail, todo)
 
 
 def shown(text: str) -> str:
     """What others wrote, at a length that can be read."""
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
-
-
-def severity(result: Result) -> int:
-    """The larger, the worse."""
-    return list(Result).index(result)

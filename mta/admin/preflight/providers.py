@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from mta.admin.preflight.finding import Check, Finding, Result, severity
+from mta.admin.grade import Grade, severity
+from mta.admin.preflight.finding import Check, Finding
 
 
 class Provider(StrEnum):
@@ -80,20 +81,20 @@ WATCH = {
 """What no check sees."""
 
 
-def standing(findings: Iterable[Finding]) -> dict[Provider, dict[str, Result]]:
+def standing(findings: Iterable[Finding]) -> dict[Provider, dict[str, Grade]]:
     """By provider and name of the requirement. UNKNOWN is also what nothing was found about, as the size of a key that
     is not published."""
-    by_check: dict[Check, list[Result]] = {}
+    by_check: dict[Check, list[Grade]] = {}
     for finding in findings:
         by_check.setdefault(finding.check, []).append(finding.result)
     return {provider: _of(provider, by_check) for provider in Provider}
 
 
-def _of(provider: Provider, by_check: dict[Check, list[Result]]) -> dict[str, Result]:
+def _of(provider: Provider, by_check: dict[Check, list[Grade]]) -> dict[str, Grade]:
     table = {}
     for requirement in REQUIREMENTS:
         if provider in requirement.who:
             results = [result for check in requirement.checks for result in by_check.get(check, ())]
             choose = min if provider in requirement.one_is_enough else max
-            table[requirement.name] = choose(results, key=severity, default=Result.UNKNOWN)
+            table[requirement.name] = choose(results, key=severity, default=Grade.UNKNOWN)
     return table

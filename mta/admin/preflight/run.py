@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from mta.admin.errors import WrongUsage
+from mta.admin.grade import Grade
 from mta.admin.output import Output
 from mta.admin.preflight import domains, policy, senders, signing
-from mta.admin.preflight.finding import Check, Finding, Result
+from mta.admin.preflight.finding import Check, Finding
 from mta.admin.preflight.identity import Identity
 from mta.admin.preflight.lookup import Lookup
 from mta.admin.preflight.question import Steps
@@ -39,7 +40,7 @@ async def preflight(config: Config, tenant: str, domain: str, output: Output) ->
     output.result(as_object(tenant, examined))
     if not output.as_json:
         show(tenant, examined, output)
-    is_failed = any(finding.result is Result.FAIL for one in examined for finding in one.findings)
+    is_failed = any(finding.result is Grade.FAIL for one in examined for finding in one.findings)
     return _EXIT_NO if is_failed else 0
 
 

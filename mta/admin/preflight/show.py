@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
+from mta.admin.grade import count, graded
 from mta.admin.output import Output, Table, cell, many
-from mta.admin.preflight.finding import Check, Finding, Result
+from mta.admin.preflight.finding import Check, Finding
 from mta.admin.preflight.providers import REQUIREMENTS, SPOKEN, WATCH, standing
 
-_STYLES = {Result.PASS: "green", Result.WARN: "yellow", Result.UNKNOWN: "magenta", Result.FAIL: "bold red"}
 _NOT_REQUIRED = "-"
 _GROUPS = (
     (Check.SPF_RECORD, Check.SPF_SOURCE),
@@ -55,11 +55,8 @@ def show(tenant: str, examined: Sequence[Examined], output: Output) -> None:
         _show_findings(one, output)
         _show_providers(one, output)
     _show_watch(output)
-    findings = [finding for one in examined for finding in one.findings]
-    counts = {result: sum(finding.result is result for finding in findings) for result in Result}
-    worst = next(result for result in reversed(Result) if counts[result] or result is Result.PASS)
-    said = ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
-    output.say(f"{many(len(examined), 'domain')}: {said}", _STYLES[worst])
+    grades = [finding.result for one in examined for finding in one.findings]
+    count(grades, output, f"{many(len(examined), 'domain')}: ")
 
 
 def _show_findings(examined: Examined, output: Output) -> None:
@@ -69,8 +66,8 @@ def _show_findings(examined: Examined, output: Output) -> None:
         if at:
             shown.add_row(cell(""), cell(""), cell(""))
         for finding in findings:
-            grade = cell(finding.result, _STYLES[finding.result])
-            shown.add_row(grade, cell(finding.check), cell(f"{finding.subject}: {finding.detail}"))
+            found = f"{finding.subject}: {finding.detail}"
+            shown.add_row(graded(finding.result), cell(finding.check), cell(found))
             if finding.todo:
                 shown.add_row(cell(""), cell(""), cell(f"→ {finding.todo}", "cyan"))
     output.show(shown)
@@ -82,7 +79,7 @@ def _show_providers(examined: Examined, output: Output) -> None:
     shown = Table("What they require", *SPOKEN.values())
     for requirement in REQUIREMENTS:
         cells = [
-            cell(result, _STYLES[result])
+            graded(result)
             if (result := tables[provider].get(requirement.name)) is not None
             else cell(_NOT_REQUIRED, "dim")
             for provider in SPOKEN

@@ -2,8 +2,9 @@
 
 import pytest
 
+from mta.admin.grade import Grade
 from mta.admin.preflight.domains import author, one_click, return_path, tls
-from mta.admin.preflight.finding import Check, Finding, Result
+from mta.admin.preflight.finding import Check, Finding
 from mta.admin.preflight.identity import Identity
 from mta.delivery.settings import StaticRoute
 from tests.fakes.zone import Zone, ask
@@ -14,7 +15,7 @@ ZONE: Zone = {("acme.test", "SOA"): ("ns.acme.test",), (NAME, "TXT"): ("v=spf1 -
 
 
 def results(findings: list[Finding]) -> dict[Check, str]:
-    assert all(bool(one.todo) is (one.result is not Result.PASS) for one in findings)
+    assert all(bool(one.todo) is (one.result is not Grade.PASS) for one in findings)
     return {one.check: one.result for one in findings}
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mta.admin.preflight.finding import Check, Finding, Result
+from mta.admin.grade import Grade
+from mta.admin.preflight.finding import Check, Finding
 from mta.admin.preflight.identity import Identity
 from mta.admin.preflight.policy import dmarc
 from tests.fakes.keys import signing_key
@@ -15,7 +16,7 @@ GOOD = "v=DMARC1; p=none; rua=mailto:d@acme.test"
 def found(zone: Zone, return_path: str = "b.acme.test", signs: bool = True) -> dict[Check, Finding]:
     identity = Identity("acme.test", return_path, keys=(KEY,) if signs else ())
     findings = ask(zone, dmarc(identity))
-    assert all(bool(one.todo) is (one.result is not Result.PASS) for one in findings)
+    assert all(bool(one.todo) is (one.result is not Grade.PASS) for one in findings)
     return {one.check: one for one in findings}
 
 
@@ -26,7 +27,7 @@ def at(text: str, *more: str) -> Zone:
 def test_a_good_record_and_both_ways_aligned() -> None:
     """The policy is shown with the organizational domain."""
     findings = found(at(GOOD))
-    assert {one.result for one in findings.values()} == {Result.PASS}
+    assert {one.result for one in findings.values()} == {Grade.PASS}
     policy = findings[Check.DMARC_POLICY]
     assert policy.detail == "none by p=, organizational domain acme.test, DKIM and SPF relaxed"
     assert set(findings) == {
@@ -95,7 +96,7 @@ def test_what_to_do_fits_the_cause() -> None:
 def test_trouble_is_unknown() -> None:
     """Which alignment is asked for is not known then either."""
     findings = found({("_dmarc.acme.test", "TXT"): "servfail"})
-    assert {one.result for one in findings.values()} == {Result.UNKNOWN}
+    assert {one.result for one in findings.values()} == {Grade.UNKNOWN}
     assert set(findings) == {Check.DMARC_POLICY, Check.DKIM_ALIGNMENT, Check.SPF_ALIGNMENT}
 
 

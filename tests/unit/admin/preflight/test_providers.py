@@ -1,24 +1,25 @@
 import pytest
 
-from mta.admin.preflight.finding import Check, Finding, Result, passed
+from mta.admin.grade import Grade
+from mta.admin.preflight.finding import Check, Finding, passed
 from mta.admin.preflight.providers import REQUIREMENTS, SPOKEN, WATCH, Provider, standing
 
 ALL_WELL = [passed(check, "x", "x") for check in Check]
 
 
-def but(*wrong: tuple[Check, Result]) -> list[Finding]:
+def but(*wrong: tuple[Check, Grade]) -> list[Finding]:
     """All well, and these beside it."""
     return [*ALL_WELL, *(Finding(check, "x", result, "x", "x") for check, result in wrong)]
 
 
-def who(table: dict[Provider, dict[str, Result]], name: str) -> dict[str, str]:
+def who(table: dict[Provider, dict[str, Grade]], name: str) -> dict[str, str]:
     return {provider: row[name] for provider, row in table.items() if name in row}
 
 
 def test_all_well_is_a_table_of_passes() -> None:
     """Each provider has the rows it asks for, and each something that nobody sees here."""
     table = standing(ALL_WELL)
-    assert {result for row in table.values() for result in row.values()} == {Result.PASS}
+    assert {result for row in table.values() for result in row.values()} == {Grade.PASS}
     assert set(table) == set(SPOKEN) == set(WATCH) == set(Provider)
     assert set(table[Provider.YAHOO]) == {one.name for one in REQUIREMENTS}
     assert set(table[Provider.ICLOUD]) == {"spf", "dkim", "dmarc", "alignment", "ptr"}
@@ -40,8 +41,8 @@ def test_all_well_is_a_table_of_passes() -> None:
 )
 def test_a_finding_counts_for_who_asks_for_it(check: Check, name: str, providers: str) -> None:
     """The worst decides, and only in its row."""
-    for result in (Result.WARN, Result.UNKNOWN, Result.FAIL):
-        table = standing(but((check, Result.WARN), (check, result)))
+    for result in (Grade.WARN, Grade.UNKNOWN, Grade.FAIL):
+        table = standing(but((check, Grade.WARN), (check, result)))
         assert who(table, name) == dict.fromkeys(providers.split(), result)
         assert sum(one is result for row in table.values() for one in row.values()) == len(providers.split())
 
@@ -49,11 +50,11 @@ def test_a_finding_counts_for_who_asks_for_it(check: Check, name: str, providers
 def test_one_aligned_way_is_enough_for_some() -> None:
     """Gmail and Outlook.com want both, better late than never."""
     some = standing(
-        [passed(Check.DKIM_ALIGNMENT, "x", "x"), Finding(Check.SPF_ALIGNMENT, "x", Result.WARN, "x")]
+        [passed(Check.DKIM_ALIGNMENT, "x", "x"), Finding(Check.SPF_ALIGNMENT, "x", Grade.WARN, "x")]
     )
     assert who(some, "alignment") == {"gmail": "warn", "yahoo": "pass", "outlook": "warn", "icloud": "pass"}
 
 
 def test_what_was_not_looked_at_is_unknown() -> None:
     """Never a pass."""
-    assert {result for row in standing([]).values() for result in row.values()} == {Result.UNKNOWN}
+    assert {result for row in standing([]).values() for result in row.values()} == {Grade.UNKNOWN}

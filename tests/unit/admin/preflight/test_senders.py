@@ -2,7 +2,8 @@
 
 import pytest
 
-from mta.admin.preflight.finding import Check, Finding, Result
+from mta.admin.grade import Grade
+from mta.admin.preflight.finding import Check, Finding
 from mta.admin.preflight.identity import Identity
 from mta.admin.preflight.senders import looks_generic, names, spf
 from mta.model.path import EgressSource
@@ -18,7 +19,7 @@ def spf_of(*texts: str, sources: tuple[EgressSource, ...] = (A1,), more: Zone | 
     return ask({("b.acme.test", "TXT"): texts, **(more or {})}, spf(identity))
 
 
-def results(findings: list[Finding]) -> dict[Check, Result]:
+def results(findings: list[Finding]) -> dict[Check, Grade]:
     return {finding.check: finding.result for finding in findings}
 
 
@@ -34,29 +35,27 @@ def test_each_source_is_evaluated() -> None:
 @pytest.mark.parametrize(
     ("texts", "record", "source"),
     [
-        ((), Result.FAIL, None),
-        (("hello",), Result.FAIL, None),
-        (("v=spf1 -all", "v=spf1 +all"), Result.FAIL, None),
-        (("v=spf1 foo:bar",), Result.FAIL, None),
-        (("v=spf1 +all",), Result.WARN, Result.WARN),
-        (("v=spf1 all",), Result.WARN, Result.WARN),
-        (("v=spf1 ip4:192.0.2.10 +all",), Result.WARN, Result.PASS),
-        (("v=spf1 ip4:192.0.2.10 ptr -all",), Result.WARN, Result.PASS),
-        (("v=spf1 ptr -all",), Result.WARN, Result.UNKNOWN),
-        (("v=spf1 ~all",), Result.PASS, Result.FAIL),
-        (("v=spf1",), Result.PASS, Result.FAIL),
-        (("v=spf1 include:nowhere.test -all",), Result.PASS, Result.FAIL),
-        (("v=spf1 include:slow.test -all",), Result.PASS, Result.UNKNOWN),
+        ((), Grade.FAIL, None),
+        (("hello",), Grade.FAIL, None),
+        (("v=spf1 -all", "v=spf1 +all"), Grade.FAIL, None),
+        (("v=spf1 foo:bar",), Grade.FAIL, None),
+        (("v=spf1 +all",), Grade.WARN, Grade.WARN),
+        (("v=spf1 all",), Grade.WARN, Grade.WARN),
+        (("v=spf1 ip4:192.0.2.10 +all",), Grade.WARN, Grade.PASS),
+        (("v=spf1 ip4:192.0.2.10 ptr -all",), Grade.WARN, Grade.PASS),
+        (("v=spf1 ptr -all",), Grade.WARN, Grade.UNKNOWN),
+        (("v=spf1 ~all",), Grade.PASS, Grade.FAIL),
+        (("v=spf1",), Grade.PASS, Grade.FAIL),
+        (("v=spf1 include:nowhere.test -all",), Grade.PASS, Grade.FAIL),
+        (("v=spf1 include:slow.test -all",), Grade.PASS, Grade.UNKNOWN),
     ],
 )
-def test_what_is_wrong_with_spf_is_told(
-    texts: tuple[str, ...], record: Result, source: Result | None
-) -> None:
+def test_what_is_wrong_with_spf_is_told(texts: tuple[str, ...], record: Grade, source: Grade | None) -> None:
     """Without a usable record the sources are not judged one by one."""
     found = spf_of(*texts, more={("slow.test", "TXT"): "timeout"})
     wanted = {Check.SPF_RECORD: record} | ({} if source is None else {Check.SPF_SOURCE: source})
     assert results(found) == wanted
-    assert all(bool(finding.todo) is (finding.result is not Result.PASS) for finding in found)
+    assert all(bool(finding.todo) is (finding.result is not Grade.PASS) for finding in found)
 
 
 def test_a_missing_record_is_written_out() -> None:
@@ -70,16 +69,16 @@ def test_what_receivers_see_of_a_source_may_not_be_known(address: str) -> None:
     """Never a pass, not even by +all."""
     source = EgressSource("k", "k.test", address)
     _, found = spf_of("v=spf1 +all", sources=(source,))
-    assert found.result is Result.UNKNOWN
+    assert found.result is Grade.UNKNOWN
     checks = ask({("k.test", "A"): ("192.0.2.10",)}, names(source))
-    assert Result.PASS not in results(checks).values()
+    assert Grade.PASS not in results(checks).values()
     assert set(results(checks)) == {Check.PTR, Check.EHLO}
 
 
 def test_trouble_with_the_record_is_unknown() -> None:
     """DNS trouble is never a pass."""
     found = ask({("b.acme.test", "TXT"): "servfail"}, spf(Identity("acme.test", "b.acme.test", (A1,))))
-    assert results(found) == {Check.SPF_RECORD: Result.UNKNOWN}
+    assert results(found) == {Check.SPF_RECORD: Grade.UNKNOWN}
 
 
 @pytest.mark.parametrize(

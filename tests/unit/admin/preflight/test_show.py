@@ -23,7 +23,7 @@ def test_a_finding_says_what_to_do_below_it(capsys: pytest.CaptureFixture[str]) 
         "",
         "         check       found",
         "pass     spf-record  b.acme.test: v=spf1 -all",
-        "fail     spf-source  a1: fail by -all",
+        "FAIL     spf-source  a1: fail by -all",
         "                     → add it",
         "",
         "unknown  ptr         a1: timeout",

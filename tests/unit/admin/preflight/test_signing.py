@@ -5,7 +5,8 @@ import time
 import pytest
 
 from mta.admin.dkim_record import judge
-from mta.admin.preflight.finding import Check, Finding, Result
+from mta.admin.grade import Grade
+from mta.admin.preflight.finding import Check, Finding
 from mta.admin.preflight.identity import Identity
 from mta.admin.preflight.signing import keys
 from mta.compose.dkim import SigningKey
@@ -23,7 +24,7 @@ def found(zone: Zone, *signing: SigningKey, refusal: str = "", now: float | None
 
 
 def results(findings: list[Finding]) -> dict[Check, str]:
-    assert all(bool(one.todo) is (one.result is not Result.PASS) for one in findings)
+    assert all(bool(one.todo) is (one.result is not Grade.PASS) for one in findings)
     return {one.check: one.result for one in findings}
 
 
@@ -110,5 +111,5 @@ def test_a_clock_that_is_wrong_is_found_out() -> None:
 )
 def test_nothing_is_said_but_what_the_record_is_judged_by(texts: tuple[str, ...]) -> None:
     """`mta dkim check` says the same of the same records."""
-    said = [one.detail for one in found({PLACE: texts}, KEY) if one.result is not Result.PASS]
+    said = [one.detail for one in found({PLACE: texts}, KEY) if one.result is not Grade.PASS]
     assert said == [flaw.said for flaw in judge(texts, KEY, time.time())]
