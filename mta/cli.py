@@ -21,7 +21,7 @@ from mta.admin.exits import (
 )
 from mta.cli_dkim import app as dkim_keys
 from mta.cli_explain import app as explains
-from mta.cli_options import ConfigOption, JsonOption, MaybeFile, TenantOption
+from mta.cli_options import ConfigOption, DomainArgument, JsonOption, MaybeFile, TenantOption
 from mta.cli_options import run as _run
 
 _TYPERS_USAGE = 2
@@ -119,22 +119,16 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
 @app.command()
 def preflight(
     tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Whose mail.")],
-    domain: Annotated[
-        str, typer.Argument(metavar="DOMAIN", help="One of its From domains; else all of them.")
-    ] = "",
+    domain: DomainArgument = "",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Say whether receivers will believe a tenant's mail, by what DNS holds."""
+    from mta.admin.access import configuration_with_keys
     from mta.admin.output import Output
     from mta.admin.preflight.run import preflight as verb
-    from mta.config.load import find, load, shipped
 
-    path = find(config, os.environ)
-    if path is None:
-        hint = f"Name one with --config; the shipped one is {shipped('mta.toml')}"
-        _fail(EXIT_CONFIG, "there is no configuration, so no tenant either", hint)
-    _run(verb(load(path, os.environ), tenant, domain, Output(json)))
+    _run(verb(configuration_with_keys(config, os.environ), tenant, domain, Output(json)))
 
 
 @app.command()

@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mta.cli_options import ConfigOption, JsonOption, MaybeFile, run
+from mta.cli_options import ConfigOption, DomainArgument, JsonOption, MaybeFile, run
 
 app = typer.Typer(help="Keys that sign mail: make, publish and verify them.", no_args_is_help=True)
-
-DomainArgument = Annotated[str, typer.Argument(metavar="[DOMAIN]", help="Else of all domains.")]
 
 
 @app.command()
@@ -45,20 +43,22 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """List the configured keys, and the DNS record that belongs to each."""
-    from mta.admin.dkim import keys_of, with_keys
+    from mta.admin.access import configuration_with_keys
+    from mta.admin.dkim import keys_of
     from mta.admin.dkim import show as verb
     from mta.admin.output import Output
 
-    loaded = with_keys(config, os.environ)
+    loaded = configuration_with_keys(config, os.environ)
     raise typer.Exit(verb(keys_of(loaded, domain, tenant), Output(json)))
 
 
 @app.command()
 def check(domain: DomainArgument = "", config: ConfigOption = None, json: JsonOption = False) -> None:
     """Ask DNS for the record of each configured key, and whether signatures hold by it."""
+    from mta.admin.access import configuration_with_keys
     from mta.admin.dkim import check as verb
-    from mta.admin.dkim import keys_of, with_keys
+    from mta.admin.dkim import keys_of
     from mta.admin.output import Output
 
-    loaded = with_keys(config, os.environ)
+    loaded = configuration_with_keys(config, os.environ)
     run(verb(loaded, keys_of(loaded, domain), Output(json)))

@@ -21,6 +21,9 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+DomainArgument = Annotated[
+    str, typer.Argument(metavar="[DOMAIN]", help="One that stands in From; else all of them.")
+]
 TenantOption = Annotated[str, typer.Option(help="Not needed where only one is configured.")]
 
 

@@ -1,5 +1,5 @@
-"""How a verb gets to NATS: by the configuration, else to the embedded server that `state_dir/nats.json`
-names."""
+"""How a verb gets to its configuration, to the nameservers that names, and to NATS: by the configuration, else to the
+embedded server of `state_dir/nats.json`."""
 
 import asyncio
 import shlex
@@ -10,10 +10,12 @@ from typing import Any
 
 from msgspec import structs
 
+from mta.admin.errors import WrongInput
 from mta.config.document import NodeTable
 from mta.config.load import SYSTEM_CONFIG, find, load, shipped, state_dir
 from mta.config.problems import ConfigError, Problem
 from mta.config.settings import Config
+from mta.dns.nameservers import Nameservers, StubNameservers
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import read_address
 from mta.jetstream.errors import JetStreamUnavailable, Unreachable
@@ -36,6 +38,29 @@ def needed(option: Path | None, environ: Mapping[str, str]) -> Config:
         hint = f"there is no configuration, and defaults name no sources; the shipped one is {shipped('mta.toml')}"
         raise ConfigError([Problem("", "", hint)])
     return config
+
+
+def configuration_with_keys(option: Path | None, environ: Mapping[str, str]) -> Config:
+    """For verbs about keys; ConfigError where there is no configuration, or anything is wrong with it."""
+    path = find(option, environ)
+    if path is None:
+        text = f"there is no configuration: name one with --config; the shipped one is {shipped('mta.toml')}"
+        raise ConfigError([Problem("", "", text)])
+    return load(path, environ)
+
+
+@asynccontextmanager
+async def nameservers(config: Config) -> AsyncIterator[Nameservers]:
+    """Those of `[dns]`, for the length of a verb; WrongInput where they cannot be used."""
+    servers = StubNameservers(config.dns)
+    try:
+        servers.start()
+    except ValueError as error:
+        raise WrongInput(str(error)) from error
+    try:
+        yield servers
+    finally:
+        await servers.close()
 
 
 def nats_settings(config: Config | None, environ: Mapping[str, str]) -> NatsSettings:

@@ -7,6 +7,7 @@ Asks nothing of the network: what NATS and DNS say is the daemon's business at i
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mta.admin.exits import EXIT_CONFIG, EXIT_NO
 from mta.admin.grade import Grade, Line, tell
 from mta.admin.machine import unbindable
 from mta.admin.output import Output
@@ -16,8 +17,6 @@ from mta.config.settings import Config
 from mta.config.state import trouble, unusable
 from mta.jetstream.embedded import find_server
 from mta.jetstream.errors import ExtraMissing
-
-_EXIT_NO, _EXIT_CONFIG = 1, 78
 
 
 def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
@@ -30,10 +29,10 @@ def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
             for problem in error.problems
         ]
         tell(lines, output)
-        return _EXIT_CONFIG
+        return EXIT_CONFIG
     lines = [*_configuration(config), *_machine(config)]
     tell(lines, output)
-    return _EXIT_NO if any(line.grade is Grade.FAIL for line in lines) else 0
+    return EXIT_NO if any(line.grade is Grade.FAIL for line in lines) else 0
 
 
 def _configuration(config: Config) -> Iterator[Line]:

@@ -6,26 +6,22 @@ question for each key, and sends nothing.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from msgspec import Struct
 
-from mta.admin.access import again
+from mta.admin.access import again, nameservers
 from mta.admin.dkim_record import judge, spoken, zone_line
 from mta.admin.errors import WrongInput, WrongUsage
+from mta.admin.exits import EXIT_NO
 from mta.admin.grade import Grade, Line, tell
 from mta.admin.output import Output
 from mta.compose.dkim import SigningKey, load_key
-from mta.config.load import find, load, shipped
 from mta.config.names import a_label
-from mta.config.problems import ConfigError, Problem
 from mta.config.settings import Config
-from mta.dns.nameservers import StubNameservers
 from mta.dns.record import DnsTrouble
 from mta.dns.text import texts
 
-_EXIT_NO = 1
 _MOST_QUESTIONS = 50  # at once
 
 
@@ -35,15 +31,6 @@ class Configured(Struct, frozen=True):
     key: SigningKey
     tenants: tuple[str, ...]
     file: str
-
-
-def with_keys(option: Path | None, environ: Mapping[str, str]) -> Config:
-    """The configuration and its keys; ConfigError where there is none or anything is wrong with it."""
-    path = find(option, environ)
-    if path is None:
-        hint = f"there is no configuration that names keys; the shipped one is {shipped('mta.toml')}"
-        raise ConfigError([Problem("", "", hint)])
-    return load(path, environ)
 
 
 def keys_of(config: Config, domain: str = "", tenant: str = "") -> list[Configured]:
@@ -93,25 +80,18 @@ def show(keys: Sequence[Configured], output: Output) -> int:
 
 async def check(config: Config, keys: Sequence[Configured], output: Output) -> int:
     """0: all well, warnings allowed; 1: receivers cannot verify, or DNS did not say."""
-    nameservers = StubNameservers(config.dns)
-    try:
-        nameservers.start()
-    except ValueError as error:
-        raise WrongInput(str(error)) from error
     places = asyncio.Semaphore(_MOST_QUESTIONS)
+    async with nameservers(config) as servers:
 
-    async def looked(one: Configured) -> list[Line]:
-        async with places:
-            found = await texts(nameservers, one.key.dns_name)
-        return _lines(one, found, again(config))
+        async def looked(one: Configured) -> list[Line]:
+            async with places:
+                found = await texts(servers, one.key.dns_name)
+            return _lines(one, found, again(config))
 
-    try:
         answers = await asyncio.gather(*(looked(one) for one in keys))
-    finally:
-        await nameservers.close()
     lines = [line for answer in answers for line in answer]
     tell(lines, output)
-    return _EXIT_NO if any(line.grade in (Grade.FAIL, Grade.UNKNOWN) for line in lines) else 0
+    return EXIT_NO if any(line.grade in (Grade.FAIL, Grade.UNKNOWN) for line in lines) else 0
 
 
 def _lines(one: Configured, found: tuple[str, ...] | DnsTrouble, option: str) -> list[Line]:

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from mta.admin.access import nameservers
 from mta.admin.errors import WrongUsage
+from mta.admin.exits import EXIT_NO
 from mta.admin.grade import Grade
 from mta.admin.output import Output
 from mta.admin.preflight import domains, policy, senders, signing
@@ -23,25 +25,19 @@ from mta.compose.dkim import KeyRefused, load_keys
 from mta.config.names import a_label
 from mta.config.problems import nearest
 from mta.config.settings import Config
-from mta.dns.nameservers import Nameservers, StubNameservers
-
-_EXIT_NO = 1
+from mta.dns.nameservers import Nameservers
 
 
 async def preflight(config: Config, tenant: str, domain: str, output: Output) -> int:
     """All of the tenant's domains, or the one named. 0: nothing fails; 1: something does."""
     identities = identities_of(config, tenant, domain)
-    nameservers = StubNameservers(config.dns)
-    nameservers.start()
-    try:
-        examined = await examine(identities, nameservers, output)
-    finally:
-        await nameservers.close()
+    async with nameservers(config) as servers:
+        examined = await examine(identities, servers, output)
     output.result(as_object(tenant, examined))
     if not output.as_json:
         show(tenant, examined, output)
     is_failed = any(finding.result is Grade.FAIL for one in examined for finding in one.findings)
-    return _EXIT_NO if is_failed else 0
+    return EXIT_NO if is_failed else 0
 
 
 def identities_of(config: Config, tenant: str, domain: str) -> list[Identity]:
@@ -88,9 +84,9 @@ def _configured(domain: str, known: list[str], tenant: str) -> str:
     return label
 
 
-async def examine(identities: list[Identity], nameservers: Nameservers, output: Output) -> list[Examined]:
+async def examine(identities: list[Identity], servers: Nameservers, output: Output) -> list[Examined]:
     """All checks at once; what they ask for twice is asked once."""
-    lookup = Lookup(nameservers)
+    lookup = Lookup(servers)
     now = time.time()
     found: list[list[asyncio.Task[list[Finding]]]] = []
     with _progress(output) as advance:

@@ -4,8 +4,19 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
+from msgspec import structs
 
-from mta.admin.access import again, beside, configuration, nats_settings
+from mta.admin.access import (
+    again,
+    beside,
+    configuration,
+    configuration_with_keys,
+    nameservers,
+    nats_settings,
+)
+from mta.admin.errors import WrongInput
+from mta.config.problems import ConfigError
+from mta.dns.settings import DnsSettings
 from mta.jetstream.embedded import Address
 from mta.jetstream.errors import JetStreamUnavailable
 from tests.fakes.nobody import as_nobody
@@ -42,6 +53,22 @@ def test_a_configuration_is_named_again(tmp_path: Path) -> None:
     path.touch()
     assert again(configuration(path, {})) == f" --config '{path}'"
     assert again(None) == ""
+
+
+def test_verbs_about_keys_need_a_configuration(tmp_path: Path) -> None:
+    """One that is not there is a configuration error: neither a traceback nor no keys."""
+    with pytest.raises(ConfigError, match=r"no such file|No such file"):
+        configuration_with_keys(tmp_path / "nope.toml", {})
+
+
+async def test_nameservers_that_cannot_be_used_are_wrong_input(tmp_path: Path) -> None:
+    """With what is wrong."""
+    path = tmp_path / "mta.toml"
+    path.touch()
+    config = structs.replace(configuration_with_keys(path, {}), dns=DnsSettings(servers=("a b",)))
+    with pytest.raises(WrongInput, match=r"dns\.servers"):
+        async with nameservers(config):
+            pass
 
 
 def test_configured_servers_are_taken(tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 
-from mta.admin.dkim import keys_of, show, with_keys
+from mta.admin.dkim import keys_of, show
 from mta.admin.dkim_record import strings
 from mta.admin.errors import WrongInput, WrongUsage
 from mta.admin.output import Output
 from mta.compose.dkim import load_key
 from mta.config.load import load
-from mta.config.problems import ConfigError
 from mta.config.settings import Config
 from tests.fakes.keys import ed25519_pem, rsa_key, rsa_pem
 from tests.unit.config.conftest import write
@@ -76,12 +75,6 @@ def test_what_is_no_domain_is_wrong_usage(config: Config) -> None:
     """Said with what is wrong."""
     with pytest.raises(WrongUsage, match="is no domain name"):
         keys_of(config, "a b")
-
-
-def test_no_configuration_is_a_configuration_error(tmp_path: Path) -> None:
-    """Neither a traceback nor an empty list."""
-    with pytest.raises(ConfigError, match=r"no such file|No such file"):
-        with_keys(tmp_path / "nope.toml", {})
 
 
 def shown(config: Config, said: pytest.CaptureFixture[bytes]) -> list[dict[str, Any]]:
