@@ -104,13 +104,13 @@ async def test_a11_who_was_deferred_goes_on_where_he_was(quick_rig: Rig) -> None
     patient(quick_rig)
     never = asyncio.Event()
     await quick_rig.start()
-    async with quick_rig.destination() as place:
+    # In lock step: whoever is pipelined behind the slow one's dot would wait for its reply.
+    async with quick_rig.destination(offers=("8BITMIME",)) as place:
         waiting = list(numbered(place.domain, 30))
         place.mx.rules = [
             On("dot", [Hold(never), TAKEN], recipient=place.to("slow"), times=1),
             *(On("rcpt", [GREYLISTED], recipient=one, times=1) for one in waiting),
         ]
-        # The slow one is last: whoever is pipelined behind his dot would wait for its reply.
         payload = quick_rig.payload(*waiting, place.to("slow"))
         await quick_rig.publish(payload, lane=Lane.BULK, campaign="c")
         await quick_rig.saw(payload, "deferred", 30)
