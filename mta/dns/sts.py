@@ -23,7 +23,7 @@ import structlog
 from msgspec import Struct
 
 from mta.dns.cache import TtlCache
-from mta.dns.fetch import Addresses, FetchFailed, PolicyHosts
+from mta.dns.fetch import FetchFailed, PolicyHosts
 from mta.dns.flight import joined
 from mta.dns.mx import name_fault
 from mta.dns.nameservers import Nameservers
@@ -32,6 +32,7 @@ from mta.dns.record import Absent, DnsTrouble, LookupFailed
 from mta.dns.settings import StsLimits
 from mta.dns.shelf import Kept, Shelf
 from mta.dns.slots import Slots
+from mta.https import Addresses
 from mta.model.tls import StsMode, StsPolicy, TlsFailure
 
 _SHORTEST_TTL_S = 300.0

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import structlog
 
+from mta.https import Trouble
 from mta.jetstream.errors import JetStreamError
 from mta.model.tls import TlsSession
-from mta.tlsrpt.post import HttpsPost, Trouble
+from mta.tlsrpt.post import HttpsPost
 from mta.tlsrpt.report import Report, due_at, payload, report
 from mta.tlsrpt.rua import ByMail, Destination, rua
 from mta.tlsrpt.settings import TlsRptSettings

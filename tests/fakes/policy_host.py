@@ -10,6 +10,8 @@ from typing import Self
 import trustme
 from aiohttp import web
 
+from tests.fakes.trust import presenting
+
 PATH = "/.well-known/mta-sts.txt"
 
 
@@ -44,7 +46,7 @@ class PolicyHost:
         self.most_at_once = 0
         self.port = 0
         self._at_once = 0
-        self._tls = tls_of(certificate or authority.issue_cert(*names))
+        self._tls = presenting(certificate or authority.issue_cert(*names))
         self._runner: web.ServerRunner | None = None
         self._seen = asyncio.Event()
 
@@ -137,10 +139,3 @@ class RawHost:
             pass
         finally:
             writer.close()
-
-
-def tls_of(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """What a server with this certificate uses."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    certificate.configure_cert(context)
-    return context

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from mta.https import verifying
 from mta.smtp import tls
 
 
@@ -42,12 +43,17 @@ def server(ca: trustme.CA, *names: str, expired: bool = False, not_yet: bool = F
     now = datetime.now(UTC)
     begins = now + timedelta(days=1) if not_yet else now - timedelta(days=30)
     ends = now - timedelta(days=1) if expired else now + timedelta(days=30)
+    return presenting(ca.issue_cert(*names, not_before=begins, not_after=ends))
+
+
+def presenting(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """What a server with this certificate serves by."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert(*names, not_before=begins, not_after=ends).configure_cert(context)
+    certificate.configure_cert(context)
     return context
 
 
-def of_nobody(name: str) -> ssl.SSLContext:
+def of_nobody(name: str = "mx.test") -> ssl.SSLContext:
     """By an authority that nobody knows."""
     return server(trustme.CA(), name)
 
@@ -93,4 +99,11 @@ def self_signed(name: str, directory: Path) -> ssl.SSLContext:
     file.write_bytes(pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
+    return context
+
+
+def trusting(ca: trustme.CA) -> ssl.SSLContext:
+    """What a client of ours asks by, if it is to believe this authority as well."""
+    context = verifying()
+    ca.configure_trust(context)
     return context

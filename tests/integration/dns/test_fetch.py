@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 import pytest
 import trustme
 
-from mta.dns.fetch import FetchFailed, PolicyHosts, verifying
+from mta.dns.fetch import FetchFailed, PolicyHosts
 from mta.dns.mx import HostAddresses
 from mta.dns.policy import MOST_BODY_BYTES
 from mta.dns.record import DnsTrouble
 from mta.model.tls import TlsFailure
-from tests.fakes.policy_host import PolicyHost, RawHost, Reply, policy, tls_of
+from tests.fakes.policy_host import PolicyHost, RawHost, Reply, policy
+from tests.fakes.trust import server, trusting
 
 HOST = "mta-sts.acme.test"
 AUTHORITY = trustme.CA()
@@ -30,9 +31,7 @@ async def running(
         assert name == HOST
         return known if known is not None else HostAddresses(("127.0.0.1",))
 
-    context = verifying()
-    AUTHORITY.configure_trust(context)
-    hosts = PolicyHosts(addresses, port=port, context=context, fetch_s=fetch_s)
+    hosts = PolicyHosts(addresses, port=port, context=trusting(AUTHORITY), fetch_s=fetch_s)
     hosts.start()
     try:
         yield hosts
@@ -146,7 +145,7 @@ async def test_a_certificate_for_all_neighbours_is_valid() -> None:
 
 async def test_old_tls_is_not_spoken() -> None:
     """TLS 1.1 is banned (RFC 8996); it is no certificate's fault."""
-    tls = tls_of(AUTHORITY.issue_cert(HOST))
+    tls = server(AUTHORITY, HOST)
     tls.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -186,7 +185,7 @@ async def test_a_slow_host_has_its_time_and_no_more(reply: Reply) -> None:
 async def test_garbage_is_a_fetch_error(answer: bytes) -> None:
     """Whatever a host says instead of HTTP ends here, and its words come out printable."""
     async with (
-        RawHost(answer, tls_of(AUTHORITY.issue_cert(HOST))) as host,
+        RawHost(answer, server(AUTHORITY, HOST)) as host,
         running(host.port) as hosts,
     ):
         failed = await failure_of(hosts)

@@ -12,7 +12,6 @@ import trustme
 from structlog.testing import capture_logs
 
 from mta.dns import sts
-from mta.dns.fetch import verifying
 from mta.dns.nameservers import StubNameservers
 from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings, StsLimits
@@ -20,6 +19,7 @@ from mta.dns.sts import NoSts, StsAnswer, StsFault, StsPolicies
 from mta.model.tls import StsMode, StsPolicy, TlsFailure
 from tests.fakes.dns_server import Answer, FakeDns, a, cname, txt
 from tests.fakes.policy_host import PolicyHost, RawHost, Reply, policy
+from tests.fakes.trust import trusting
 
 AUTHORITY = trustme.CA()
 DOMAIN = "acme.test"
@@ -88,14 +88,12 @@ async def running(
     nameservers.start()
     resolver = Resolver(nameservers, settings, ipv6=False, clock=world.clock)
     resolver.start()
-    context = verifying()
-    AUTHORITY.configure_trust(context)
     policies = StsPolicies(
         nameservers,
         resolver.addresses,
         world.state,
         port=port or world.host.port,
-        context=context,
+        context=trusting(AUTHORITY),
         clock=world.clock,
         limits=limits,
     )

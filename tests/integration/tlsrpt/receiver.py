@@ -1,12 +1,13 @@
 """Somebody who takes reports by HTTPS on loopback, as a test wants him to."""
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trustme
 from aiohttp import web
 from msgspec import Struct
+
+from tests.fakes.trust import server
 
 HOST = "r.one.test"
 
@@ -36,24 +37,15 @@ class Receiver:
 @asynccontextmanager
 async def receiving(authority: trustme.CA, name: str = HOST) -> AsyncIterator[Receiver]:
     """Serves under a certificate for `name`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
     receiver = Receiver()
     application = web.Application(client_max_size=10_000_000)
     application.router.add_route("*", "/{path:.*}", receiver.take)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server(authority, name))
     await site.start()
     receiver.port = runner.addresses[0][1]
     try:
         yield receiver
     finally:
         await runner.cleanup()
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """What a client needs to believe it."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context

@@ -29,7 +29,8 @@ from mta.tlsrpt.settings import TlsRptSettings
 from mta.tlsrpt.tally import DAY_S, MOST_POLICIES
 from tests.fakes.dns_server import Answer, FakeDns, a, txt
 from tests.fakes.nats import eventually, running
-from tests.integration.tlsrpt.receiver import HOST, Receiver, receiving, trusting
+from tests.fakes.trust import trusting
+from tests.integration.tlsrpt.receiver import HOST, Receiver, receiving
 
 AUTHORITY = trustme.CA()
 SETTINGS = TlsRptSettings(True, "Acme", "postmaster@acme.test", "acme", "tls-reports@acme.test")
@@ -77,7 +78,7 @@ class World:
             "n1",
             self.directory,
             texts=partial(texts, nameservers),
-            post=HttpsPost(resolver.addresses, tls=trusting(AUTHORITY), port=self.receiver.port),
+            post=HttpsPost(resolver.addresses, context=trusting(AUTHORITY), port=self.receiver.port),
             publish=self.publish,
             clock=lambda: self.now,
         )
