@@ -11,6 +11,7 @@ from mta.compose.settings import DkimKey
 
 
 def pem(private: Any) -> bytes:
+    """Of whatever kind."""
     form = serialization.PrivateFormat.PKCS8
     return bytes(private.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
 

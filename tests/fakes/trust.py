@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 
 from mta.https import verifying
 from mta.smtp import tls
+from tests.fakes.keys import pem
 
 
 @contextmanager
@@ -74,32 +76,26 @@ def unreadable(ca: trustme.CA, name: str) -> ssl.SSLContext:
         .add_extension(alternatives, critical=True)
         .sign(serialization.load_pem_private_key(ca.private_key_pem.bytes(), None), hashes.SHA256())  # type: ignore[arg-type]
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with trustme.Blob(private + certificate.public_bytes(serialization.Encoding.PEM)).tempfile() as path:
-        context.load_cert_chain(path)
-    return context
+    return _presenting(certificate, key)
 
 
-def self_signed(name: str, directory: Path) -> ssl.SSLContext:
-    """By nobody but itself; the files go into `directory`, as OpenSSL wants them there."""
+def self_signed(name: str) -> ssl.SSLContext:
+    """By nobody but itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     owner = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     built = x509.CertificateBuilder(owner, owner, key.public_key(), x509.random_serial_number())
     built = built.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
     built = built.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-    pem = built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    pem += key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file = directory / "self-signed.pem"
-    file.write_bytes(pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context
+    return _presenting(built.sign(key, hashes.SHA256()), key)
+
+
+def with_digest(ca: trustme.CA, *names: str) -> tuple[ssl.SSLContext, bytes]:
+    """A server, and the SHA-256 of its key as TLSA records give it."""
+    leaf = ca.issue_cert(*names)
+    key = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes()).public_key()
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return presenting(leaf), sha256(spki).digest()
 
 
 def trusting(ca: trustme.CA) -> ssl.SSLContext:
@@ -107,3 +103,7 @@ def trusting(ca: trustme.CA) -> ssl.SSLContext:
     context = verifying()
     ca.configure_trust(context)
     return context
+
+
+def _presenting(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> ssl.SSLContext:
+    return presenting(trustme.LeafCert(pem(key), certificate.public_bytes(serialization.Encoding.PEM), []))

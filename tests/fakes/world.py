@@ -12,15 +12,12 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from tests.fakes.dns_server import Answer, FakeDns, a, mx, tlsa, txt
 from tests.fakes.rig import Event, Rig, Told
@@ -141,16 +138,6 @@ def sts(mode: str, *hosts: str) -> str:
     """The file of a policy."""
     lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {host}" for host in hosts), "max_age: 86400"]
     return "\r\n".join(lines) + "\r\n"
-
-
-def with_digest(ca: trustme.CA, *names: str) -> tuple[ssl.SSLContext, bytes]:
-    """A server, and the SHA-256 of its key as TLSA records give it."""
-    leaf = ca.issue_cert(*names)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    leaf.configure_cert(context)
-    key = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes()).public_key()
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return context, sha256(spki).digest()
 
 
 def for_any_name(ca: trustme.CA) -> ssl.SSLContext:

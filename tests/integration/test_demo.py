@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import smtplib
-import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from mta.demo.destinations import Destination
 from mta.demo.policy import CUT, Features, Received
 from mta.demo.process import DaemonFailed, DaemonProcess
 from mta.demo.receiver import listen
+from tests.fakes.trust import of_nobody, server, trusting
 
 GROUP = b"MAIL FROM:<s@a.test>\r\nRCPT TO:<r@b.test>\r\n"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -65,16 +65,12 @@ async def test_receiver_answers_a_group_at_once() -> None:
 async def test_receiver_speaks_tls() -> None:
     """After STARTTLS the same dialogue goes on in secret, and STARTTLS is offered no more."""
     authority = trustme.CA()
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
     destination = Destination("other")
-    listener = await listen(destination, Features(tls=True), tls=tls)
+    listener = await listen(destination, Features(tls=True), tls=server(authority, "127.0.0.1"))
 
     def send() -> bool:
         with smtplib.SMTP("127.0.0.1", listener.port, timeout=LIMIT_S) as client:
-            client.starttls(context=trusting)
+            client.starttls(context=trusting(authority))
             client.sendmail("s@a.test", ["r@b.test"], b"x\r\n.\r\n")
             return client.has_extn("starttls")
 
@@ -85,10 +81,7 @@ async def test_receiver_speaks_tls() -> None:
 
 async def test_receiver_survives_garbage_instead_of_tls() -> None:
     """A peer that asks for TLS and speaks none loses its connection; the next one is served."""
-    authority = trustme.CA()
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("sink.test").configure_cert(tls)
-    listener = await listen(Destination("other"), Features(tls=True), tls=tls)
+    listener = await listen(Destination("other"), Features(tls=True), tls=of_nobody())
     async with connected(listener.port) as (reader, writer):
         writer.write(b"EHLO client.test\r\nSTARTTLS\r\n")
         await replies(reader, 3)

@@ -14,8 +14,8 @@ from tests.fakes.dns_server import FakeDns
 from tests.fakes.nats import NatsServer
 from tests.fakes.rig import Rig
 from tests.fakes.smtp_server import CHUNKING
-from tests.fakes.trust import of_nobody, server
-from tests.fakes.world import World, for_any_name, with_digest, world
+from tests.fakes.trust import of_nobody, server, with_digest
+from tests.fakes.world import World, for_any_name, world
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

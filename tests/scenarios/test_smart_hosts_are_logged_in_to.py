@@ -5,8 +5,7 @@ from pathlib import Path
 
 from tests.fakes.rig import Rig
 from tests.fakes.smtp_server import CHUNKING, FakeMX, On
-from tests.fakes.trust import trusted_server
-from tests.integration.smtp.owner import server_context
+from tests.fakes.trust import of_nobody, trusted_server
 
 OFFERS = (*CHUNKING, "AUTH PLAIN")
 SECRET = "s3cret-of-the-relay"
@@ -23,7 +22,7 @@ async def test_the_login_is_for_the_relay_alone(own_rig: Rig, tmp_path: Path) ->
         async with (
             FakeMX(CHUNKING, OFFERS, context=context).serving() as relay,
             FakeMX(CHUNKING, OFFERS, [refusing], context=context).serving() as closed,
-            FakeMX(CHUNKING, OFFERS, context=server_context()).serving() as impostor,
+            FakeMX(CHUNKING, OFFERS, context=of_nobody()).serving() as impostor,
         ):
             places = {"good.test": relay, "closed.test": closed, "impostor.test": impostor}
             routes = "".join(

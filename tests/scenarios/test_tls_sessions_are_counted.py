@@ -7,8 +7,8 @@ from pathlib import Path
 import trustme
 
 from tests.fakes.dns_server import Answer
-from tests.fakes.trust import of_nobody, server
-from tests.fakes.world import World, for_any_name, sts, with_digest, world
+from tests.fakes.trust import of_nobody, server, with_digest
+from tests.fakes.world import World, for_any_name, sts, world
 
 COUNTED = {
     "open.test": ("no-policy-found", 1, {}),

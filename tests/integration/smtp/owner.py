@@ -2,11 +2,8 @@
 settled."""
 
 import asyncio
-import ssl
 from collections.abc import Iterable
 from typing import Literal
-
-import trustme
 
 from mta.model.message import Envelope, Message
 from mta.model.path import EgressSource
@@ -20,12 +17,6 @@ from tests.fakes.smtp_server import FakeMX
 SOURCE = EgressSource("a1", "client.test")
 WIRE = b"Subject: x\r\n\r\n.dot\r\n..\r\n.\r\nend\r\n"
 QUICK = Timeouts(5, 5, 5, 5, 5, 5, 5, 5, 5, 1)
-
-
-def server_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("mx.test").configure_cert(context)
-    return context
 
 
 def transactions(count: int, wire: bytes = WIRE) -> list[Transaction]:

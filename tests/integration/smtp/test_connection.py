@@ -14,7 +14,8 @@ from mta.smtp.fact import Accepted, Ended, Impossible, Lost, Refused, Transactio
 from mta.smtp.opening import ConnectFailed
 from mta.smtp.settings import Dsn, Pattern, Timeouts
 from tests.fakes.smtp_server import CHUNKING, PIPELINING, Cut, FakeMX, Hold, On
-from tests.integration.smtp.owner import WIRE, Later, Owner, server_context, transactions
+from tests.fakes.trust import of_nobody
+from tests.integration.smtp.owner import WIRE, Later, Owner, transactions
 
 A, B, C, CB, E = Pattern.A, Pattern.B, Pattern.C, Pattern.CB, Pattern.E
 OFFERS = {A: (), B: PIPELINING, C: PIPELINING, CB: CHUNKING, E: CHUNKING}
@@ -24,7 +25,7 @@ links = pytest.mark.parametrize("is_tls", [False, True], ids=["clear", "tls"])
 
 @pytest.fixture(scope="module")
 def context() -> ssl.SSLContext:
-    return server_context()
+    return of_nobody()
 
 
 def bodies(mx: FakeMX) -> dict[str, list[bytes]]:

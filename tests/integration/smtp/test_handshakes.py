@@ -14,11 +14,12 @@ from tests.integration.smtp.owner import SOURCE
 
 _SERVER = """
 import asyncio, sys
+from tests.fakes.trust import of_nobody
 from tests.fakes.smtp_server import FakeMX, PIPELINING
 from tests.integration.smtp.owner import server_context
 
 async def main():
-    async with FakeMX(PIPELINING, context=server_context()).serving() as mx:
+    async with FakeMX(PIPELINING, context=of_nobody()).serving() as mx:
         print(mx.port, flush=True)
         while True:
             await asyncio.sleep(1)

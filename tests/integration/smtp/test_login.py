@@ -24,8 +24,8 @@ from mta.smtp.opening import (
 )
 from mta.smtp.settings import Pattern, Timeouts
 from tests.fakes.smtp_server import PIPELINING, Cut, FakeMX, On
-from tests.fakes.trust import trusted_server
-from tests.integration.smtp.owner import Owner, server_context, transactions
+from tests.fakes.trust import of_nobody, trusted_server
+from tests.integration.smtp.owner import Owner, transactions
 
 LOGIN = Login("mta", "s3cret")
 PLAIN = base64.b64encode(b"\0mta\0s3cret")
@@ -93,7 +93,7 @@ async def test_each_mechanism(mechanisms: str, lines: list[bytes], context: ssl.
 
 async def test_d13_a_certificate_of_nobody_we_trust(context: ssl.SSLContext) -> None:
     """D13: the certificate is bad, so the password is never sent, nor is mail."""
-    mx = relay(server_context())
+    mx = relay(of_nobody())
     assert isinstance(await fails(mx), TlsFailed)
     assert not has_shown_it(mx)
 
@@ -124,7 +124,7 @@ async def test_d13_the_session_itself_is_asked(tmp_path: Path) -> None:
     with trusted_server(tmp_path, "mx.test"):
         tls.verified().check_hostname = False
         tls.verified().verify_mode = ssl.CERT_NONE
-        mx = relay(server_context())
+        mx = relay(of_nobody())
         failure = await fails(mx)
     assert (failure.stage, "not sent" in failure.detail) == (Stage.LOCAL, True)
     assert not has_shown_it(mx)

@@ -27,13 +27,13 @@ from mta.smtp.opening import (
 )
 from mta.smtp.settings import Pattern, Timeouts
 from tests.fakes.smtp_server import CHUNKING, PIPELINING, Cut, FakeMX, Hold, On
-from tests.fakes.trust import trusted, unreadable
-from tests.integration.smtp.owner import SOURCE, Later, Owner, server_context, transactions
+from tests.fakes.trust import of_nobody, trusted, unreadable
+from tests.integration.smtp.owner import SOURCE, Later, Owner, transactions
 
 
 @pytest.fixture(scope="module")
 def context() -> ssl.SSLContext:
-    return server_context()
+    return of_nobody()
 
 
 PHASES = {"banner": Stage.CONNECT, "ehlo": Stage.HELO, "starttls": Stage.TLS, "ehlo2": Stage.HELO}
@@ -248,7 +248,7 @@ async def test_d3_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
 
 async def test_t02_old_tls_is_refused() -> None:
     """T-02 (RFC 8996): a server with nothing above TLS 1.1 is not spoken to inside TLS."""
-    old = server_context()
+    old = of_nobody()
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.options &= ~(ssl.OP_NO_TLSv1_1 | ssl.OP_NO_TLSv1)
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
@@ -258,7 +258,7 @@ async def test_t02_old_tls_is_refused() -> None:
 
 async def test_d9_a_client_certificate_is_asked_for() -> None:
     """D9: we have none, and go on without."""
-    asking = server_context()
+    asking = of_nobody()
     asking.verify_mode = ssl.CERT_OPTIONAL
     asking.load_default_certs()
     async with FakeMX(PIPELINING, context=asking).serving() as mx:

@@ -23,8 +23,7 @@ from mta.smtp.connection import Connection
 from mta.smtp.opening import ConnectFailed, LacksRequireTls, NoMailHere, NoRequireTls, TlsFailed
 from tests.fakes.nats import free_port
 from tests.fakes.smtp_server import PIPELINING, Cut, FakeMX, On
-from tests.fakes.trust import of_nobody, self_signed, server, trusted, trusted_server
-from tests.integration.smtp.owner import server_context
+from tests.fakes.trust import of_nobody, presenting, self_signed, server, trusted, trusted_server, with_digest
 from tests.unit.delivery.refs import QUICK, SOURCE
 
 LOGIN = Login("mta", "s3cret")
@@ -193,7 +192,7 @@ async def test_a_site_without_hosts_fails() -> None:
 async def test_broken_tls_is_remembered() -> None:
     """T-03: in clear on a new connection, and from then on without asking for TLS at that host."""
     memory = HostMemory()
-    mx = FakeMX(offers=PIPELINING, context=server_context(), rules=[On("handshake", [Cut.CLOSE])])
+    mx = FakeMX(offers=PIPELINING, context=of_nobody(), rules=[On("handshake", [Cut.CLOSE])])
     async with mx.serving():
         assert not (await opened(opener(local(mx.port), memory=memory))).tls_version
         assert memory.is_tls_broken(f"mx.test:{mx.port}", time.time())
@@ -207,7 +206,7 @@ async def test_verified_or_not_at_all(tmp_path: Path) -> None:
     """D3, T-02: where a certificate is demanded a bad one is no reason to go on in clear, nor to remember that."""
     memory = HostMemory()
     with trusted_server(tmp_path, "mx.test"):
-        async with FakeMX(offers=PIPELINING, context=server_context()).serving() as mx:
+        async with FakeMX(offers=PIPELINING, context=of_nobody()).serving() as mx:
             with pytest.raises(TlsFailed):
                 await opened(opener(local(mx.port), memory=memory, security=VERIFY))
             assert mx.connections == 1
@@ -243,7 +242,7 @@ async def test_a_refused_login_is_told_once(tmp_path: Path) -> None:
 
 async def test_tls_none_does_not_ask() -> None:
     """A path without TLS never says STARTTLS."""
-    async with FakeMX(offers=PIPELINING, context=server_context()).serving() as mx:
+    async with FakeMX(offers=PIPELINING, context=of_nobody()).serving() as mx:
         assert not (await opened(opener(local(mx.port), security=Security(TlsOption.NONE)))).tls_version
         assert b"STARTTLS\r\n" not in mx.commands(0)
 
@@ -258,13 +257,13 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
         yield one
 
 
-def bad_servers(ca: trustme.CA, tmp_path: Path) -> dict[str, ssl.SSLContext]:
+def bad_servers(ca: trustme.CA) -> dict[str, ssl.SSLContext]:
     return {
         "expired": server(ca, NAME, expired=True),
         "not yet valid": server(ca, NAME, not_yet=True),
         "wrong name": server(ca, "other.test"),
         "unknown authority": of_nobody(NAME),
-        "self-signed": self_signed(NAME, tmp_path),
+        "self-signed": self_signed(NAME),
     }
 
 
@@ -279,12 +278,10 @@ FAILURES = {
 
 @pytest.mark.parametrize("security", [ENFORCED, VERIFY], ids=["enforce", "verify"])
 @pytest.mark.parametrize("kind", FAILURES)
-async def test_d3_a_bad_certificate_is_not_sent_to(
-    ca: trustme.CA, kind: str, security: Security, tmp_path: Path
-) -> None:
+async def test_d3_a_bad_certificate_is_not_sent_to(ca: trustme.CA, kind: str, security: Security) -> None:
     """D3, T-06: where whom it is has to be known, nothing goes to somebody else; the failure is told by its kind."""
     troubles: list[TlsTrouble] = []
-    async with FakeMX(offers=PIPELINING, context=bad_servers(ca, tmp_path)[kind]).serving() as mx:
+    async with FakeMX(offers=PIPELINING, context=bad_servers(ca)[kind]).serving() as mx:
         with pytest.raises(TlsFailed) as caught:
             await opened(opener(local(mx.port), is_static=False, security=security), troubles)
         assert caught.value.failure is FAILURES[kind]
@@ -295,11 +292,9 @@ async def test_d3_a_bad_certificate_is_not_sent_to(
 
 @pytest.mark.parametrize("security", [OPEN, REQUIRE], ids=["opportunistic", "require"])
 @pytest.mark.parametrize("kind", FAILURES)
-async def test_d3_a_bad_certificate_is_as_good_as_none(
-    ca: trustme.CA, kind: str, security: Security, tmp_path: Path
-) -> None:
+async def test_d3_a_bad_certificate_is_as_good_as_none(ca: trustme.CA, kind: str, security: Security) -> None:
     """D3: opportunism does not ask whom it talks to, and nor does a mere demand for encryption."""
-    async with FakeMX(offers=PIPELINING, context=bad_servers(ca, tmp_path)[kind]).serving() as mx:
+    async with FakeMX(offers=PIPELINING, context=bad_servers(ca)[kind]).serving() as mx:
         connection = await opened(opener(local(mx.port), security=security))
         assert connection.tls_version
         assert mx.connections == 1
@@ -316,9 +311,8 @@ async def test_a_good_certificate_is_sent_to(ca: trustme.CA, security: Security)
 
 async def test_the_common_name_counts_for_nothing(ca: trustme.CA) -> None:
     """T-06: a certificate without a DNS-ID is nobody's, whatever its common name says."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("a@mail.test", common_name=NAME).configure_cert(context)
-    async with FakeMX(offers=PIPELINING, context=context).serving() as mx:
+    certificate = ca.issue_cert("a@mail.test", common_name=NAME)
+    async with FakeMX(offers=PIPELINING, context=presenting(certificate)).serving() as mx:
         with pytest.raises(TlsFailed) as caught:
             await opened(opener(local(mx.port), security=VERIFY))
         assert caught.value.failure is TlsFailure.CERTIFICATE_HOST_MISMATCH
@@ -400,25 +394,9 @@ async def test_t07_a_host_with_a_broken_lookup_is_not_used() -> None:
         assert mx.connections == 0
 
 
-def spki(context_ca: trustme.CA, *names: str) -> tuple[ssl.SSLContext, bytes]:
-    """A server, and the SHA-256 of its key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-
-    leaf = context_ca.issue_cert(*names)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    leaf.configure_cert(context)
-    key = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes()).public_key()
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(
-        key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
-    return context, digest.finalize()
-
-
 async def test_t07_dane_decides_by_the_key() -> None:
     """T-07: an unknown authority and a wrong name are nothing to DANE-EE; another key is everything."""
-    context, key = spki(trustme.CA(), "whatever.test")
+    context, key = with_digest(trustme.CA(), "whatever.test")
     async with FakeMX(offers=PIPELINING, context=context).serving() as mx:
         good = HostDane(DaneState.USABLE, (Tlsa(3, 1, 1, key),))
         bad = HostDane(DaneState.USABLE, (Tlsa(3, 1, 1, bytes(32)),))
@@ -556,7 +534,7 @@ async def test_c8_who_answers_again_has_its_place_again() -> None:
 async def test_t07_sni_is_the_name_the_records_were_found_under() -> None:
     """T-07, RFC 7672 section 8.1: where an MX host is an alias that is its target, not the name in the MX."""
     names: list[str | None] = []
-    context, key = spki(trustme.CA(), "target.test")
+    context, key = with_digest(trustme.CA(), "target.test")
     context.sni_callback = lambda _, name, __: names.append(name)
     async with FakeMX(offers=PIPELINING, context=context).serving() as mx:
         dane = HostDane(DaneState.USABLE, (Tlsa(3, 1, 1, key),), base="target.test")
