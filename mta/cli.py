@@ -124,11 +124,11 @@ def preflight(
     json: JsonOption = False,
 ) -> None:
     """Say whether receivers will believe a tenant's mail, by what DNS holds."""
-    from mta.admin.access import configuration_with_keys
+    from mta.admin.access import needed
     from mta.admin.output import Output
     from mta.admin.preflight.run import preflight as verb
 
-    _run(verb(configuration_with_keys(config, os.environ), tenant, domain, Output(json)))
+    _run(verb(needed(config, os.environ, with_keys=True), tenant, domain, Output(json)))
 
 
 @app.command()

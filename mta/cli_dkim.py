@@ -43,22 +43,22 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """List the configured keys, and the DNS record that belongs to each."""
-    from mta.admin.access import configuration_with_keys
+    from mta.admin.access import needed
     from mta.admin.dkim import keys_of
     from mta.admin.dkim import show as verb
     from mta.admin.output import Output
 
-    loaded = configuration_with_keys(config, os.environ)
+    loaded = needed(config, os.environ, with_keys=True)
     raise typer.Exit(verb(keys_of(loaded, domain, tenant), Output(json)))
 
 
 @app.command()
 def check(domain: DomainArgument = "", config: ConfigOption = None, json: JsonOption = False) -> None:
     """Ask DNS for the record of each configured key, and whether signatures hold by it."""
-    from mta.admin.access import configuration_with_keys
+    from mta.admin.access import needed
     from mta.admin.dkim import check as verb
     from mta.admin.dkim import keys_of
     from mta.admin.output import Output
 
-    loaded = configuration_with_keys(config, os.environ)
+    loaded = needed(config, os.environ, with_keys=True)
     run(verb(loaded, keys_of(loaded, domain), Output(json)))

@@ -31,22 +31,13 @@ def configuration(option: Path | None, environ: Mapping[str, str]) -> Config | N
     return load(path, environ, with_keys=False) if path is not None else None
 
 
-def needed(option: Path | None, environ: Mapping[str, str]) -> Config:
-    """As `configuration`; ConfigError where there is none."""
-    config = configuration(option, environ)
-    if config is None:
-        hint = f"there is no configuration, and defaults name no sources; the shipped one is {shipped('mta.toml')}"
-        raise ConfigError([Problem("", "", hint)])
-    return config
-
-
-def configuration_with_keys(option: Path | None, environ: Mapping[str, str]) -> Config:
-    """For verbs about keys; ConfigError where there is no configuration, or anything is wrong with it."""
+def needed(option: Path | None, environ: Mapping[str, str], *, with_keys: bool = False) -> Config:
+    """What is configured; ConfigError where there is no configuration, or anything is wrong with it."""
     path = find(option, environ)
     if path is None:
-        text = f"there is no configuration: name one with --config; the shipped one is {shipped('mta.toml')}"
-        raise ConfigError([Problem("", "", text)])
-    return load(path, environ)
+        hint = f"there is no configuration: name one with --config; the shipped one is {shipped('mta.toml')}"
+        raise ConfigError([Problem("", "", hint)])
+    return load(path, environ, with_keys=with_keys)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from mta.admin.errors import WrongUsage
+from mta.admin.exits import EXIT_NO
 from mta.admin.output import Output, Table, cell
 from mta.config.settings import Config
 from mta.delivery.lookups import Lookups
@@ -29,7 +30,6 @@ from mta.model.address import BadAddress, parse
 from mta.model.path import MxHost, Site
 from mta.model.tls import DaneState, Demand, TlsOption
 
-_EXIT_NO = 1
 _MOST_SHOWN = 6  # records of one answer
 
 _DEMANDS = {
@@ -128,7 +128,7 @@ async def explain_route(
     """0: it would be sent; 1: it would not, now or ever."""
     explained = await explain(config, address, tenant=tenant, pool=pool, tls=tls)
     _tell(explained, output)
-    return 0 if explained.outcome == "send" else _EXIT_NO
+    return 0 if explained.outcome == "send" else EXIT_NO
 
 
 async def explain(config: Config, address: str, *, tenant: str, pool: str, tls: TlsOption) -> Explained:

@@ -10,9 +10,9 @@ from mta.admin.access import (
     again,
     beside,
     configuration,
-    configuration_with_keys,
     nameservers,
     nats_settings,
+    needed,
 )
 from mta.admin.errors import WrongInput
 from mta.config.problems import ConfigError
@@ -55,17 +55,18 @@ def test_a_configuration_is_named_again(tmp_path: Path) -> None:
     assert again(None) == ""
 
 
-def test_verbs_about_keys_need_a_configuration(tmp_path: Path) -> None:
-    """One that is not there is a configuration error: neither a traceback nor no keys."""
+@pytest.mark.parametrize("with_keys", [False, True])
+def test_a_configuration_that_is_needed_and_not_there(tmp_path: Path, with_keys: bool) -> None:
+    """A configuration error: neither a traceback nor defaults."""
     with pytest.raises(ConfigError, match=r"no such file|No such file"):
-        configuration_with_keys(tmp_path / "nope.toml", {})
+        needed(tmp_path / "nope.toml", {}, with_keys=with_keys)
 
 
 async def test_nameservers_that_cannot_be_used_are_wrong_input(tmp_path: Path) -> None:
     """With what is wrong."""
     path = tmp_path / "mta.toml"
     path.touch()
-    config = structs.replace(configuration_with_keys(path, {}), dns=DnsSettings(servers=("a b",)))
+    config = structs.replace(needed(path, {}), dns=DnsSettings(servers=("a b",)))
     with pytest.raises(WrongInput, match=r"dns\.servers"):
         async with nameservers(config):
             pass
