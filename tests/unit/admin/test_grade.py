@@ -42,3 +42,18 @@ def test_a_count_goes_from_good_to_bad(capsys: pytest.CaptureFixture[str]) -> No
     count([Grade.FAIL, Grade.UNKNOWN, Grade.WARN, Grade.FAIL], Output(), "1 domain: ")
     count([], Output(), "no domain")
     assert capsys.readouterr().out == "1 domain: 1 warn, 1 unknown, 2 fail\nno domain\n"
+
+
+def test_a_count_is_coloured_by_the_worst(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that is in the table; of nothing it is green."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    count([Grade.PASS, Grade.FAIL, Grade.UNKNOWN], Output())
+    count([], Output(), "none")
+    assert capsys.readouterr().out.splitlines() == [
+        "\x1b[1;31m1 pass, 1 unknown, 1 fail\x1b[0m",
+        "\x1b[32mnone\x1b[0m",
+    ]
