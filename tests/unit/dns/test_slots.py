@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from mta.dns.slots import Slots
+from tests.fakes.nats import eventually
 
 
 class Inside:
@@ -39,8 +40,7 @@ async def test_who_hangs_steps_aside() -> None:
     """C3: after a while they count no more among the quick, until too many hang; then all wait."""
     inside = Inside(Slots(quick=2, most=5, aside_s=0.05))
     tasks = [asyncio.create_task(inside.enter()) for _ in range(8)]
-    await asyncio.sleep(0.3)
-    assert inside.now == 5
+    await eventually(lambda: inside.now == 5)
     inside.out.set()
     await asyncio.gather(*tasks)
     assert (inside.most, inside.done) == (5, 8)
