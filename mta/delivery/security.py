@@ -169,7 +169,7 @@ def _counts(site: Site, option: TlsOption) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)  # a policy may have 30 kB, and strangers write them
 def _admitted(policy: StsPolicy, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if mx_matches(policy, name))
 
