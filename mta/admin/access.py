@@ -26,7 +26,7 @@ _PATIENCE_S = 5.0
 
 
 def configuration(option: Path | None, environ: Mapping[str, str]) -> Config | None:
-    """What is configured, or None where there is no configuration at all. Without the keys: no verb signs."""
+    """What is configured, or None where there is no configuration at all. Without the keys: few verbs need them."""
     path = find(option, environ)
     return load(path, environ, with_keys=False) if path is not None else None
 
