@@ -41,6 +41,7 @@ _REFRESH_S = 0.125
 _LIMIT_S, _SLOWEST = 60.0, 100.0
 """Seconds a run may take, and recipients for each second more."""
 _EXIT_NO, _EXIT_INTERNAL, _EXIT_INTERRUPTED = 1, 70, 130
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 # The destinations are ours and on loopback: nothing to be gentle with.
 _SHAPING = """\
@@ -64,9 +65,12 @@ def run(recipients: int, as_json: bool) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     errors = Console(stderr=as_json)
+    # Held back until there is somebody to remove the directory: a signal right behind its making would leave it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     with tempfile.TemporaryDirectory(prefix="mta-demo-") as directory:
-        demo = _Demo(Path(directory), recipients, Console(quiet=as_json))
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+            demo = _Demo(Path(directory), recipients, Console(quiet=as_json))
             asyncio.run(demo.run())
         except (KeyboardInterrupt, asyncio.CancelledError):
             errors.print("\nStopped; what it started has ended.")
