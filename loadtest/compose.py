@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from mta.compose.job import Job
-from mta.compose.settings import ComposeSettings, DkimKey, SigningKeys, TokenKey
+from mta.compose.settings import ComposeSettings, DkimKey, SigningKeys
 from mta.compose.spec import (
     Addressee,
     Composed,
@@ -32,6 +32,7 @@ from mta.compose.spec import (
 from mta.compose.workers import Composer
 from mta.model.ids import payload_key
 from mta.model.lane import Lane
+from mta.model.token import TokenKey
 
 CHUNK = ComposeSettings().chunk
 VARIABLES = tuple(f"value_{number}" for number in range(10))

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from mta.model.token import TokenKey
+
 
 class ComposeSettings(Struct, frozen=True):
     """`workers` 0 means one per core. `timeout_s` holds for a chunk; `memory_bytes` is RLIMIT_AS of a
@@ -26,16 +28,6 @@ class DkimKey(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"DkimKey(domain={self.domain!r}, selector={self.selector!r})"
-
-
-class TokenKey(Struct, frozen=True):
-    """`key_id` is two characters of [a-z0-9]; `secret` at least 16 bytes, never logged."""
-
-    key_id: str
-    secret: bytes
-
-    def __repr__(self) -> str:
-        return f"TokenKey(key_id={self.key_id!r})"
 
 
 class SigningKeys(Struct, frozen=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from mta.compose.settings import DkimKey, SigningKeys, TokenKey
+from mta.compose.settings import DkimKey, SigningKeys
 from mta.config.document import Document, DomainTable
 from mta.config.keys import check_dkim_key, check_key_id, secret
 from mta.config.names import a_label, is_token
@@ -18,6 +18,7 @@ from mta.config.problems import Findings, nearest
 from mta.config.reading import join, show
 from mta.intake.settings import DomainPolicy, TenantPolicy
 from mta.model.path import EgressPool, EgressSource
+from mta.model.token import TokenKey
 
 
 class KeyFile(Struct, frozen=True):

@@ -1,25 +1,31 @@
 """Tokens that come back to us: in the return path of every message, and in its one-click unsubscribe link.
 
-Return path (VERP), 57 characters of [a-z0-9]: key id (2) + base32( payload key 16 B, index 2 B, MAC 12 B,
-address MAC 4 B ). The MAC is HMAC-SHA-256 over the key id and the bytes before it; the address MAC is
-HMAC-SHA-256 over the recipient's address in lower case, so that a report's claim about the recipient can be
-checked without any store.
+Address tokens, 57 characters of [a-z0-9] behind a letter and a plus: key id (2) + base32( payload key 16 B, index
+2 B, MAC 12 B, address MAC 4 B ). `b+` is the return path (VERP), `u+` the address of an unsubscribe by mail, `f+`
+that of complaints (CFBL-Address). The MAC is HMAC-SHA-256 over the key id and the bytes before it; for other than
+the return path the letter follows, so that one kind cannot be made from another. The address MAC is HMAC-SHA-256 over
+the recipient's address in lower case, so that a report's claim about the recipient can be checked without any store.
 
 One-click: key id (2) + base64url of a deterministic AEAD (AES-SIV, RFC 5297) over a MessagePack array of
 tenant, campaign, stream, recipient and the 16 bytes of the message id; the key id is its associated data.
 Deterministic, because every attempt must make the same message, and safe to be: equal tokens only for equal
 content.
 
-Both are a function of their arguments. Reading them belongs to the inbound side.
+Both are a function of their arguments. Every configured key reads, the last one mints.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
+from enum import StrEnum
 
 import msgspec
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from msgspec import Struct
 
 PAYLOAD_KEY_BYTES = 16
 MAC_BYTES = 12
@@ -29,7 +35,53 @@ _KEY_ID = re.compile(r"[a-z0-9]{2}\Z")
 _BLOCK_BYTES = 64
 _DIGITS = 64
 """Of a token, in the next power of two; 55 are in use."""
+_LOCAL_PART = re.compile(r"([buf])\+([a-z0-9]{2})([a-z2-7]{55})\Z")
+_URL_SAFE = re.compile(r"[a-z0-9]{2}[A-Za-z0-9_-]{1,2000}\Z")
 _BASE32 = bytes.maketrans(bytes(range(32)), b"abcdefghijklmnopqrstuvwxyz234567")
+
+
+class Purpose(StrEnum):
+    """What an address token is for: the letter in front of it."""
+
+    BOUNCE = "b"
+    UNSUBSCRIBE = "u"
+    FEEDBACK = "f"
+
+
+class TokenKey(Struct, frozen=True):
+    """`key_id` is two characters of [a-z0-9]; `secret` at least 16 bytes, never logged."""
+
+    key_id: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"TokenKey(key_id={self.key_id!r})"
+
+
+_SUFFIX = {Purpose.BOUNCE: b"", Purpose.UNSUBSCRIBE: b"u", Purpose.FEEDBACK: b"f"}
+
+
+class AddressToken(Struct, frozen=True, gc=False):
+    """One of ours, read. `index` is the place in the original payload; `claim` can be held against an address."""
+
+    purpose: Purpose
+    key_id: str
+    payload_key: bytes
+    index: int
+    claim: bytes
+
+
+class OneClick(Struct, frozen=True, array_like=True, gc=False):
+    """What a one-click link says; `message_id` is the 16 bytes of the UUID."""
+
+    tenant: str
+    campaign: str
+    stream: str
+    recipient: str
+    message_id: bytes
+
+
+_ONE_CLICK = msgspec.msgpack.Decoder(OneClick)
 
 
 class TokenMint:
@@ -48,8 +100,12 @@ class TokenMint:
     def return_path(self, payload_key: bytes, index: int, recipient: str) -> str:
         """The 57 characters after `b+`. `index` is the place in the original payload, `recipient` the
         address as it goes to the peer."""
+        return self.address(Purpose.BOUNCE, payload_key, index, recipient)
+
+    def address(self, purpose: Purpose, payload_key: bytes, index: int, recipient: str) -> str:
+        """The 57 characters after the letter of `purpose` and the plus."""
         head = payload_key + index.to_bytes(2, "big")
-        mac = self._hmac(self._id_bytes + head)[:MAC_BYTES]
+        mac = self._hmac(self._id_bytes + head + _SUFFIX[purpose])[:MAC_BYTES]
         claim = self._hmac(recipient.lower().encode())[:ADDRESS_MAC_BYTES]
         return self._key_id + _base32(head + mac + claim)
 
@@ -65,6 +121,51 @@ class TokenMint:
         content = msgspec.msgpack.encode((tenant, campaign, stream, recipient, message_id))
         sealed = self._seal.encrypt(content, [self._id_bytes])
         return self._key_id + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+
+class TokenReader:
+    """Reads what any of the keys has minted. A token that is not ours is None, whatever is wrong with it: who sends
+    forged ones learns nothing."""
+
+    def __init__(self, keys: Iterable[TokenKey]) -> None:
+        self._secrets = {key.key_id: key.secret for key in keys}
+        self._seals = {key_id: AESSIV(one_click_key(secret)) for key_id, secret in self._secrets.items()}
+
+    def address(self, local_part: str) -> AddressToken | None:
+        """Of the local part of an address, in any case (L-08: some servers fold it)."""
+        match = _LOCAL_PART.match(local_part.lower())
+        if match is None:
+            return None
+        purpose, key_id, text = Purpose(match[1]), match[2], match[3]
+        secret = self._secrets.get(key_id)
+        raw = base64.b32decode(text.upper() + "=")
+        # The last character has three bits to spare: only one of its eight spellings is ours.
+        if secret is None or _base32(raw) != text:
+            return None
+        head, mac, claim = raw[:-16], raw[-16:-ADDRESS_MAC_BYTES], raw[-ADDRESS_MAC_BYTES:]
+        expected = hmac.digest(secret, key_id.encode("ascii") + head + _SUFFIX[purpose], "sha256")
+        if not hmac.compare_digest(expected[:MAC_BYTES], mac):
+            return None
+        key, index = head[:PAYLOAD_KEY_BYTES], int.from_bytes(head[PAYLOAD_KEY_BYTES:], "big")
+        return AddressToken(purpose, key_id, key, index, claim)
+
+    def is_of(self, token: AddressToken, recipient: str) -> bool:
+        """Whether the token was made for a message to this address."""
+        secret = self._secrets.get(token.key_id)
+        if secret is None:
+            return False
+        expected = hmac.digest(secret, recipient.lower().encode("utf-8", "surrogatepass"), "sha256")
+        return hmac.compare_digest(expected[:ADDRESS_MAC_BYTES], token.claim)
+
+    def one_click(self, token: str) -> OneClick | None:
+        seal = self._seals.get(token[:2])
+        if seal is None or not _URL_SAFE.match(token):
+            return None
+        try:
+            sealed = base64.urlsafe_b64decode(token[2:] + "=" * (-len(token[2:]) % 4))
+            return _ONE_CLICK.decode(seal.decrypt(sealed, [token[:2].encode("ascii")]))
+        except (binascii.Error, InvalidTag, ValueError, msgspec.MsgspecError):
+            return None
 
 
 def _hmac_states(secret: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:

@@ -13,7 +13,7 @@ import dkim
 
 from mta.compose.dkim import SigningKey, load_keys
 from mta.compose.job import Job
-from mta.compose.settings import ComposeSettings, DkimKey, SigningKeys, TokenKey
+from mta.compose.settings import ComposeSettings, DkimKey, SigningKeys
 from mta.compose.spec import (
     Addressee,
     Composed,
@@ -27,6 +27,7 @@ from mta.compose.spec import (
 )
 from mta.model.ids import payload_key
 from mta.model.lane import Lane
+from mta.model.token import TokenKey
 from tests.fakes.keys import rsa_key
 
 AT = 1_795_000_000.0
