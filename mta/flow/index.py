@@ -7,7 +7,6 @@ place in the payload, in full, hashed, or not at all.
 import hmac
 
 import msgspec
-from msgspec import Struct
 
 from mta.flow.settings import FlowSettings
 from mta.intake.admission import Admitted
@@ -16,31 +15,10 @@ from mta.jetstream.errors import Conflict
 from mta.jetstream.layout import INDEX
 from mta.jetstream.pump import Pump
 from mta.jetstream.subjects import index_subject
-from mta.model import ids, times
+from mta.model import ids, index, times
+from mta.model.index import IndexEntry
 
 _CREATE_ONLY = {"Nats-Expected-Last-Subject-Sequence": "0"}
-
-
-class IndexEntry(Struct, frozen=True, omit_defaults=True):
-    """`source_stream` and `source_sequence` name the message that was accepted under this payload id."""
-
-    v: int
-    tenant: str
-    payload_id: str
-    source_stream: str
-    source_sequence: int
-    accepted_at: str
-    campaign: str = ""
-    stream: str = ""
-    lane: str = ""
-    recipients: tuple[str, ...] = ()
-
-    def is_of(self, stream: str, sequence: int) -> bool:
-        """Whether it was written for this very source message."""
-        return (self.source_stream, self.source_sequence) == (stream, sequence)
-
-
-_decoder = msgspec.json.Decoder(IndexEntry)
 
 
 class Index:
@@ -61,14 +39,14 @@ class Index:
             there = await self._link.last_message(INDEX, subject, leader=True)
             if there is None:  # it aged out in between
                 return await self.claim(admitted)
-            return _decoder.decode(there.data)
+            return index.decode(there.data)
         return None
 
     async def find(self, tenant: str, payload_id: str) -> IndexEntry | None:
         """Of what was accepted under this id, whoever wrote it."""
         key = ids.payload_key(tenant, payload_id)
         there = await self._link.last_message(INDEX, index_subject(key), leader=True)
-        return None if there is None else _decoder.decode(there.data)
+        return None if there is None else index.decode(there.data)
 
     def _entry(self, admitted: Admitted) -> IndexEntry:
         return IndexEntry(
@@ -81,7 +59,10 @@ class Index:
             campaign=admitted.campaign,
             stream=admitted.stream,
             lane=admitted.lane,
+            from_domain=admitted.from_domain,
+            form=self._settings.index_recipients,
             recipients=self._recipients(admitted),
+            ids=_ids(admitted),
         )
 
     def _recipients(self, admitted: Admitted) -> tuple[str, ...]:
@@ -96,3 +77,11 @@ class Index:
                 text = ids.base32(hmac.digest(key, text.encode(), "sha256")[:16])
             addresses[recipient.index] = text
         return tuple(addresses)
+
+
+def _ids(admitted: Admitted) -> tuple[str, ...]:
+    """Without them nobody could tell the message id of a recipient that has one."""
+    found = [""] * admitted.recipients_total
+    for recipient in admitted.recipients:
+        found[recipient.index] = recipient.recipient.id
+    return tuple(found) if any(found) else ()

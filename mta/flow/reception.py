@@ -6,7 +6,7 @@ import structlog
 
 from mta.compose.spec import SpecBlob
 from mta.flow.content import Contents
-from mta.flow.index import Index, IndexEntry
+from mta.flow.index import Index
 from mta.flow.settings import FlowSettings
 from mta.flow.told import Teller, Told
 from mta.flow.work import PayloadRefused, Received
@@ -17,6 +17,7 @@ from mta.jetstream.pull import Pulled
 from mta.jetstream.pump import Pump
 from mta.jetstream.subjects import dead_subject, parse_due, parse_payload, unescape
 from mta.model import times
+from mta.model.index import IndexEntry
 from mta.model.lane import Lane
 from mta.model.outcome import Failed
 from mta.model.payload import StoredContent

@@ -27,6 +27,8 @@ class Stage(StrEnum):
     """The DATA command and the transfer of the octets, up to and without the end of data."""
     END_OF_DATA = "end_of_data"
     """The final dot or the last octet of BDAT LAST has been written."""
+    OUT_OF_BAND = "out_of_band"
+    """Long after: a report came back by mail."""
 
 
 class Scope(StrEnum):

@@ -3,10 +3,11 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from mta.flow.index import Index, IndexEntry
+from mta.flow.index import Index
 from mta.jetstream.connection import Link, Stored
 from mta.jetstream.errors import Conflict
 from mta.jetstream.pump import Pump
+from mta.model.index import IndexEntry
 from tests.unit.flow.works import admitted, settings
 
 

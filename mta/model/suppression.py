@@ -1,0 +1,31 @@
+"""Why an address gets no more mail of a tenant."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class SuppressReason(StrEnum):
+    """In rising weight: a mark of more weight is never replaced by one of less."""
+
+    MAILBOX_FULL = "mailbox_full"
+    INVALID_DOMAIN = "invalid_domain"
+    INACTIVE_RECIPIENT = "inactive_recipient"
+    INVALID_RECIPIENT = "invalid_recipient"
+    RECIPIENT_REFUSED = "recipient_refused"
+    MANUAL = "manual"
+    UNSUBSCRIBED = "unsubscribed"
+    COMPLAINED = "complained"
+
+
+class Mark(Struct, frozen=True, omit_defaults=True, gc=False):
+    """One entry of MTA_SUPPRESSION. `at` and `expires_at` are RFC 3339; without the latter it holds for good.
+    `source` is the id of the event it came from, or who made it by hand. `address` is empty where only hashes are
+    kept."""
+
+    reason: SuppressReason
+    at: str
+    source: str = ""
+    expires_at: str = ""
+    address: str = ""
+    detail: str = ""
