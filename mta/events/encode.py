@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
-from msgspec.structs import force_setattr
+from msgspec.structs import astuple, force_setattr, replace
 
 from mta.events.settings import RecipientForm
 from mta.model import ids
@@ -25,6 +25,7 @@ from mta.model.event import (
     ErrorPart,
     Event,
     EventType,
+    FeedbackPart,
     SmtpPart,
     TlsPart,
 )
@@ -40,6 +41,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _60_BITS = (1 << 60) - 1
 # C1 controls drive terminals as ESC does; the others break or reorder lines where a reader is not careful.
+_ADDRESSES = re.compile(r"[^\s<>@\"'(),:;\[\]]{1,64}@[^\s<>@\"'(),:;\[\]]{1,253}")
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ENCODER = msgspec.json.Encoder()
 
@@ -190,6 +192,55 @@ def recipient_event(
         tags=_joined(common.tags, person.tags),
         metadata=merged_metadata(common.metadata, person.metadata),
     )
+
+
+def late_event(
+    kind: EventType,
+    common: CommonFields,
+    person: Person,
+    *,
+    at: float,
+    provider: str,
+    verdict: Verdict | None = None,
+    smtp: SmtpPart | None = None,
+    feedback: FeedbackPart | None = None,
+    detail: str = "",
+) -> Event:
+    """About one recipient, after its message was delivered: one of a kind for each message. What a report quotes may
+    name others than the recipient (whom it was forwarded to): those are hidden with it."""
+    if common.form is not RecipientForm.FULL:
+        detail = _ADDRESSES.sub(MASK, detail)
+        if smtp is not None:
+            smtp = replace(smtp, text=_ADDRESSES.sub(MASK, _masked(smtp.text, person)))
+        if feedback is not None:
+            feedback = FeedbackPart(*(_masked(text, person) for text in astuple(feedback)))
+    return Event(
+        v=VERSION,
+        id=late_id(kind, person.message_id),
+        type=kind,
+        time=moment(at),
+        node=common.node,
+        tenant=common.tenant,
+        campaign=common.campaign,
+        stream=common.stream,
+        lane=common.lane,
+        payload_id=common.payload_id,
+        message_id=person.message_id,
+        recipient=recipient_as(common.form, common.hash_key, person) if person.email else "",
+        recipient_domain=person.domain,
+        recipient_id=person.recipient_id,
+        provider=provider,
+        from_domain=common.from_domain,
+        smtp=smtp or UNSET,
+        bounce=UNSET if verdict is None else bounce_part(verdict),
+        feedback=feedback or UNSET,
+        detail=detail,
+    )
+
+
+def late_id(kind: EventType, message_id: str) -> str:
+    """The id of a `late_event`."""
+    return f"{short_id(message_id)}.{kind}.0"
 
 
 def bounce_part(verdict: Verdict, last_class: str = "") -> BouncePart:

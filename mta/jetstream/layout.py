@@ -99,7 +99,7 @@ def streams(capacity: Capacity) -> tuple[Config, ...]:
         _queue(RETRY, ["mta.retry.*.*.*.*", *due], discard="old", max_bytes=-1, allow_msg_schedules=True),
         _stream(OPS, ["mta.ops.*.*"], max_age=30 * DAY_NS, duplicate_window=DEDUPE_NS),
         _stream(PROGRESS, ["mta.progress.*"], max_msgs_per_subject=1),
-        _stream(INDEX, ["mta.index.*"], max_age=45 * DAY_NS, max_msgs_per_subject=1),
+        _stream(INDEX, ["mta.index.*", "mta.seen.*.*"], max_age=45 * DAY_NS, max_msgs_per_subject=1),
         _stream(DEAD, ["mta.dead.*"], max_age=30 * DAY_NS, duplicate_window=DEDUPE_NS),
         _bucket(TEMPLATES),
         _bucket(CONTENT, max_age=8 * DAY_NS),

@@ -14,6 +14,7 @@ from mta.jetstream.errors import JetStreamError, PermissionMissing
 from mta.jetstream.layout import (
     CONTENT,
     DUE_CONSUMERS,
+    INDEX,
     OBJECTS,
     PAYLOADS,
     RETRY,
@@ -30,7 +31,9 @@ from mta.jetstream.subjects import (
     payload_subject,
     progress_subject,
     retry_subject,
+    seen_subject,
 )
+from mta.model.ids import base32
 from mta.model.lane import Lane
 
 _ELSEWHERE = {"Nats-Expected-Stream": "MTA_NONE"}
@@ -47,6 +50,7 @@ def stored(node: str, tenant: str) -> list[str]:
         *(due_subject(lane, tenant, "", _KEY) for lane in Lane),
         progress_subject(node),
         index_subject(_KEY),
+        seen_subject(base32(_KEY), "unsubscribed"),
         dead_subject("schema"),
         ops_subject(node, "tls_downgrade"),
         f"$KV.{CONTENT}.rights",
@@ -62,7 +66,7 @@ def asked() -> dict[str, bytes]:
         f"CONSUMER.PAUSE.{PAYLOADS}.{name}": b"{}",
         f"CONSUMER.DELETE.{PAYLOADS}.{name}": b"",
         **{f"CONSUMER.MSG.NEXT.{stream}.{each}": _NO_PULL for stream, each in pulled},
-        **{f"STREAM.MSG.GET.{stream}": b"{}" for stream in (PAYLOADS, RETRY)},
+        **{f"STREAM.MSG.GET.{stream}": b"{}" for stream in (PAYLOADS, RETRY, INDEX)},
         **{
             f"DIRECT.GET.{stream}": b"{}" for stream in (f"KV_{TEMPLATES}", f"KV_{CONTENT}", f"OBJ_{OBJECTS}")
         },

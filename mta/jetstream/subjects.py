@@ -110,6 +110,11 @@ def index_subject(payload_key: bytes) -> str:
     return f"mta.index.{base32(payload_key)}"
 
 
+def seen_subject(message: str, kind: str) -> str:
+    """The mark that what came back of a message was recorded: `message` is the short id of its events."""
+    return f"mta.seen.{escape(message)}.{escape(kind)}"
+
+
 def progress_subject(node: str) -> str:
     return f"mta.progress.{escape(node)}"
 

@@ -148,6 +148,7 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     feedback: FeedbackPart | UnsetType = UNSET
     error: ErrorPart | UnsetType = UNSET
     counts: CountsPart | UnsetType = UNSET
+    detail: str = ""
     ambiguous: bool = False
     dry_run: bool = False
     tags: tuple[str, ...] = ()

@@ -64,7 +64,9 @@ async def test_a_stream_that_would_break_us_is_named(nats_server: NatsServer) ->
     link = await open_link(nats_server.settings(), name="test", report=lambda _: None)
     await setup(link, SMALL, ack_wait_s=30.0)
     await link.api("STREAM.DELETE.MTA_INDEX")
-    await link.api("STREAM.CREATE.MTA_INDEX", {"name": "MTA_INDEX", "subjects": ["mta.index.*"]})
+    await link.api(
+        "STREAM.CREATE.MTA_INDEX", {"name": "MTA_INDEX", "subjects": ["mta.index.*", "mta.seen.*.*"]}
+    )
     assert await verify(link, ack_wait_s=30.0) == [
         "stream MTA_INDEX: max_msgs_per_subject is -1, not 1",
         "stream MTA_INDEX: allow_direct is False, not True",

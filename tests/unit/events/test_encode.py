@@ -13,6 +13,7 @@ from mta.events.encode import (
     Person,
     bounce_part,
     encode,
+    late_event,
     merged_metadata,
     moment,
     payload_event,
@@ -23,7 +24,7 @@ from mta.events.encode import (
 )
 from mta.events.settings import RecipientForm
 from mta.model import ids
-from mta.model.event import CountsPart, ErrorPart, Event, EventType
+from mta.model.event import CountsPart, ErrorPart, Event, EventType, FeedbackPart, SmtpPart
 from mta.model.message import Message
 from mta.model.outcome import Attempt, BounceClass, BounceType, Scope, Stage, Verdict
 from mta.model.reply import Reply
@@ -343,3 +344,43 @@ def test_short_ids(message_id: uuid.UUID) -> None:
 def test_moments(at: float) -> None:
     """The same as the slow way."""
     assert moment(at) == render(at)
+
+
+def test_late_events_have_one_id_for_each_message_and_kind() -> None:
+    """H12: whatever a second report says, readers know it by its id."""
+    first = late_event(EventType.COMPLAINED, COMMON, BOB, at=AT, provider="yahoo")
+    again = late_event(EventType.COMPLAINED, COMMON, BOB, at=AT + 9, provider="other", detail="x")
+    other = late_event(EventType.UNSUBSCRIBED, COMMON, BOB, at=AT, provider="yahoo")
+    assert first.id == again.id == ids.event_id(ID, "complained", 0)
+    assert other.id != first.id
+
+
+@pytest.mark.parametrize("form", [RecipientForm.HASH, RecipientForm.DOMAIN])
+def test_late_events_hide_whom_a_report_names(form: RecipientForm) -> None:
+    """Not the recipient alone: a report tells whom it was forwarded to."""
+    common = msgspec.structs.replace(COMMON, form=form)
+    said = "550 5.1.1 <bob@EXAMPLE.test> forwarded to robert.private@else.test: no such user"
+    feedback = FeedbackPart("abuse", original_message_id="<bob@example.test>")
+    event = late_event(
+        EventType.OOB_BOUNCED,
+        common,
+        BOB,
+        at=AT,
+        provider="other",
+        smtp=SmtpPart("out_of_band", code=550, text=said),
+        feedback=feedback,
+        detail="for robert.private@else.test",
+    )
+    line = encode(event).decode().lower()
+    assert "bob@example.test" not in line
+    assert "robert" not in line
+    assert "no such user" in line
+    full = late_event(EventType.OOB_BOUNCED, COMMON, BOB, at=AT, provider="other", smtp=SmtpPart(text=said))
+    assert json.loads(encode(full))["smtp"]["text"] == said
+
+
+def test_late_events_of_nobody_known_tell_no_hash() -> None:
+    """The hash of nothing would be the same for all."""
+    common = msgspec.structs.replace(COMMON, form=RecipientForm.HASH)
+    event = late_event(EventType.OOB_BOUNCED, common, Person(str(ID), ""), at=AT, provider="other")
+    assert event.recipient == ""

@@ -11,6 +11,7 @@ from mta.jetstream.subjects import (
     payload_subject,
     progress_subject,
     retry_subject,
+    seen_subject,
 )
 from mta.model.lane import Lane
 
@@ -39,6 +40,7 @@ def test_every_subject_has_its_stream() -> None:
         ops_subject("mx1", "node_started"): "MTA_OPS",
         progress_subject("mx1"): "MTA_PROGRESS",
         index_subject(KEY): "MTA_INDEX",
+        seen_subject("a" * 26, "complained"): "MTA_INDEX",
         dead_subject("schema"): "MTA_DEAD",
     }
     for subject, name in made.items():
