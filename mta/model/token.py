@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from msgspec import Struct
 
 PAYLOAD_KEY_BYTES = 16
+MESSAGE_ID_BYTES = 16
 MAC_BYTES = 12
 ADDRESS_MAC_BYTES = 4
 MIN_SECRET_BYTES = 16
@@ -163,9 +164,12 @@ class TokenReader:
             return None
         try:
             sealed = base64.urlsafe_b64decode(token[2:] + "=" * (-len(token[2:]) % 4))
-            return _ONE_CLICK.decode(seal.decrypt(sealed, [token[:2].encode("ascii")]))
+            clicked = _ONE_CLICK.decode(seal.decrypt(sealed, [token[:2].encode("ascii")]))
         except (binascii.Error, InvalidTag, ValueError, msgspec.MsgspecError):
             return None
+        # The last character may have bits to spare: of its spellings only one is ours.
+        is_ours = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii") == token[2:]
+        return clicked if is_ours and len(clicked.message_id) == MESSAGE_ID_BYTES else None
 
 
 def _hmac_states(secret: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
