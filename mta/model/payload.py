@@ -2,6 +2,9 @@
 
 Recipients' `data` and `metadata` stay raw JSON: the loop never needs their content, the workers and the event
 encoder take the bytes as they are.
+
+The docstrings of types and fields are what `conf/asyncapi.yaml` tells senders: write them for people who never see
+this code.
 """
 
 from datetime import datetime
@@ -14,53 +17,86 @@ from mta.model.tls import TlsOption
 
 
 class Address(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """An address, and the name shown with it."""
+
     email: str
+    """The domain may be in any script."""
     name: str = ""
+    """What mail programs show."""
 
 
 class TemplateRef(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A stored template (`mta template put`)."""
+
     name: str
     version: str = "latest"
 
 
 class Content(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One of `template`, (`text`, `html`) or `rfc822`; `sha256` stands for stored content in a retry only."""
+    """One of `template`, (`subject` with `text`, `html` or both) or `rfc822`."""
 
     template: TemplateRef | None = None
     subject: str | None = None
+    """May hold template language."""
     text: str | None = None
+    """The plain part; may hold template language."""
     html: str | None = None
+    """The HTML part; may hold template language."""
     amp: str | None = None
+    """The AMP part; may hold template language."""
     rfc822: str | None = None
+    """A whole message of your own, base64: kept as it is, and signed."""
     sha256: str | None = None
+    """Stands for stored content, in a retry only."""
     engine: Literal["jinja", "static"] = "jinja"
+    """`static`: no template language in it."""
     undefined: Literal["error", "empty"] = "error"
+    """What a variable that is missing does: fail that recipient, or render as nothing."""
 
 
 class Attachment(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`data` is base64; `ref` is `obj://<name in the object store>`. `cid` makes sense with `inline`."""
+    """A file, with `data` or `ref`."""
 
     name: str
+    """The file's name."""
     type: str
+    """Its MIME type."""
     data: str | None = None
+    """Base64."""
     ref: str | None = None
+    """`obj://<name in the bucket MTA_OBJECTS>`."""
     inline: bool = False
+    """Shown in the message, under its `cid`."""
     cid: str | None = None
+    """What the HTML part calls it, as `cid:logo`; with `inline`."""
 
 
 class Unsubscribe(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """How a recipient can leave: becomes signed headers. The stream `marketing` needs it."""
+
     mailto: str | None = None
+    """An address that takes mails to unsubscribe."""
     one_click: bool = False
+    """A link that mail programs call (RFC 8058)."""
     list_id: str | None = None
+    """Value of the header `List-Id`."""
 
 
 class Recipient(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who gets a message of their own."""
+
     email: str
+    """The domain may be in any script; a local part beyond ASCII needs a server with SMTPUTF8."""
     name: str = ""
+    """Display name."""
     id: str = ""
+    """Your own key for this person: in every event as `recipient_id`, and only once in a payload."""
     data: Raw = Raw(b"{}")
+    """What templates see, over the payload's; the names `recipient`, `payload` and `unsubscribe_url` are taken."""
     metadata: Raw | None = None
+    """Comes back in every event, over the payload's."""
     tags: tuple[str, ...] = ()
+    """Come back in every event, after the payload's."""
 
 
 class LastTry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -100,33 +136,55 @@ class RetryPart(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class Payload(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """`recipients` stay raw so that one malformed recipient rejects itself and not the payload."""
+    """What to send, to whom, as whom. An unknown field or a key that stands twice is an error; leave out what you do
+    not set. (`recipients` stay raw so that one malformed recipient rejects itself and not the payload.)"""
 
     v: int
+    """Version of this contract."""
     tenant: str
+    """Must be the tenant of the subject."""
     sender: Address = field(name="from")
+    """Its domain must be one of the tenant's."""
     content: Content
     recipients: list[Raw]
+    """Each gets a message of their own. The same address twice: the second is rejected."""
     id: str = ""
+    """Your key for this payload: sent once, however often it is published."""
     channel: str = "email"
+    """`email`, until there is another."""
     campaign: str = ""
+    """Groups events and takes turns with others; must be that of the subject."""
     stream: str = ""
+    """The kind of mail, as `receipts`; `marketing` needs `unsubscribe`."""
     lane: Lane | None = None
+    """Must be that of the subject, which is enough."""
     pool: str = ""
+    """The pool of sending addresses, one of the tenant's."""
     reply_to: tuple[Address, ...] = ()
     return_path: str = ""
+    """The tenant's own domain for bounces."""
     headers: dict[str, str] = {}
+    """More headers, which may hold template language; not those that the MTA writes itself."""
     data: Raw = Raw(b"{}")
+    """What templates see, for all recipients."""
     attachments: tuple[Attachment, ...] = ()
     unsubscribe: Unsubscribe | None = None
     tags: tuple[str, ...] = ()
+    """Come back in every event."""
     metadata: Raw | None = None
+    """Comes back in every event."""
     send_at: datetime | None = None
+    """No attempt starts earlier; at most 30 days ahead. With a time zone."""
     expires_at: datetime | None = None
+    """No attempt starts later; at most 5 days ahead, or after `send_at`. With a time zone."""
     tls: TlsOption = TlsOption.OPPORTUNISTIC
+    """How much protection to insist on, beside what the recipient's domain asks for."""
     dry_run: bool = False
+    """Everything but the connection; ends in `cancelled` events that say `dry_run`."""
     skip_suppression: bool = False
+    """Send although the address is on the suppression list; only for tenants with that right."""
     retry: RetryPart | None = None
+    """Of payloads in MTA_RETRY only."""
 
 
 class StoredContent(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
