@@ -8,6 +8,7 @@ for those themselves.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from math import ceil
 
 from msgspec import Struct
 
@@ -20,6 +21,7 @@ from mta.jetstream.pull import End, Pulled, Puller
 _OPERATION = "KV-Operation"
 _MARKER = "Nats-Marker-Reason"
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+_TTL = "Nats-TTL"
 _BATCH = 500
 _PULL_S = 5.0
 _AGAIN_S = 0.5
@@ -38,6 +40,13 @@ class Change(Struct, frozen=True, gc=False):
     key: str
     value: bytes | None
     sequence: int
+
+
+class Place(Struct, frozen=True, gc=False):
+    """How far a bucket was read, which is the one that was born (RFC 3339) then. Without a birth: any."""
+
+    sequence: int = 0
+    born: str = ""
 
 
 class Bucket:
@@ -60,6 +69,24 @@ class Bucket:
         answer = await self._link.call(self._prefix + key, value)
         return int(answer["seq"])
 
+    async def last(self, key: str) -> Change | None:
+        """The last word on a key, from the leader, be it that it is gone; None: there never was one."""
+        stored = await self._link.last_message(self._stream, self._prefix + key)
+        if stored is None:
+            return None
+        value = None if _is_marker(stored.headers) else stored.data
+        return Change(key, value, stored.sequence)
+
+    async def replace(self, key: str, value: bytes, sequence: int, *, ttl_s: float = 0.0) -> int:
+        """As `put`, if the last word on the key is the one of that sequence (0: none); Conflict otherwise. With
+        `ttl_s` the value vanishes after so long, without a word; the bucket must allow it."""
+        answer = await self._link.call(self._prefix + key, value, headers=replacing(sequence, ttl_s))
+        return int(answer["seq"])
+
+    def subject(self, key: str) -> str:
+        """For those who publish many at once."""
+        return self._prefix + key
+
     async def create(self, key: str, value: bytes) -> bool:
         """False if the key has a value already; of two who create, one gets True."""
         if await self._put_after(key, value, 0):
@@ -76,9 +103,11 @@ class Bucket:
             return False
         return True
 
-    async def delete(self, key: str) -> None:
-        """Leaves a marker, so that watchers learn of it. No error if there was nothing."""
-        await self._link.call(self._prefix + key, headers={_OPERATION: "DEL"})
+    async def delete(self, key: str, sequence: int | None = None) -> None:
+        """Leaves a marker, so that watchers learn of it. No error if there was nothing; Conflict if `sequence` is
+        given and no longer the last."""
+        expected = {} if sequence is None else {_EXPECTED: str(sequence)}
+        await self._link.call(self._prefix + key, headers={_OPERATION: "DEL", **expected})
 
     async def keys(self, prefix: str = "") -> list[str]:
         """All keys, or those below `prefix` (whole tokens: `acme` finds `acme.x`, not `acmes.x`), sorted."""
@@ -99,14 +128,27 @@ class Bucket:
         return sorted(found)
 
     async def watch(
-        self, on_change: Callable[[Change], None], *, on_loaded: Callable[[], None] | None = None
+        self,
+        on_change: Callable[[Change], None],
+        *,
+        on_loaded: Callable[[], None] | None = None,
+        after: Place | None = None,
+        on_anew: Callable[[str], None] | None = None,
     ) -> None:
         """Tells every value there is, calls `on_loaded` once, then tells each change as it comes; runs until
-        cancelled. After a broken connection it goes on where it was."""
-        last = 0
+        cancelled. After a broken connection it goes on where it was. With `after`, only what came after it is told, if
+        this is still that bucket. `on_anew` is called, with the birth of the bucket, before it is told from its
+        beginning: what was heard of another one of the name is worth nothing."""
+        last = after or Place()
         while True:
             follower = _Follower(
-                self._link, self._stream, self._prefix, on_change, after=last, on_loaded=on_loaded
+                self._link,
+                self._stream,
+                self._prefix,
+                on_change,
+                after=last,
+                on_loaded=on_loaded,
+                on_anew=on_anew,
             )
             try:
                 # Nobody leads the stream, or no connection: the same cure as for a consumer that is gone.
@@ -116,10 +158,13 @@ class Bucket:
                         pass
             finally:
                 await follower.close()
-            last = follower.last
+            last = follower.place
             on_loaded = None if follower.is_loaded else on_loaded
             await asyncio.sleep(_AGAIN_S)
             await self._link.until_connected()
+
+
+_BEGINNING = Place()
 
 
 class _Follower:
@@ -133,9 +178,10 @@ class _Follower:
         prefix: str,
         on_change: Callable[[Change], None],
         *,
-        after: int = 0,
+        after: Place = _BEGINNING,
         headers_only: bool = False,
         on_loaded: Callable[[], None] | None = None,
+        on_anew: Callable[[str], None] | None = None,
     ) -> None:
         self._link = link
         self._stream = stream
@@ -143,15 +189,25 @@ class _Follower:
         self._on_change = on_change
         self._on_loaded = on_loaded
         self._headers_only = headers_only
+        self._on_anew = on_anew
         self._puller: Puller | None = None
-        self.last = after
+        self._born = after.born
+        self.last = after.sequence
         self.is_loaded = False
 
+    @property
+    def place(self) -> Place:
+        return Place(self.last, self._born)
+
     async def open(self, filter_subject: str) -> None:
-        state = (await self._link.api(f"STREAM.INFO.{self._stream}"))["state"]
-        if state.get("last_seq", 0) < self.last:
+        info = await self._link.api(f"STREAM.INFO.{self._stream}")
+        born = str(info.get("created", ""))
+        if info["state"].get("last_seq", 0) < self.last or (self._born and born != self._born):
             # Another stream under the old name: what we knew is worth nothing.
             self.last = 0
+        self._born = born
+        if not self.last and self._on_anew is not None:
+            self._on_anew(born)
         config: dict[str, object] = {
             "name": self._link.inbox().rpartition(".")[2],
             "filter_subject": filter_subject,
@@ -198,6 +254,12 @@ class _Follower:
             self.is_loaded = True
             if self._on_loaded is not None:
                 self._on_loaded()
+
+
+def replacing(sequence: int, ttl_s: float = 0.0) -> dict[str, str]:
+    """The headers of `Bucket.replace`."""
+    expected = {_EXPECTED: str(sequence)}
+    return expected | {_TTL: f"{max(1, ceil(ttl_s))}s"} if ttl_s else expected
 
 
 def _is_marker(headers: dict[str, str]) -> bool:

@@ -31,3 +31,8 @@ def from_datetime(moment: datetime) -> float:
         raise ValueError("a time needs a zone, as in 2026-11-23T08:00:00Z")
     delta = moment - _EPOCH
     return (delta.days * 86_400_000_000 + delta.seconds * 1_000_000 + delta.microseconds) / 1e6
+
+
+def moment(text: str) -> float:
+    """Of a time as `render` writes it, or any of RFC 3339; ValueError for anything else."""
+    return from_datetime(datetime.fromisoformat(text))
