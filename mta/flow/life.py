@@ -44,7 +44,7 @@ from mta.flow.retries import next_try, store
 from mta.flow.settings import FlowSettings
 from mta.flow.telling import Telling
 from mta.flow.told import Teller
-from mta.flow.work import Lease, Owed, PayloadRefused, SourceKey, Waiting, Work
+from mta.flow.work import Arriving, Owed, PayloadRefused, SourceKey, Waiting, Work
 from mta.intake.decode import RejectCode, Rejected
 from mta.intake.orders import Orders, OrderVerb, Target
 from mta.jetstream.clock import StreamClock
@@ -61,16 +61,6 @@ _STORE_AGAIN_S, _AGAIN_S, _FLUSH_S = 1.0, 5.0, 2.0
 _SLICE = 32  # recipients taken in hand before the loop may turn: a large payload must not hold up a small one
 
 log = structlog.get_logger()
-
-
-class _Arriving:
-    """A delivery on its way to becoming a work."""
-
-    def __init__(self, pulled: Pulled, lane: Lane, lease: Lease) -> None:
-        self.pulled = pulled
-        self.lane = lane
-        self.lease = lease
-        self.task: asyncio.Task[None] | None = None
 
 
 class Flow:
@@ -106,7 +96,7 @@ class Flow:
         )
         self.hand = Hand(settings.intake, self.gate)
         self._works: dict[SourceKey, Work] = {}
-        self._arriving: dict[SourceKey, _Arriving] = {}
+        self._arriving: dict[SourceKey, Arriving] = {}
         self._expiry = Expiry(self._on_expired)
         self._clock = StreamClock(link)
         self._calm = {lane: asyncio.Lock() for lane in Lane}
@@ -141,7 +131,7 @@ class Flow:
         elif key in self._arriving:
             self._arriving[key].pulled = pulled
         else:
-            arriving = self._arriving[key] = _Arriving(pulled, lane, lease)
+            arriving = self._arriving[key] = Arriving(pulled, lane, lease)
             self.hand.take(pulled, lane)
             arriving.task = self._spawn(
                 self._arrive(key, arriving, is_due), f"payload {pulled.stream_sequence}"
@@ -149,7 +139,7 @@ class Flow:
 
     # -- arriving -----------------------------------------------------------------------------------------------
 
-    async def _arrive(self, key: SourceKey, arriving: _Arriving, is_due: bool) -> None:
+    async def _arrive(self, key: SourceKey, arriving: Arriving, is_due: bool) -> None:
         pulled, lane = arriving.pulled, arriving.lane
         try:
             async with self._calm[lane]:
@@ -177,7 +167,7 @@ class Flow:
             work = Work(arriving.pulled, admitted, received, common, page, arriving.lease, self.gate)
             await self._begin(work, is_due, is_known=past is not None)
 
-    async def _refuse(self, key: SourceKey, arriving: _Arriving, rejected: Rejected) -> None:
+    async def _refuse(self, key: SourceKey, arriving: Arriving, rejected: Rejected) -> None:
         """The whole message to MTA_DEAD, then its event, then the ack."""
         try:
             told = await self._reception.bury(arriving.pulled, arriving.lane, rejected)
@@ -190,7 +180,7 @@ class Flow:
         else:
             self._drop(key)
 
-    async def _leave(self, key: SourceKey, arriving: _Arriving, error: Exception) -> None:
+    async def _leave(self, key: SourceKey, arriving: Arriving, error: Exception) -> None:
         """Nothing was done about the payload: it is to be delivered again."""
         log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
         self._drop(key)

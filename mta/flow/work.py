@@ -16,6 +16,7 @@ from mta.intake.decode import Rejected
 from mta.jetstream.pull import Pulled
 from mta.ledger.note import Note
 from mta.ledger.page import Page
+from mta.model.lane import Lane
 from mta.model.outcome import Failed
 from mta.model.payload import LastTry, StoredContent
 from mta.queue.deferred import Entry
@@ -58,6 +59,18 @@ class Gate(Protocol):
 
 class Cancellable(Protocol):
     def cancel(self) -> object: ...
+
+
+class Arriving:
+    """A delivery on its way to becoming a work."""
+
+    __slots__ = ("lane", "lease", "pulled", "task")
+
+    def __init__(self, pulled: Pulled, lane: Lane, lease: Lease) -> None:
+        self.pulled = pulled
+        self.lane = lane
+        self.lease = lease
+        self.task: Cancellable | None = None
 
 
 class Waiting(NamedTuple):
