@@ -19,6 +19,7 @@ from mta.admin.exits import (
     config_option,
     meaning,
 )
+from mta.cli_bounces import app as bounces
 from mta.cli_dkim import app as dkim_keys
 from mta.cli_explain import app as explains
 from mta.cli_options import ConfigOption, DomainArgument, JsonOption, MaybeFile, TenantOption
@@ -44,6 +45,7 @@ campaigns = typer.Typer(help="What waits; and hold it back, or let it go.", no_a
 app.add_typer(campaigns, name="campaign")
 app.add_typer(dkim_keys, name="dkim")
 app.add_typer(explains, name="explain")
+app.add_typer(bounces, name="bounces")
 
 
 def _version(asked: bool) -> None:

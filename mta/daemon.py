@@ -28,6 +28,7 @@ from msgspec.structs import replace
 from mta import log as logs
 from mta.admin.machine import unbindable
 from mta.admin.notify import Notifier
+from mta.classify.classifier import Classifier
 from mta.compose.templates import Templates
 from mta.compose.workers import Composer
 from mta.config.settings import Config
@@ -220,6 +221,7 @@ class Daemon:
             config.pools,
             config.compose,
             config.hold,
+            Classifier(config.bounces),
             in_hand_s=config.intake.in_hand_s,
             rng=rng,
             may_send=lambda: flow.gate.is_open,

@@ -5,14 +5,30 @@ before MAIL is tried again (S-16), and so is what has no well-formed reply. Exce
 (`mta.classify.rules`). The class then decides what is suppressed, paced, paused and reported. A verdict that
 contains the action `fail` is final, any other is tried again: `disposition` does no more than read it.
 
-Pure and cached by (stage, code, enhanced code). What to do about the scope is left to queues and pools.
+The class comes from the first rule that matches: an operator's, the provider's, one on a provider's code, generic
+text, the enhanced code, the basic code. Pure; texts seen before are answered from memory, by what was said and by
+what is left of it when names and numbers are taken out. What to do about the scope is left to queues and pools.
 """
 
 from functools import lru_cache
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from mta.classify.rules import BASIC_RULES, BEFORE_MAIL, CLASSES, ENHANCED_RULES, Rule
+from mta.classify.normalise import MOST_CHARS, Normal, Normaliser
+from mta.classify.rules import (
+    ACCUSED,
+    BASIC,
+    BEFORE_MAIL,
+    CLASSES,
+    ENHANCED,
+    EVIDENCE,
+    GENERIC,
+    NAMED,
+    Rule,
+    RuleBook,
+)
+from mta.classify.section import Refusal, Section, fits, found_in
 from mta.model.outcome import (
     Attempt,
     BounceClass,
@@ -27,6 +43,9 @@ from mta.model.reply import Reply
 
 FINAL = "fail"
 """The action that makes a verdict final."""
+
+_MOST_REMEMBERED = 4096
+"""Of replies, and of normalised ones: 2 kB each at most."""
 
 # Our own words for what met no reply: of the resolver, of the session, of the composer. (class, final, status): the
 # last one is our own, in the code of RFC 3463, what a server of ours would have answered.
@@ -61,15 +80,104 @@ DNS_KINDS = frozenset(
 _LOCAL_KINDS.update(dict.fromkeys(DNS_KINDS, (BounceClass.DNS_FAILURE, False, "4.4.3")))
 
 
-def classify(
-    stage: Stage, reply: Reply | None, *, provider: str = "other", detail: str = "", ambiguous: bool = False
-) -> Verdict:
-    """`detail` says what happened where no reply came. `provider` picks no generic rule. An ambiguous reply is no
-    reply: it cannot be trusted to belong to this message (S-14)."""
-    if reply is None or ambiguous or reply.code < 400:
-        return _no_reply(stage, detail, reply is not None and not ambiguous)
-    verdict = _generic(stage, reply.code, reply.enhanced)
-    return verdict if not detail else replace(verdict, detail=detail)
+class Explanation(Struct, frozen=True):
+    """A verdict and where it comes from. `layer` is one of those of the module's docstring, `matched` what the
+    rule's text found in the normalised text."""
+
+    verdict: Verdict
+    rule: Rule
+    layer: str
+    normal: Normal
+    matched: str
+
+
+class Classifier:
+    """Refusals in, verdicts out, by one book of rules."""
+
+    def __init__(self, book: RuleBook) -> None:
+        self._normalise = Normaliser()
+        self._operator = Section(book.operator)
+        by_provider: dict[str, list[Rule]] = {}
+        for rule in book.shipped:
+            by_provider.setdefault(rule.provider, []).append(rule)
+        self._families = book.families
+        self._own = {
+            provider: Section([one for name in names for one in by_provider.get(name, ())])
+            for provider, names in (
+                (provider, (provider, *book.families.get(provider, ())))
+                for provider in {*by_provider, *book.families} - {""}
+            )
+        }
+        self._tokens = Section([rule for rule in book.shipped if rule.provider and rule.provider_code])
+        self._generic = Section([rule for rule in book.shipped if rule.layer == GENERIC])
+        self._coded = tuple(
+            rule for layer in (ENHANCED, BASIC) for rule in book.shipped if rule.layer == layer
+        )
+        self._judged = lru_cache(_MOST_REMEMBERED)(self._judge)
+        self._recalled = lru_cache(_MOST_REMEMBERED)(self._verdict)
+        self._by_code = lru_cache(_MOST_REMEMBERED)(self._first_coded)
+
+    def classify(
+        self,
+        stage: Stage,
+        reply: Reply | None,
+        *,
+        provider: str = "other",
+        detail: str = "",
+        ambiguous: bool = False,
+    ) -> Verdict:
+        """`detail` says what happened where no reply came. An ambiguous reply is no reply: it cannot be trusted to
+        belong to this message (S-14)."""
+        if reply is None or ambiguous or reply.code < 400:
+            return _no_reply(stage, detail, reply is not None and not ambiguous)
+        lines = reply.lines
+        text = lines[0][:MOST_CHARS] if len(lines) == 1 else _joined(lines)
+        verdict = self._judged(stage, reply.code, reply.enhanced, provider, text)
+        return verdict if not detail else replace(verdict, detail=detail)
+
+    def explain(self, stage: Stage | None, reply: Reply, provider: str = "other") -> Explanation:
+        """The same, with its reasons; `reply` is a refusal. Without a stage every rule may match, first those of the
+        stages at which a recipient is known."""
+        normal = self._normalise(_joined(reply.lines), reply.code, reply.enhanced)
+        layer, rule = self._find(stage, provider, normal)
+        verdict = _verdict_by(rule, stage or Stage.RCPT, reply.code, normal.provider_code)
+        return Explanation(verdict, rule, layer, normal, found_in(rule, normal.text))
+
+    def _judge(self, stage: Stage, code: int, enhanced: str, provider: str, text: str) -> Verdict:
+        return self._recalled(stage, code, provider, self._normalise(text, code, enhanced))
+
+    def _verdict(self, stage: Stage, code: int, provider: str, normal: Normal) -> Verdict:
+        _, rule = self._find(stage, provider, normal)
+        return _verdict_by(rule, stage, code, normal.provider_code)
+
+    def _find(self, stage: Stage | None, provider: str, normal: Normal) -> tuple[str, Rule]:
+        """Layer and rule. A report that came later may be about any stage, but most likely about a late one."""
+        subject = normal.enhanced.partition(".")[2]
+        is_late = stage is None or stage is Stage.OUT_OF_BAND
+        stages = NAMED if stage is None or is_late else frozenset({stage})
+        own = self._own.get(provider)
+        choices: tuple[frozenset[Stage] | None, ...] = (stages, None) if is_late else (stages,)
+        for at in choices:
+            refusal = Refusal(
+                normal.text, normal.code, subject, normal.provider_code, at, self._names(provider)
+            )
+            if (rule := self._operator.first(refusal)) is not None:
+                return "operator", rule
+            if own is not None and (rule := own.first(refusal)) is not None:
+                return "provider", rule
+            if normal.provider_code and (rule := self._tokens.first(refusal, anyone=True)) is not None:
+                return "provider code", rule
+            if (rule := self._generic.first(refusal)) is not None:
+                return "generic text", rule
+        rule = self._by_code(stages, normal.code, subject)
+        return ("enhanced code" if rule.layer == ENHANCED else "basic code"), rule
+
+    def _names(self, provider: str) -> tuple[str, ...]:
+        return (provider, *self._families.get(provider, ()))
+
+    def _first_coded(self, stages: frozenset[Stage], code: int, subject: str) -> Rule:
+        refusal = Refusal("", code, subject, "", stages, ())
+        return next((rule for rule in self._coded if fits(rule, refusal)), _UNKNOWN)
 
 
 def classify_local(kind: str, detail: str = "") -> Verdict:
@@ -105,7 +213,8 @@ def verdict_of(
     confidence: str = "high",
     scope: Scope | None = None,
 ) -> Verdict:
-    """Only a rule that is sure may suppress at once; of a `low` one the event tells, and a second strike is needed."""
+    """Only a rule that is sure may suppress at once; of a `low` one the event tells, and a second strike is
+    needed."""
     facts = CLASSES[bounce_class]
     actions = facts.final if is_final else facts.again
     if confidence != "high":
@@ -139,42 +248,51 @@ def _no_reply(stage: Stage, detail: str, is_out_of_place: bool) -> Verdict:
     return classify_local(kind, detail)
 
 
-@lru_cache(maxsize=8192)
-def _generic(stage: Stage, code: int, enhanced: str) -> Verdict:
-    """The generic rules: the codes a peer can send are few, so almost every call is a look-up."""
-    is_transient = code < 500
-    subject = enhanced.partition(".")[2]
-    rule = next(
-        (r for r in ENHANCED_RULES if subject and _matches(r, stage, code, subject, is_transient)),
-        None,
-    ) or next(r for r in BASIC_RULES if _matches(r, stage, code, subject, is_transient))
-    is_final = not is_transient and stage not in BEFORE_MAIL and rule.retry is not True
-    return verdict_of(
+def _joined(lines: tuple[str, ...]) -> str:
+    return "\n".join(lines)[:MOST_CHARS]
+
+
+def _verdict_by(rule: Rule, stage: Stage, code: int, provider_code: str) -> Verdict:
+    """`code` is the outer one: what a gateway quotes does not change whether it takes the message later."""
+    is_again = rule.retry == "again" and stage is not Stage.OUT_OF_BAND  # too late: somebody else gave up
+    is_final = code >= 500 and stage not in BEFORE_MAIL and not is_again
+    verdict = verdict_of(
         rule.bounce_class,
-        rule=f"generic:{rule.name}",
+        rule=rule.label,
         is_final=is_final,
         detail=rule.detail,
         confidence=rule.confidence,
         scope=_scope(rule, stage, code),
     )
-
-
-def _matches(rule: Rule, stage: Stage, code: int, subject: str, is_transient: bool) -> bool:
-    return (
-        (not rule.stages or stage in rule.stages)
-        and (not rule.codes or code in rule.codes)
-        and (not rule.subject or rule.subject == subject)
-        and rule.transient in (None, is_transient)
+    actions = verdict.actions
+    if stage not in EVIDENCE:
+        actions = tuple(action for action in actions if action != "suppress")
+    if rule.retry == "long":
+        actions = tuple("retry_long" if action == "retry" else action for action in actions)
+    if ACCUSED.get(rule.accused) is Scope.STREAM:
+        # Who is blamed for what a domain of a tenant sends must not hold up the others' mail.
+        changed = ("pause_stream" if action in ("pause_source", "back_off") else action for action in actions)
+        actions = tuple(dict.fromkeys(changed))
+    return replace(
+        verdict, actions=actions, accused=rule.accused or verdict.accused, provider_code=provider_code
     )
 
 
 def _scope(rule: Rule, stage: Stage, code: int) -> Scope | None:
-    """None: as the class says. 421 ends the connection and blames nobody (S-06). A host that greets with a refusal is
-    avoided as a host: others of the site are tried next. What is not known to be more stays small."""
+    """None: as the class says. 421 ends the connection and blames nobody (S-06), unless a rule knows that it is a
+    stream's doing. A host that greets with a refusal is avoided as a host: others of the site are tried next. What
+    is not known to be more stays small."""
+    accused = ACCUSED.get(rule.accused)
+    if accused is Scope.STREAM:
+        return accused
     if code == 421:
         return Scope.CONNECTION
     if stage in BEFORE_MAIL:
         return Scope.HOST
     if rule.bounce_class in (BounceClass.REMOTE_TEMPORARY, BounceClass.UNDETERMINED):
         return {Stage.MAIL: Scope.STREAM, Stage.RCPT: Scope.RECIPIENT}.get(stage, Scope.MESSAGE)
-    return None
+    return accused
+
+
+_UNKNOWN = Rule(BASIC, "unknown", BounceClass.UNDETERMINED, confidence="low")
+"""When even the book's last rule is missing."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mta.classify.rules import RuleBook
 from mta.compose.settings import ComposeSettings
 from mta.config.document import Document, RouteTable
 from mta.config.identities import KeyReader, hash_keys, pools, signing_keys, sources, tenants
@@ -67,6 +68,8 @@ def assemble(
     providers: tuple[Provider, ...],
     origin: Path,
     shaping_origin: Path,
+    bounces: RuleBook,
+    bounces_origin: Path,
     text: str,
     read_key: KeyReader,
     found: Findings,
@@ -111,6 +114,8 @@ def assemble(
         providers=providers,
         origin=origin,
         shaping_origin=shaping_origin,
+        bounces=bounces,
+        bounces_origin=bounces_origin,
         text=text,
         warnings=tuple(found.warnings),
     )

@@ -11,13 +11,16 @@ import socket
 import stat
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mta.classify.rules import RuleBook
+from mta.config import bounces
 from mta.config.assemble import assemble, node_name
 from mta.config.document import Document
 from mta.config.identities import KeyFile
-from mta.config.problems import Findings
+from mta.config.problems import ConfigError, Findings
 from mta.config.reading import read
 from mta.config.settings import Config, NodeSettings
 from mta.config.shaping import shaping
@@ -26,6 +29,7 @@ from mta.model.login import Login
 
 SYSTEM_CONFIG = Path("/etc/mta/mta.toml")
 _MOST_BYTES = 4_000_000
+_BOUNCES = "bounces.toml"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -50,6 +54,18 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else package.parent / "conf" / name
 
 
+@cache
+def shipped_rules() -> RuleBook:
+    """The bounce rules of this version: read once, for they do not change while it runs. ConfigError where the file
+    is broken."""
+    path = shipped(_BOUNCES)
+    found = Findings(str(path))
+    shipped_ones, families = bounces.rules(_toml(path, found)[1], found)
+    if found.problems:
+        raise ConfigError(found.problems)
+    return RuleBook((), shipped_ones, families)
+
+
 def load(path: Path, environ: Mapping[str, str], host_name: str = "", *, with_keys: bool = True) -> Config:
     """The configuration in `path`; ConfigError names everything that is wrong with it. Without keys it does for all
     but signing, and for a user who may not read them; what opens the door to NATS is read even so."""
@@ -63,7 +79,8 @@ def load(path: Path, environ: Mapping[str, str], host_name: str = "", *, with_ke
     shaping_path = _beside(path, document.node.shaping, Document().node.shaping)
     shaping_found = Findings(str(shaping_path))
     default, providers = shaping(_toml(shaping_path, shaping_found)[1], shaping_found)
-    _check_bounces(_beside(path, document.node.bounces, Document().node.bounces), found)
+    bounces_path = _beside(path, document.node.bounces, Document().node.bounces)
+    book = _book(bounces_path, {provider.name for provider in providers}, found)
     name = node_name(document, host_name or socket.gethostname(), environ.get("MTA_INSTANCE", ""), found)
     keys = _KeyFiles(path.parent, environ.get("CREDENTIALS_DIRECTORY", ""))
     found.take(shaping_found)
@@ -82,6 +99,8 @@ def load(path: Path, environ: Mapping[str, str], host_name: str = "", *, with_ke
         providers=providers,
         origin=path,
         shaping_origin=shaping_path,
+        bounces=book,
+        bounces_origin=bounces_path,
         text=text,
         read_key=keys.read if with_keys else _no_key,
         found=found,
@@ -184,10 +203,13 @@ def _beside(config: Path, name: str, default: str) -> Path:
     return shipped(name) if name == default and not _is_there(place) else place
 
 
-def _check_bounces(path: Path, found: Findings) -> None:
-    """Bounce rules come with their feature; until then the file is there and holds none."""
+def _book(path: Path, providers: set[str], found: Findings) -> RuleBook:
+    """The shipped rules, and in front of them those of an operator's file."""
+    book = shipped_rules()
+    if path.resolve() == shipped(_BOUNCES).resolve():
+        return book
     in_file = Findings(str(path))
-    _, table = _toml(path, in_file)
-    for key in table:
-        in_file.wrong(key, "not available yet: rules come later, keep this file empty")
+    known = providers | {rule.provider for rule in book.shipped if rule.provider} | {"other"}
+    own, families = bounces.rules(_toml(path, in_file)[1], in_file, providers=known, is_operators=True)
     found.take(in_file)
+    return RuleBook(own, book.shipped, {**book.families, **families})

@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from mta.classify.rules import RuleBook
 from mta.compose.settings import ComposeSettings, SigningKeys
 from mta.config.problems import Problem
 from mta.delivery.settings import PathSettings, Provider, StaticRoute
@@ -44,6 +45,7 @@ class HttpSettings(Struct, frozen=True):
 
 class Config(Struct, frozen=True, kw_only=True):
     """`path` holds the default knobs of shaping.toml, `providers` theirs. `hash_keys` are by tenant.
+    `bounces_origin` is the operator's file, else the shipped one.
     `warnings` are what the operator should know although it works."""
 
     node: NodeSettings
@@ -67,6 +69,8 @@ class Config(Struct, frozen=True, kw_only=True):
     providers: tuple[Provider, ...] = ()
     origin: Path
     shaping_origin: Path
+    bounces: RuleBook
+    bounces_origin: Path
     text: str = ""
     warnings: tuple[Problem, ...] = ()
 

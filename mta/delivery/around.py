@@ -1,4 +1,4 @@
-"""What all paths of a channel share: what is known of hosts, chance, tasks, and whom to tell."""
+"""What all paths of a channel share: what is known of hosts, what refusals mean, chance, tasks, and whom to tell."""
 
 from collections.abc import Callable, Coroutine
 from random import Random
@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from mta.classify.classifier import Classifier
 from mta.delivery.hosts import HostMemory
 from mta.delivery.reference import Reference, Settlement
 from mta.model.tls import TlsSession
@@ -19,6 +20,7 @@ class Around(Struct, frozen=True):
     wants to know. `tell_operators(type, **fields)` is for MTA_OPS."""
 
     hosts: HostMemory
+    classifier: Classifier
     rng: Random
     spawn: Spawn
     may_send: Callable[[], bool]

@@ -6,7 +6,7 @@ from typing import Any, assert_never, cast
 
 from msgspec import Struct
 
-from mta.classify.classifier import classify, classify_local, disposition
+from mta.classify.classifier import Classifier, classify_local, disposition
 from mta.compose.spec import ComposeFailed
 from mta.delivery.reference import Reference
 from mta.delivery.router import NoRoute
@@ -43,18 +43,23 @@ def delivered(tried: Tried, connection: Connection, fact: Accepted, now: float) 
 
 
 def not_delivered(
-    tried: Tried, connection: Connection, fact: Refused | Lost | Impossible, now: float, provider: str
+    tried: Tried,
+    connection: Connection,
+    fact: Refused | Lost | Impossible,
+    now: float,
+    provider: str,
+    classifier: Classifier,
 ) -> Bounced | Deferred:
     """`now` is of the loop's clock, as the connection's."""
     match fact:
         case Refused(stage=stage, command=command, reply=reply, smtp_s=smtp_s):
             attempt = _in_session(tried, connection, now, smtp_s, stage, reply, command)
-            verdict = classify(stage, reply, provider=provider)
+            verdict = classifier.classify(stage, reply, provider=provider)
         case Lost(stage=stage, detail=detail, reply=reply, ambiguous=ambiguous, smtp_s=smtp_s):
             attempt = _in_session(
                 tried, connection, now, smtp_s, stage, reply, "", detail, is_ambiguous=ambiguous
             )
-            verdict = classify(stage, reply, provider=provider, detail=detail, ambiguous=ambiguous)
+            verdict = classifier.classify(stage, reply, provider=provider, detail=detail, ambiguous=ambiguous)
         case Impossible(kind=kind, detail=detail):
             attempt = _in_session(tried, connection, now, 0.0, Stage.LOCAL, None, "", detail)
             verdict = classify_local(kind, detail)
@@ -72,7 +77,9 @@ def never_sent(tried: Tried, connection: Connection, now: float) -> Deferred:
     return Deferred(attempt, classify_local("lost", detail))
 
 
-def not_connected(tried: Tried, failure: ConnectFailed, provider: str) -> Bounced | Deferred:
+def not_connected(
+    tried: Tried, failure: ConnectFailed, provider: str, classifier: Classifier
+) -> Bounced | Deferred:
     """S-16: whatever happened before MAIL, even a 5yz, is no verdict on a recipient. The exceptions are a site all of
     whose hosts say that they take no mail (RFC 7504), and one none of whose hosts promises what was asked for."""
     attempt = Attempt(
@@ -88,7 +95,7 @@ def not_connected(tried: Tried, failure: ConnectFailed, provider: str) -> Bounce
     )
     if isinstance(failure, Unserved):
         return Bounced(attempt, classify_local(failure.kind, failure.detail))
-    verdict = classify(failure.stage, failure.reply, provider=provider, detail=failure.detail)
+    verdict = classifier.classify(failure.stage, failure.reply, provider=provider, detail=failure.detail)
     return Deferred(attempt, verdict)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from mta.classify.classifier import Classifier
 from mta.compose.settings import ComposeSettings
 from mta.compose.spec import CHUNK_BYTES, Composed, ComposeFailed, Group, Result
 from mta.compose.suspects import CROWDED
@@ -54,6 +55,7 @@ class EmailChannel:
         pools: Mapping[str, EgressPool],
         compose: ComposeSettings,
         hold: HoldSettings,
+        classifier: Classifier,
         *,
         in_hand_s: float,
         rng: Random,
@@ -73,6 +75,7 @@ class EmailChannel:
         self._on_settled = on_settled
         self._around = Around(
             hosts=HostMemory(),
+            classifier=classifier,
             rng=rng,
             spawn=self._spawn,
             may_send=may_send,

@@ -138,7 +138,7 @@ class PathPool:
         if envelope is not None and not ref.is_settled:
             ref.envelope = envelope
             if self._failure is not None:
-                self._settle(ref, attempts.not_connected(self._tried(ref), self._failure, self.site.provider))
+                self._settle(ref, self._not_connected(ref, self._failure))
                 return
             self._wire_bytes += (len(envelope.message.wire) - self._wire_bytes) / 16
             self._stock.put(ref)
@@ -312,9 +312,12 @@ class PathPool:
             if self._load.composing and (is_for_all or not head):
                 self._failure = failure
             for ref in head:
-                self._settle(ref, attempts.not_connected(self._tried(ref), failure, self.site.provider))
+                self._settle(ref, self._not_connected(ref, failure))
         self._reports.note_troubles(troubles, [*at_hand, *head])
         self._soon()
+
+    def _not_connected(self, ref: Ref, failure: ConnectFailed) -> Settlement:
+        return attempts.not_connected(self._tried(ref), failure, self.site.provider, self._around.classifier)
 
     def _take_head(self, *, is_all: bool) -> list[Ref]:
         """What was about to be sent, or else the first that waits; or all of them."""
@@ -346,7 +349,7 @@ class PathPool:
                 ref = attempts.of(fact)
                 self._load.stalled_since = now
                 settlement = attempts.not_delivered(
-                    self._tried(ref), connection, fact, now, self.site.provider
+                    self._tried(ref), connection, fact, now, self.site.provider, self._around.classifier
                 )
                 if isinstance(settlement, Deferred) and settlement.verdict.scope in (
                     Scope.CONNECTION,

@@ -2,12 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.classify.classifier import DNS_KINDS, FINAL, classify, classify_local, disposition
+from mta.classify.classifier import DNS_KINDS, FINAL, Classifier, classify_local, disposition
 from mta.classify.rules import BEFORE_MAIL
+from mta.config.load import shipped_rules
 from mta.model.outcome import Attempt, BounceClass, Bounced, Deferred, Delivered, Scope, Stage
 from mta.model.reply import Reply
 
 B = BounceClass
+classify = Classifier(shipped_rules()).classify
 DIALOGUE = [stage for stage in Stage if stage not in (Stage.LOCAL, Stage.DNS)]
 ENHANCED = ["", "5.1.1", "4.7.1", "5.7.1", "4.2.2", "5.5.3", "9.9.9"]
 

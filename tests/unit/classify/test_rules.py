@@ -1,5 +1,12 @@
-from mta.classify.rules import BASIC_RULES, CLASSES, ENHANCED_RULES
-from mta.model.outcome import BounceClass, Scope, Stage
+import re
+
+import pytest
+
+from mta.classify.rules import ACCUSED, BASIC, CLASSES, ENHANCED, NAMED, Rule
+from mta.config.load import shipped_rules
+from mta.model.outcome import BounceClass, Scope
+
+RULES = shipped_rules().shipped
 
 
 def test_every_class_has_its_facts() -> None:
@@ -11,28 +18,50 @@ def test_every_class_has_its_facts() -> None:
         assert {"retry", "retry_long", "greylist"} & set(facts.again)
 
 
+def test_whom_a_class_accuses_is_known() -> None:
+    """Each word of the event contract leads to who backs off."""
+    assert {facts.accused for facts in CLASSES.values()} <= set(ACCUSED)
+
+
 def test_rules_have_names_of_their_own() -> None:
     """An event's `rule` leads to one rule."""
-    for rules in (ENHANCED_RULES, BASIC_RULES):
-        assert len({rule.name for rule in rules}) == len(rules)
-
-
-def test_every_enhanced_rule_can_match() -> None:
-    """None stands behind one that takes all it could take."""
-    for number, rule in enumerate(ENHANCED_RULES):
-        for earlier in ENHANCED_RULES[:number]:
-            hides = (
-                earlier.subject in ("", rule.subject)
-                and (not earlier.stages or (rule.stages and rule.stages <= earlier.stages))
-                and (not earlier.codes or (rule.codes and rule.codes <= earlier.codes))
-                and earlier.transient in (None, rule.transient)
-            )
-            assert not hides, f"{rule.name} is hidden by {earlier.name}"
+    assert len({rule.label for rule in RULES}) == len(RULES)
 
 
 def test_recipient_classes_need_a_stage_that_names_the_recipient() -> None:
     """S-16: nothing before RCPT accuses a mailbox."""
-    for rule in (*ENHANCED_RULES, *BASIC_RULES):
-        if CLASSES[rule.bounce_class].scope is Scope.RECIPIENT and rule.bounce_class is not BounceClass.LOCAL:
-            assert rule.stages
-            assert rule.stages <= {Stage.RCPT, Stage.END_OF_DATA}, rule.name
+    of_us = (BounceClass.LOCAL, BounceClass.EXPIRED)
+    for rule in RULES:
+        if CLASSES[rule.bounce_class].scope is Scope.RECIPIENT and rule.bounce_class not in of_us:
+            assert rule.stages, rule.label
+            assert rule.stages <= NAMED, rule.label
+
+
+@pytest.mark.parametrize("layer", [ENHANCED, BASIC])
+def test_the_last_layers_read_no_text(layer: str) -> None:
+    """Whatever a peer says, its codes alone are enough for an answer."""
+    rules = [rule for rule in RULES if rule.layer == layer]
+    assert rules
+    assert not any(rule.text or rule.provider_code for rule in rules)
+    assert layer != ENHANCED or all(rule.enhanced for rule in rules)
+
+
+def test_the_last_rule_takes_everything() -> None:
+    """So every refusal has a class."""
+    last = RULES[-1]
+    assert last == Rule(
+        BASIC,
+        "unknown",
+        BounceClass.UNDETERMINED,
+        confidence="low",
+        examples=last.examples,
+        counters=last.counters,
+    )
+
+
+def test_no_rule_reads_an_address_or_a_number() -> None:
+    """They are gone from the text before rules see it: such a rule could never match."""
+    for rule in RULES:
+        assert not re.search(r"\d{2}", rule.text.replace("8bitmime", "").replace("rfc", "")) or re.search(
+            r"rfc|utf|bit|\{", rule.text
+        ), rule.label

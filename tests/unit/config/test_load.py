@@ -2,13 +2,12 @@ import os
 import re
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from mta.config.load import find, load, shipped, state_dir
+from mta.config.load import find, load, shipped, shipped_rules, state_dir
 from mta.config.problems import ConfigError
 from mta.config.settings import Config
 from mta.jetstream.credentials import EXPECTED
@@ -121,15 +120,38 @@ def test_problems_of_rules_name_their_file(tmp_path: Path, refused: Refused) -> 
     ]
 
 
-def test_bounce_rules_are_refused_until_they_work(tmp_path: Path, refused: Refused) -> None:
-    """A rule that would be ignored is an error."""
-    write(tmp_path / "bounces.toml", "[[rules]]\n")
-    assert refused("") == ["bounces.toml: rules: not available yet: rules come later, keep this file empty"]
+def test_an_operators_bounce_rules_stand_in_front(tmp_path: Path, loaded: Loaded) -> None:
+    """Beside the configuration: an overlay, not a replacement; events name the layer."""
+    write(
+        tmp_path / "bounces.toml",
+        """
+        [generic.ours]
+        class = "policy"
+        text = "no such user"
+        since = "2026-11"
+        source = "our relay"
+        example = ["550 no such user"]
+        counter = ["550 no"]
+        """,
+    )
+    config = loaded("")
+    assert [rule.label for rule in config.bounces.operator] == ["operator:generic.ours"]
+    assert config.bounces.shipped == shipped_rules().shipped
+    assert config.bounces_origin == tmp_path / "bounces.toml"
 
 
-def test_the_shipped_bounce_rules_are_empty() -> None:
-    """Only a comment."""
-    assert tomllib.loads((CONF / "bounces.toml").read_text()) == {}
+def test_without_an_operators_rules_the_shipped_ones_hold(loaded: Loaded) -> None:
+    """They always do."""
+    config = loaded("")
+    assert config.bounces == shipped_rules()
+    assert config.bounces_origin == CONF / "bounces.toml"
+
+
+def test_a_bounce_rule_that_cannot_be_is_refused(tmp_path: Path, refused: Refused) -> None:
+    """With its file, its place, and what may have been meant."""
+    write(tmp_path / "bounces.toml", "[gogle.x]\n")
+    (problem,) = refused("")
+    assert problem == 'bounces.toml: gogle: unknown provider or layer; did you mean "google"?'
 
 
 @pytest.mark.parametrize("place", ["acme.pem", "dkim/acme.pem"])

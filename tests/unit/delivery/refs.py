@@ -5,7 +5,9 @@ from collections.abc import Coroutine
 from random import Random
 from typing import Any
 
+from mta.classify.classifier import Classifier
 from mta.compose.spec import Addressee, SpecBlob
+from mta.config.load import shipped_rules
 from mta.delivery.around import Around
 from mta.delivery.hosts import HostMemory
 from mta.delivery.pool import PathPool
@@ -19,6 +21,7 @@ from mta.queue.settings import HoldSettings
 from mta.smtp.settings import Timeouts
 
 SOURCE = EgressSource("one", "one.acme.test", "127.0.0.1")
+CLASSIFIER = Classifier(shipped_rules())
 QUICK = PathSettings(timeouts=Timeouts(*[5.0] * 9, 1.0))
 WIRE = b"Subject: x\r\n\r\nx\r\n"
 
@@ -72,6 +75,7 @@ class Owner:
         self._hold = hold or HoldSettings()
         self._around = Around(
             hosts=self.hosts,
+            classifier=CLASSIFIER,
             rng=Random(1),
             spawn=self._spawn,
             may_send=lambda: self.may_send,

@@ -15,7 +15,7 @@ from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted, Impossible, Lost, Obstacle, Refused, Transaction
 from mta.smtp.opening import ConnectRefused, LacksRequireTls, NoMailHere, NoRequireTls
 from mta.smtp.settings import Pattern
-from tests.unit.delivery.refs import SOURCE, envelope, ref
+from tests.unit.delivery.refs import CLASSIFIER, SOURCE, envelope, ref
 
 TRIED = Tried(2, 1000.0, SOURCE, "site")
 CONNECTION = cast(
@@ -78,7 +78,7 @@ def test_delivered_carries_the_whole_way() -> None:
 )
 def test_only_a_well_formed_5yz_bounces(fact: Any, kind: type, bounce_class: str) -> None:
     """Everything else defers; an untrusted reply after the dot is never the end (S-14)."""
-    settled = attempts.not_delivered(TRIED, CONNECTION, fact, 12.0, "other")
+    settled = attempts.not_delivered(TRIED, CONNECTION, fact, 12.0, "other", CLASSIFIER)
     assert type(settled) is kind
     assert not bounce_class or settled.verdict.bounce_class == bounce_class
     assert settled.attempt.ambiguous == getattr(fact, "ambiguous", False)
@@ -120,14 +120,16 @@ def test_s16_stage_by_code(code: int) -> None:
     and a bare code suppresses him at no stage."""
     for stage, letter in zip(FROM_MAIL, SETTLED[code], strict=True):
         fact = Refused(TRANSACTION, stage, "x", Reply(code, ("no",)), 0.1)
-        settled = attempts.not_delivered(TRIED, CONNECTION, fact, 12.0, "other")
+        settled = attempts.not_delivered(TRIED, CONNECTION, fact, 12.0, "other", CLASSIFIER)
         assert type(settled) is {"d": Deferred, "b": Bounced}[letter], stage
         assert "suppress" not in settled.verdict.actions
         if stage is Stage.MAIL:
             assert settled.verdict.accused != "recipient"
             assert settled.verdict.scope is not Scope.RECIPIENT
     for stage in (Stage.CONNECT, Stage.HELO, Stage.TLS, Stage.AUTH):
-        settled = attempts.not_connected(TRIED, ConnectRefused(stage, "no", Reply(code, ("no",))), "other")
+        settled = attempts.not_connected(
+            TRIED, ConnectRefused(stage, "no", Reply(code, ("no",))), "other", CLASSIFIER
+        )
         assert isinstance(settled, Deferred), stage
         assert settled.verdict.scope in (Scope.HOST, Scope.CONNECTION)
 
@@ -136,7 +138,7 @@ def test_s17_452_to_the_only_recipient() -> None:
     """S-17, B21: deferred, as too many recipients."""
     reply = Reply(452, ("4.5.3 too many",), "4.5.3")
     settled = attempts.not_delivered(
-        TRIED, CONNECTION, Refused(TRANSACTION, Stage.RCPT, "RCPT", reply, 0.1), 12.0, "other"
+        TRIED, CONNECTION, Refused(TRANSACTION, Stage.RCPT, "RCPT", reply, 0.1), 12.0, "other", CLASSIFIER
     )
     assert isinstance(settled, Deferred)
     assert settled.verdict.bounce_class is BounceClass.TOO_MANY_RECIPIENTS
@@ -145,7 +147,7 @@ def test_s17_452_to_the_only_recipient() -> None:
 def test_5yz_before_mail_is_no_verdict_on_a_recipient() -> None:
     """S-16: a banner of 554 defers."""
     failure = ConnectRefused(Stage.CONNECT, "554 go away", Reply(554, ("go away",)))
-    settled = attempts.not_connected(TRIED, failure, "other")
+    settled = attempts.not_connected(TRIED, failure, "other", CLASSIFIER)
     assert isinstance(settled, Deferred)
     assert (settled.attempt.stage, settled.attempt.source_ip) == (Stage.CONNECT, "127.0.0.1")
 
@@ -153,7 +155,7 @@ def test_5yz_before_mail_is_no_verdict_on_a_recipient() -> None:
 def test_a_site_that_takes_no_mail_is_no_domain_for_it() -> None:
     """521/556 (RFC 7504), the one exception to S-16: each host greeted with 521."""
     failure = NoMailHere(Stage.CONNECT, "521 no mail here", Reply(521, ("no mail here",)))
-    settled = attempts.not_connected(TRIED, failure, "other")
+    settled = attempts.not_connected(TRIED, failure, "other", CLASSIFIER)
     assert isinstance(settled, Bounced)
     assert settled.verdict.bounce_class is BounceClass.INVALID_DOMAIN
     assert settled.attempt.reply == failure.reply
@@ -161,10 +163,10 @@ def test_a_site_that_takes_no_mail_is_no_domain_for_it() -> None:
 
 def test_t10_a_site_that_promises_nothing_gets_nothing() -> None:
     """T-10, REQUIRETLS (RFC 8689 section 4.2.1): given back where no host offers it; one host is no verdict."""
-    settled = attempts.not_connected(TRIED, NoRequireTls(Stage.TLS, "5.7.30 no"), "other")
+    settled = attempts.not_connected(TRIED, NoRequireTls(Stage.TLS, "5.7.30 no"), "other", CLASSIFIER)
     assert isinstance(settled, Bounced)
     assert (settled.verdict.bounce_class, settled.verdict.detail) == (BounceClass.TLS_REQUIRED, "5.7.30 no")
-    settled = attempts.not_connected(TRIED, LacksRequireTls(Stage.TLS, "5.7.30 no"), "other")
+    settled = attempts.not_connected(TRIED, LacksRequireTls(Stage.TLS, "5.7.30 no"), "other", CLASSIFIER)
     assert isinstance(settled, Deferred)
     assert settled.verdict.bounce_class is BounceClass.TLS_REQUIRED
 

@@ -29,7 +29,7 @@ from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.fakes.nats import eventually
 from tests.fakes.smtp_server import CHUNKING, FakeMX
-from tests.unit.delivery.refs import QUICK, SOURCE, envelope, ref
+from tests.unit.delivery.refs import CLASSIFIER, QUICK, SOURCE, envelope, ref
 
 A, B, C = (EgressSource(name, f"{name}.acme.test") for name in "abc")
 
@@ -121,6 +121,7 @@ def channel(
         {"default": EgressPool("default", ((SOURCE, 1),))},
         ComposeSettings(chunk=32),
         HoldSettings(),
+        CLASSIFIER,
         in_hand_s=3.0,
         rng=Random(1),
         may_send=lambda: may_send,

@@ -24,7 +24,7 @@ from mta.smtp.opening import ConnectFailed, LacksRequireTls, NoMailHere, NoRequi
 from tests.fakes.nats import free_port
 from tests.fakes.smtp_server import PIPELINING, Cut, FakeMX, On
 from tests.fakes.trust import of_nobody, presenting, self_signed, server, trusted, trusted_server, with_digest
-from tests.unit.delivery.refs import QUICK, SOURCE
+from tests.unit.delivery.refs import CLASSIFIER, QUICK, SOURCE
 
 LOGIN = Login("mta", "s3cret")
 NAME = "mx.test"
@@ -49,7 +49,7 @@ def opener(
 
 def around(memory: HostMemory, tell: Callable[..., None] = lambda kind, **fields: None) -> Around:
     """What an opener needs of it."""
-    return Around(memory, Random(1), _never, lambda: True, _never, _never, _never, tell)
+    return Around(memory, CLASSIFIER, Random(1), _never, lambda: True, _never, _never, _never, tell)
 
 
 def _never(*_: object) -> None:

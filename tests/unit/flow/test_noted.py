@@ -1,6 +1,7 @@
 import pytest
 
-from mta.classify.classifier import classify
+from mta.classify.classifier import Classifier
+from mta.config.load import shipped_rules
 from mta.delivery.reference import Parked, Settlement
 from mta.flow.noted import last_try, note_of, note_of_last, settlement_of
 from mta.ledger.note import pack, unpack
@@ -18,6 +19,8 @@ from mta.model.outcome import (
 )
 from mta.model.payload import LastTry
 from mta.model.reply import Reply
+
+classify = Classifier(shipped_rules()).classify
 
 REFUSED = Reply(550, ("5.1.1 no such user",), "5.1.1")
 LATER = Reply(451, ("4.7.1 later",), "4.7.1")

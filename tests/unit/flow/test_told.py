@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from mta.classify.classifier import classify
+from mta.classify.classifier import Classifier
+from mta.config.load import shipped_rules
 from mta.delivery.reference import Parked
 from mta.flow.told import Teller
 from mta.intake.admission import Admitted
@@ -22,6 +23,8 @@ from mta.model.outcome import (
 )
 from mta.model.reply import Reply
 from tests.unit.flow.works import reference, settings, work
+
+classify = Classifier(shipped_rules()).classify
 
 REPLY = Reply(550, ("5.1.1 no such user",), "5.1.1")
 ATTEMPT = Attempt(number=1, at=1_795_000_100.0, stage=Stage.RCPT, reply=REPLY, command="RCPT")
