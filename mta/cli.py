@@ -43,6 +43,7 @@ templates = typer.Typer(help="Templates that payloads name instead of carrying t
 app.add_typer(templates, name="template")
 campaigns = typer.Typer(help="What waits; and hold it back, or let it go.", no_args_is_help=True)
 app.add_typer(campaigns, name="campaign")
+app.add_typer(bounces, name="bounces")
 app.add_typer(dkim_keys, name="dkim")
 app.add_typer(explains, name="explain")
 app.add_typer(bounces, name="bounces")

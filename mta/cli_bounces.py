@@ -1,4 +1,4 @@
-"""`mta bounces`: what refusals mean."""
+"""`mta bounces`: what refusals and reports mean."""
 
 import os
 from typing import Annotated
@@ -7,12 +7,12 @@ import typer
 
 from mta.cli_options import ConfigOption, JsonOption
 
-app = typer.Typer(help="What refusals mean, and where that comes from.", no_args_is_help=True)
+app = typer.Typer(help="What refusals and reports mean, and where that comes from.", no_args_is_help=True)
 
 
 @app.callback()
 def bounces() -> None:
-    """What refusals mean, and where that comes from."""
+    """What refusals and reports mean, and where that comes from."""
 
 
 @app.command()
@@ -34,3 +34,17 @@ def explain(
     from mta.admin.output import Output
 
     raise typer.Exit(verb(rules_of(config, os.environ), Output(json), reply, provider, stage_named(stage)))
+
+
+@app.command()
+def read(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mails as they came; -: stdin.")],
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Read mails that came back: bounces, complaints, automatic answers."""
+    from mta.admin.bounce_read import read as verb
+    from mta.admin.bounces import rules_of
+    from mta.admin.output import Output
+
+    raise typer.Exit(verb(rules_of(config, os.environ), files, Output(json)))

@@ -1,0 +1,91 @@
+"""Who wrote a mail: a mail system, a person, or who knows. Words are believed by this.
+
+For a system speak the empty return path, a role as its author, the subject of a notice, X-Failed-Recipients and the
+type multipart/report; for a person or a list a subject that answers or forwards, list headers, and a mail program.
+"""
+
+import re
+
+from msgspec import Struct
+
+from mta.classify.autoreply import is_answer_subject, is_of_list, says_so
+from mta.classify.mail import Part, own_parts, words
+from mta.classify.passage import Passage
+from mta.classify.quote import STATUS, quoted
+from mta.classify.spot import first_address
+from mta.classify.vocabulary import (
+    DELAYED,
+    FAILED,
+    OTHER_SUBJECTS,
+    ROLE_NAMES,
+    ROLE_WORDS,
+    ROLES,
+    SUBJECTS,
+    fold,
+    has,
+)
+from mta.classify.vocabulary_auto import CHALLENGE
+from mta.classify.vocabulary_auto import SUBJECTS as ANSWERS
+
+_WORD = re.compile(r"[a-z]+")
+_NULL = ("<>", "< >")
+_SYSTEM = 2
+"""Points that make an author a mail system."""
+
+
+class Author(Struct, frozen=True):
+    """`points` weigh what speaks for a mail system; `is_technical`: it has what hardly a person's mail has."""
+
+    address: str
+    domain: str
+    points: int
+    is_role: bool
+    has_subject: bool
+    is_technical: bool
+    is_person: bool
+
+    @property
+    def is_system(self) -> bool:
+        return self.points >= _SYSTEM and not self.is_person
+
+    def reports_failure(self, root: Part, passage: Passage, *, is_named: bool, is_returned: bool) -> bool:
+        """Whether this is a notice of failure in words. `is_named`: an address stands where that of a recipient does;
+        `is_returned`: a message comes with it. Who is no role has to show more than words."""
+        if not self.is_system:
+            return False
+        told = passage.told
+        text = "\n".join(passage.lines[:200])
+        is_quoted = bool(quoted(text).code or STATUS.search(text))
+        is_listed = bool(root.header("x-failed-recipients"))
+        says = has(told, FAILED) or has(told, DELAYED)
+        evidence = 3 * says + 2 * is_returned + 2 * is_quoted + 4 * is_listed + 2 * self.has_subject
+        if self.is_role:
+            return evidence + is_named >= 3
+        if has(told, CHALLENGE) or not (self.is_technical or is_returned or is_listed):
+            return False
+        return (is_named or is_returned) and evidence + 2 * is_named >= 5
+
+
+def author_of(root: Part) -> Author:
+    sender = root.header("from")
+    address = first_address(sender)
+    domain = address.rpartition("@")[2].lower()
+    local = fold(address.rpartition("@")[0] or sender[:100])
+    name = fold(words(sender)[:300])
+    subject = fold(words(root.header("subject")))
+    is_role = has(local, ROLES) or has(name, ROLE_NAMES) or sender.strip().endswith(_NULL)
+    is_answer = is_answer_subject(subject)
+    has_subject = has(subject, SUBJECTS) and not is_answer
+    is_other = has(subject, OTHER_SUBJECTS) and not has_subject
+    is_null = any(value.strip() in _NULL for value in root.all("return-path"))
+    could_be = not ROLE_WORDS.isdisjoint(_WORD.findall(local))
+    points = 3 * is_role + could_be + 2 * is_null + 2 * has_subject - 4 * is_other
+    points += 3 * bool(root.header("x-failed-recipients")) + 2 * (root.kind == "multipart/report")
+    points += says_so(root) + 1 * any(part.is_message for part in own_parts(root) if part is not root)
+    if not is_role:
+        points -= 3 * is_of_list(root) + 3 * is_answer
+        points -= 4 * (has(subject, ANSWERS) and not has_subject)
+        points -= 2 * bool(root.header("user-agent") or root.header("x-mailer") or root.header("list-id"))
+    is_person = (is_answer and not is_role) or (is_of_list(root) and not is_role) or points < 0
+    is_technical = is_null or could_be or root.kind == "multipart/report" or says_so(root)
+    return Author(address, domain, points, is_role, has_subject, is_technical, is_person)

@@ -1,0 +1,188 @@
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mta.classify.mail import MAX_BYTES
+from mta.classify.report import read_report
+from mta.model.report import Report, ReportKind
+from tests.fakes.bombs import BOMBS
+from tests.unit.classify.reports import CORPUS, EXPECTED, mail, raw, report
+
+KINDS = list(EXPECTED)
+PERSONAL = [name for name in EXPECTED if name.startswith("mail_")]
+ODD = {"mail_of_a_shop"}
+"""A machine that writes of deliveries from a null return path is not to be told from a mail system."""
+# A second is the bound; the test allows for a machine that does others' work.
+MOST_SECONDS = 1.0
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_mail_of_the_corpus_is_read(name: str) -> None:
+    """B-01, B-03, B-04: kind, recipients, action, status and code are what a person reads in it."""
+    expected, found = EXPECTED[name], report(name)
+    assert found.kind == expected["kind"]
+    assert found.detail == expected["detail"]
+    assert [
+        {
+            "recipient": one.original_recipient if "@" in one.original_recipient else one.recipient,
+            "action": one.action,
+            "status": one.status,
+            "code": one.code,
+        }
+        for one in found.recipients
+    ] == expected["recipients"]
+    if "message_id" in expected:
+        assert found.original_message_id == expected["message_id"]
+    if "feedback_type" in expected:
+        assert found.complaint is not None
+        assert found.complaint.feedback_type == expected["feedback_type"]
+    if "address" in expected:
+        assert expected["address"] in found.addresses
+
+
+def test_the_corpus_is_complete() -> None:
+    """Each file is expected to say something, and there are enough of each kind."""
+    assert {path.stem for path in CORPUS.glob("*.eml")} == EXPECTED.keys()
+    kinds = [expected["kind"] for expected in EXPECTED.values()]
+    assert kinds.count("bounce") >= 60
+    assert len(kinds) - kinds.count("bounce") >= 40
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_ordinary_mail_is_no_bounce_without_its_return_path(name: str) -> None:
+    """H14: nor with the null one that all mail to a token may have."""
+    content = raw(name).replace(b"Return-Path: <ada@example.test>\n", b"")
+    assert read_report(content).kind is ReportKind.NONE
+    if name not in ODD:
+        assert read_report(b"Return-Path: <>\n" + content).kind is ReportKind.NONE
+
+
+@pytest.mark.parametrize("name", ["dsn_postfix", "qmail", "arf_abuse", "auto_outlook", "exchange_german"])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r", b"\r\r\n"])
+def test_line_ends_do_not_matter(name: str, end: bytes) -> None:
+    """Gateways convert, and convert again."""
+    lines = raw(name).replace(b"\r\n", b"\n")
+    assert read_report(lines.replace(b"\n", end)) == report(name)
+
+
+def test_a_delay_is_no_failure() -> None:
+    """B-01: what is still tried has its own action, for each recipient."""
+    assert [one.action for one in report("dsn_delay_only").recipients] == ["delayed"]
+    assert [one.action for one in report("dsn_two_recipients").recipients] == ["failed", "delayed"]
+
+
+def test_who_was_told_of_and_where_it_ended_are_kept_apart() -> None:
+    """The recipient's own forwarding is not whom we wrote to."""
+    (one,) = report("dsn_forwarded_alias").recipients
+    assert (one.original_recipient, one.recipient) == ("ada@example.test", "ada.private@elsewhere.test")
+
+
+def test_the_report_names_its_author_and_its_reporter() -> None:
+    """What is not the recipient's stands in fields of its own."""
+    found = report("dsn_postfix")
+    assert (found.from_domain, found.reporting_mta) == ("mx.example.test", "mx.example.test")
+    assert found.recipients[0].remote_mta == "mail.example.test"
+    assert found.arrival_date.startswith("Tue,")
+
+
+def test_the_return_path_of_the_message_comes_first() -> None:
+    """L-08: the token in it is what says whose report it is."""
+    assert report("qmail").addresses[0].startswith("b+")
+
+
+def test_a_message_too_long_is_read_as_far_as_the_cap() -> None:
+    """What a report says stands in front; the rest is cut off."""
+    assert read_report(raw("qmail") + b"x" * 2 * MAX_BYTES) == report("qmail")
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_costs_less_than_a_second(bomb: str) -> None:
+    """H8: whatever is sent, the time is bounded and what comes out is small."""
+    content = BOMBS[bomb]()
+    before = time.perf_counter()
+    found = read_report(content)
+    assert time.perf_counter() - before < MOST_SECONDS
+    assert_harmless(found)
+
+
+def assert_harmless(found: Report) -> None:
+    assert len(found.recipients) <= 100
+    assert len(found.addresses) <= 20
+    texts = [
+        *found.addresses,
+        found.original_message_id,
+        found.reporting_mta,
+        found.arrival_date,
+        found.from_domain,
+    ]
+    for one in found.recipients:
+        texts += [one.recipient, one.original_recipient, one.reply, one.status, one.remote_mta, one.action]
+    if found.complaint is not None:
+        texts += [getattr(found.complaint, name) for name in found.complaint.__struct_fields__]
+    for text in texts:
+        assert len(text.encode()) <= 1024
+        assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in text)
+
+
+CONTENTS = [path.read_bytes() for path in sorted(CORPUS.glob("*.eml"))]
+TOKENS = [
+    *(
+        b"\n",
+        b"\r\n\r\n",
+        b"--b\n",
+        b"@",
+        b"<a@b.test>",
+        b"550 5.1.1 ",
+        b"=?utf-8?b?",
+        b"Content-Type: multipart/report;",
+    ),
+    *(
+        b" boundary=b\n",
+        b"Final-Recipient: rfc822; ",
+        b"message/rfc822",
+        b"\0",
+        b"\xff\xfe",
+        b"(" * 200,
+        b"Status: 5.",
+        b"&#",
+    ),
+]
+
+
+@settings(max_examples=300, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(CONTENTS),
+    st.lists(
+        st.tuples(
+            st.integers(0, 5000), st.integers(0, 400), st.sampled_from(TOKENS) | st.binary(max_size=40)
+        ),
+        max_size=12,
+    ),
+)
+def test_what_is_broken_anywhere_breaks_nothing(
+    content: bytes, changes: list[tuple[int, int, bytes]]
+) -> None:
+    """No exception, no time, nothing harmful comes of mails of the corpus that are cut and sewn together."""
+    for at, length, put in changes:
+        content = content[:at] + put + content[at + length :]
+    assert_harmless(read_report(content))
+
+
+@settings(max_examples=200, deadline=1000)
+@given(st.lists(st.sampled_from(TOKENS) | st.binary(max_size=60), max_size=60).map(b"".join))
+def test_noise_is_read(content: bytes) -> None:
+    """Any octets are a mail of some kind."""
+    assert_harmless(read_report(content))
+
+
+def test_a_person_who_attaches_fields_reports_nothing() -> None:
+    """H14: a part message/delivery-status is a report's only where a report is around it."""
+    fields = "Final-Recipient: rfc822; a@b.test\nAction: failed\nStatus: 5.1.1\n"
+    body = f"--b\nContent-Type: message/delivery-status\n\n{fields}\n--b--\n"
+    kind = 'Content-Type: multipart/{}; boundary="b"'
+    person = "From: Ada <ada@b.test>\nSubject: Re: yours\n"
+    assert read_report(mail(person + kind.format("mixed"), body)).kind is ReportKind.NONE
+    system = "From: MAILER-DAEMON@b.test\nSubject: failure notice\n"
+    assert read_report(mail(system + kind.format("mixed"), body)).kind is ReportKind.BOUNCE
