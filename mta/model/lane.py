@@ -4,5 +4,9 @@ from enum import StrEnum
 
 
 class Lane(StrEnum):
+    """How urgent mail is."""
+
     TRANSACTIONAL = "transactional"
+    """Somebody waits for it."""
     BULK = "bulk"
+    """Everything else."""

@@ -51,6 +51,8 @@ class Scope(StrEnum):
 
 
 class BounceType(StrEnum):
+    """How lasting a refusal is, and whose matter."""
+
     HARD = "hard"
     """Will not heal: stop mailing this address or domain."""
     SOFT = "soft"

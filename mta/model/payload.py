@@ -137,7 +137,7 @@ class RetryPart(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 class Payload(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What to send, to whom, as whom. An unknown field or a key that stands twice is an error; leave out what you do
-    not set. (`recipients` stay raw so that one malformed recipient rejects itself and not the payload.)"""
+    not set."""
 
     v: int
     """Version of this contract."""
@@ -146,6 +146,7 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     sender: Address = field(name="from")
     """Its domain must be one of the tenant's."""
     content: Content
+    # Raw, so that one malformed recipient rejects itself and not the payload.
     recipients: list[Raw]
     """Each gets a message of their own. The same address twice: the second is rejected."""
     id: str = ""

@@ -6,17 +6,18 @@ from msgspec import Struct
 
 
 class TlsOption(StrEnum):
-    """What a sender or a route asks for. What a domain publishes (DANE, MTA-STS) binds beside it, except with NONE.
-
-    REQUIRE: encrypted or not at all. VERIFY: and the certificate is valid for the MX host. REQUIRETLS: and the
-    next hop promises the same for the rest of the way (RFC 8689).
-    """
+    """What a sender or a route asks for. What a domain publishes (DANE, MTA-STS) binds beside it, but for `none`."""
 
     OPPORTUNISTIC = "opportunistic"
+    """TLS where it works."""
     NONE = "none"
+    """No TLS."""
     REQUIRE = "require"
+    """Encrypted or not at all."""
     VERIFY = "verify"
+    """And the certificate is valid for the MX host."""
     REQUIRETLS = "requiretls"
+    """And the next hop promises the same for the rest of the way (RFC 8689)."""
 
 
 class Demand(StrEnum):

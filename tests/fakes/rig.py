@@ -39,6 +39,7 @@ from mta.jetstream.settings import NatsSettings
 from mta.jetstream.subjects import payload_subject
 from mta.model.ids import base32, payload_key
 from mta.model.lane import Lane
+from tests.fakes.contract import Reader
 from tests.fakes.nats import eventually
 from tests.fakes.smtp_server import CHUNKING, FakeMX, On, Received
 
@@ -181,7 +182,8 @@ class _Slot:
 
 class Rig:
     """`start`, then `publish` and look; `close` at the end. `server` is the URL of a nats-server that has its streams;
-    without one the daemon brings its own. `events` holds each id once; `repeated` those that came again."""
+    without one the daemon brings its own. `events` holds each id once; `repeated` those that came again; `reader` takes
+    them by `conf/asyncapi.yaml`."""
 
     def __init__(self, directory: Path, *, server: str = "", slots: int = 4, **settings: Any) -> None:
         self.directory = directory
@@ -192,6 +194,7 @@ class Rig:
         self._held = [_Slot(number) for number in range(slots)]
         self._free = iter(self._held)
         self.repeated: list[str] = []
+        self.reader = Reader()
         self._ids: set[str] = set()
         self._news = asyncio.Event()
         self._numbers = itertools.count(1)
@@ -341,6 +344,7 @@ class Rig:
     def _on_batch(self, subject: str, batch: bytes) -> None:
         for line in batch.splitlines():
             event = json.loads(line)
+            self.reader.read(event)
             if event["id"] in self._ids:
                 self.repeated.append(event["id"])
             else:

@@ -40,6 +40,7 @@ async def rig(shared_rig: Rig) -> AsyncIterator[Rig]:
     """The shared daemon; after each story its log must be free of what nobody expected."""
     yield shared_rig
     assert not shared_rig.repeated
+    assert not shared_rig.reader.mistakes
     assert "Traceback" not in shared_rig.log
     assert "never retrieved" not in shared_rig.log
 
@@ -67,6 +68,7 @@ async def domains(shared_world: World) -> AsyncIterator[World]:
     """What is published about TLS, and who keeps it; as for `rig`."""
     yield shared_world
     assert not shared_world.rig.repeated
+    assert not shared_world.rig.reader.mistakes
     assert "Traceback" not in shared_world.rig.log
     assert "never retrieved" not in shared_world.rig.log
 
@@ -80,5 +82,6 @@ async def own_rig(tmp_path: Path, nats_server: NatsServer) -> AsyncIterator[Rig]
     rig = Rig(tmp_path, server=nats_server.url)
     yield rig
     await rig.close()
+    assert not rig.reader.mistakes
     assert "Traceback" not in rig.log
     assert "never retrieved" not in rig.log
