@@ -16,13 +16,13 @@ from rich.text import Text
 
 from mta.admin.access import beside, link
 from mta.admin.errors import WrongUsage
+from mta.admin.history import create, duration, from_time
 from mta.admin.output import Output
 from mta.config.names import is_token
 from mta.config.settings import Config
-from mta.config.units import Seconds
 from mta.jetstream.connection import Link
-from mta.jetstream.errors import JetStreamUnavailable, NotFound
-from mta.jetstream.layout import EVENTS, NS
+from mta.jetstream.errors import JetStreamUnavailable
+from mta.jetstream.layout import EVENTS
 from mta.jetstream.pull import End, Pulled, Puller
 from mta.jetstream.subjects import escape
 from mta.log import escaped
@@ -50,7 +50,6 @@ is a person's or an operator's wish."""
 _BATCH = 200
 _PULL_S = 5.0
 _AGAIN_S = 0.5
-_FORGOTTEN_AFTER_S = 60
 
 
 class Filters(Struct, frozen=True, gc=False):
@@ -108,33 +107,21 @@ class _Follower:
                     pass
             finally:
                 await puller.close()
-        except NotFound as error:
-            raise NotFound(f"there is no stream {EVENTS}") from error
         except JetStreamUnavailable:
             # What never answered will not: no JetStream there, or nobody who may answer us.
             if self._link.is_closed or not self._was_open:
                 raise
 
     async def _create(self) -> str:
-        config: dict[str, Any] = {
-            "name": self._link.inbox().rpartition(".")[2],
-            "filter_subject": self._filters.subject(),
-            "ack_policy": "none",
-            "mem_storage": True,
-            "num_replicas": 1,
-            "inactive_threshold": _FORGOTTEN_AFTER_S * NS,
-        }
         if self._last:
-            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self._last + 1}
+            start = {"deliver_policy": "by_start_sequence", "opt_start_seq": self._last + 1}
         elif not self._filters.since_s and not self._was_open:
-            config |= {"deliver_policy": "new"}  # no clock of ours beside the server's
+            start = {"deliver_policy": "new"}  # no clock of ours beside the server's
         else:
-            start = datetime.fromtimestamp(self._started_at - self._filters.since_s, UTC)
-            config |= {"deliver_policy": "by_start_time", "opt_start_time": start.isoformat()}
-        name = f"CONSUMER.CREATE.{EVENTS}.{config['name']}.{config['filter_subject']}"
-        await self._link.api(name, {"stream_name": EVENTS, "config": config, "action": "create"})
+            start = from_time(self._started_at - self._filters.since_s)
+        reader = await create(self._link, EVENTS, (self._filters.subject(),), start)
         self._was_open = True
-        return str(config["name"])
+        return reader.name
 
     def _message(self, pulled: Pulled) -> None:
         self._last = max(self._last, pulled.stream_sequence)
@@ -159,10 +146,7 @@ def filters(tenant: str, kind: str, provider: str, campaign: str, since: str) ->
             raise WrongUsage(
                 f"{option} {value}: such a name is made of a-z, 0-9, _ and -, at most 64 of them"
             )
-    try:
-        return Filters(tenant, kind, provider, campaign, float(Seconds.parse(since)))
-    except ValueError as error:
-        raise WrongUsage(f"--since {since}: expected {Seconds.expected}") from error
+    return Filters(tenant, kind, provider, campaign, duration("--since", since))
 
 
 def render(line: bytes, today: str = "") -> Text:
@@ -175,16 +159,16 @@ def render(line: bytes, today: str = "") -> Text:
     kind = str(event.get("type", "?"))
     style = STYLES.get(kind, "")
     text = Text()
-    text.append(f"{_time(event.get('time'), today, 'milliseconds')} ", "dim")
+    text.append(f"{moment(event.get('time'), today, 'milliseconds')} ", "dim")
     text.append(f"{escaped(kind):<12} ", style)
     text.append(escaped(_who(event)), "bold")
-    for part in _details(event, today):
+    for part in details(event, today):
         text.append("  ")
         text.append(escaped(part)[:300], "" if style == "green" else style)
     return text
 
 
-def _time(value: object, today: str, precision: str) -> str:
+def moment(value: object, today: str, precision: str) -> str:
     try:
         time = datetime.fromisoformat(str(value)).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -198,30 +182,37 @@ def _who(event: Mapping[str, Any]) -> str:
     return str(event.get("recipient") or event.get("recipient_domain") or event.get("payload_id") or "-")
 
 
-def _details(event: Mapping[str, Any], today: str) -> list[str]:
+def details(event: Mapping[str, Any], today: str) -> list[str]:
     """What matters of it, in the order one asks: where, which attempt, what was said, what happens next."""
-    smtp, bounce, error = (_table(event, part) for part in ("smtp", "bounce", "error"))
+    smtp, bounce, error = (part_of(event, part) for part in ("smtp", "bounce", "error"))
     campaign = event.get("campaign")
     parts = [
         f"{event.get('tenant', '')}/{campaign}" if campaign else str(event.get("tenant", "")),
         f"via {event['provider']}" if event.get("provider") not in (None, "", "_") else "",
         f"attempt {event['attempt']}" if event.get("attempt", 0) not in (0, 1) else "",
         str(bounce.get("class", "")),
-        _said(smtp) if event.get("type") != "delivered" else "",
+        said(smtp) if event.get("type") != "delivered" else "",
         str(bounce.get("detail", "")),
+        str(event.get("detail", "")),
         ": ".join(str(error[part]) for part in ("code", "text") if error.get(part)),
-        f"next {_time(event['next_attempt_at'], today, 'seconds')}" if event.get("next_attempt_at") else "",
+        f"next {moment(event['next_attempt_at'], today, 'seconds')}" if event.get("next_attempt_at") else "",
         "recovered" if event.get("recovered") else "",
         "ambiguous" if event.get("ambiguous") else "",
     ]
     return [part for part in parts if part]
 
 
-def _said(smtp: Mapping[str, Any]) -> str:
-    words = (smtp.get("stage"), smtp.get("code"), smtp.get("enhanced"), smtp.get("text"))
-    return " ".join(str(word) for word in words if word)
+def said(smtp: Mapping[str, Any]) -> str:
+    stage, code, enhanced, text = (str(smtp.get(key) or "") for key in ("stage", "code", "enhanced", "text"))
+    return " ".join(word for word in (stage, reply_line(code, enhanced, text)) if word)
 
 
-def _table(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def reply_line(code: str, enhanced: str, text: str) -> str:
+    """A reply on one line, with its status once: a server repeats it on each line."""
+    lines = [line.strip().removeprefix(enhanced).strip() for line in text.splitlines()]
+    return " ".join(word for word in (code, enhanced, *lines) if word)
+
+
+def part_of(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = event.get(key)
     return value if isinstance(value, dict) else {}

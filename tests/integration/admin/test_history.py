@@ -1,0 +1,98 @@
+"""Reading a stream from a time on, against a real server."""
+
+import io
+from datetime import datetime
+
+import pytest
+from rich.console import Console
+
+from mta.admin.history import create, from_time, read
+from mta.admin.output import Output
+from mta.jetstream.connection import Link
+from mta.jetstream.errors import JetStreamUnavailable, NotFound
+from mta.jetstream.layout import EVENTS
+from tests.fakes.nats import NatsServer
+
+SUBJECT = "mta.event.acme.{}.google.spring"
+
+
+async def stored(link: Link, *kinds: str) -> None:
+    for kind in kinds:
+        await link.request(SUBJECT.format(kind), kind.encode())
+
+
+async def readers(link: Link) -> int:
+    return int((await link.api(f"STREAM.INFO.{EVENTS}"))["state"]["consumer_count"])
+
+
+async def test_everything_of_some_subjects_in_order(link: Link) -> None:
+    """Several filters at once; afterwards nothing is left at the server."""
+    await stored(link, "bounced", "delivered", "deferred", "bounced")
+    seen: list[bytes] = []
+    subjects = [f"mta.event.*.{kind}.>" for kind in ("bounced", "deferred")]
+    count = await read(link, EVENTS, subjects, 0.0, lambda one: seen.append(one.data), Output(True))
+    assert (count, seen) == (3, [b"bounced", b"deferred", b"bounced"])
+    assert await readers(link) == 0
+
+
+async def test_only_from_a_time_on(link: Link) -> None:
+    """That of the stream."""
+    await stored(link, "bounced", "deferred")
+    second = await link.stored_message(EVENTS, 2)
+    assert second is not None
+    seen: list[bytes] = []
+    at = datetime.fromisoformat(second.time[:26] + "+00:00").timestamp()
+    await read(link, EVENTS, ("mta.event.>",), at, lambda one: seen.append(one.data), Output(True))
+    assert seen == [b"deferred"]
+
+
+async def test_more_than_one_pull(link: Link) -> None:
+    """All of it, and what comes meanwhile is another's business."""
+    body = b"x" * 100_000
+    for _ in range(250):
+        await link.publish(SUBJECT.format("bounced"), body)
+    await link.request(SUBJECT.format("bounced"), body)
+    sizes: list[int] = []
+    assert (
+        await read(link, EVENTS, ("mta.event.>",), 0.0, lambda one: sizes.append(len(one.data)), Output(True))
+        == 251
+    )
+    assert sum(sizes) == 251 * len(body)
+
+
+async def test_nothing_there_is_nothing(link: Link) -> None:
+    """And no waiting for it."""
+    assert await read(link, EVENTS, ("mta.event.>",), 0.0, lambda _: None, Output(True)) == 0
+
+
+async def test_a_bar_is_drawn_on_a_terminal_only(link: Link) -> None:
+    """On stderr; nowhere else a byte of it."""
+    await stored(link, "bounced")
+    for is_terminal, as_json in ((True, False), (True, True), (False, False)):
+        output = Output(as_json)
+        drawn = io.StringIO()
+        output.errors = Console(file=drawn, force_terminal=is_terminal)
+        await read(link, EVENTS, ("mta.event.>",), 0.0, lambda _: None, output)
+        assert ("reading events" in drawn.getvalue()) == (is_terminal and not as_json)
+
+
+async def test_a_server_that_dies_ends_it(link: Link, nats_server: NatsServer) -> None:
+    """With a word; half an answer is none. More than one pull, so that it cannot all be on its way already."""
+    for _ in range(1_500):
+        await link.publish(SUBJECT.format("bounced"), b"x")
+    await stored(link, "bounced")
+    seen: list[object] = []
+
+    def die(one: object) -> None:
+        if not seen:
+            nats_server.kill()
+        seen.append(one)
+
+    with pytest.raises(JetStreamUnavailable, match="reading MTA_EVENTS broke off"):
+        await read(link, EVENTS, ("mta.event.>",), 0.0, die, Output(True))
+
+
+async def test_a_stream_that_is_not_there(link: Link) -> None:
+    """By its name."""
+    with pytest.raises(NotFound, match="there is no stream MTA_NONE"):
+        await create(link, "MTA_NONE", ("x",), from_time(0.0))
