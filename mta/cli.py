@@ -22,6 +22,7 @@ from mta.admin.exits import (
 from mta.cli_bounces import app as bounces
 from mta.cli_dkim import app as dkim_keys
 from mta.cli_explain import app as explains
+from mta.cli_msg import msg
 from mta.cli_options import ConfigOption, DomainArgument, JsonOption, MaybeFile, TenantOption
 from mta.cli_options import run as _run
 
@@ -46,7 +47,7 @@ app.add_typer(campaigns, name="campaign")
 app.add_typer(bounces, name="bounces")
 app.add_typer(dkim_keys, name="dkim")
 app.add_typer(explains, name="explain")
-app.add_typer(bounces, name="bounces")
+app.command()(msg)
 
 
 def _version(asked: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mta.cli_options import ConfigOption, JsonOption
+from mta.cli_options import ConfigOption, JsonOption, run
 
 app = typer.Typer(help="What refusals and reports mean, and where that comes from.", no_args_is_help=True)
 
@@ -48,3 +48,43 @@ def read(
     from mta.admin.output import Output
 
     raise typer.Exit(verb(rules_of(config, os.environ), files, Output(json)))
+
+
+@app.command("top")
+def top(
+    tenant: Annotated[str, typer.Option(help="Of one tenant.")] = "",
+    provider: Annotated[str, typer.Option(help="google, yahoo, …")] = "",
+    campaign: Annotated[str, typer.Option(help="Of one campaign.")] = "",
+    type_: Annotated[str, typer.Option("--type", help="bounced, deferred, oob_bounced or expired.")] = "",
+    since: Annotated[str, typer.Option(help="How far back, as 30m, 24h or 7d.")] = "24h",
+    by: Annotated[str, typer.Option(help="class, provider, code, rule, domain or text.")] = "class",
+    limit: Annotated[int, typer.Option(min=1, help="Rows.")] = 20,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Count what was refused, the most frequent first."""
+    from mta.admin.access import configuration
+    from mta.admin.output import Output
+    from mta.admin.refusals import top as verb
+    from mta.admin.tail import filters
+
+    chosen = filters(tenant, type_, provider, campaign, since)
+    run(verb(configuration(config, os.environ), os.environ, Output(json), chosen, by, limit))
+
+
+@app.command("unknown")
+def unknown(
+    provider: Annotated[str, typer.Option(help="google, yahoo, …")] = "",
+    since: Annotated[str, typer.Option(help="How far back, as 24h or 7d.")] = "7d",
+    limit: Annotated[int, typer.Option(min=1, help="Rows of each provider.")] = 10,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the replies that no rule understood: what the rules should learn next."""
+    from mta.admin.access import configuration
+    from mta.admin.output import Output
+    from mta.admin.refusals import unknown as verb
+    from mta.admin.tail import filters
+
+    chosen = filters("", "", provider, "", since)
+    run(verb(configuration(config, os.environ), os.environ, Output(json), chosen, limit))

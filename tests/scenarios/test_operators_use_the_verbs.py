@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.fakes.rig import DOMAIN, Rig
+from tests.fakes.smtp_server import On
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -42,6 +43,31 @@ async def test_send_a_mailing(rig: Rig) -> None:
         assert code == 0, errors
         await rig.until(lambda: place.copies.total() == 2)
         assert [place.mail(place.to(who))["Subject"] for who in ("ada", "bob")] == ["For Ada", "For Bob"]
+
+
+async def test_what_became_of_a_message(rig: Rig) -> None:
+    """`mta msg` tells a deferral, the delivery after it and nothing else; `mta bounces` counts what was refused."""
+    later = On("dot", [b"451 4.7.1 Computer says no today\r\n"], times=1)
+    async with rig.destination(later) as place:
+        payload = rig.payload(place.to("ada"), campaign="told")
+        told = await rig.deliver(payload, campaign="told")
+    deferred, delivered = told.of(place.to("ada"))
+    for asked in (place.to("ada"), delivered["message_id"], deferred["id"], delivered["rfc_message_id"]):
+        code, output, errors = await rig.mta("msg", asked, "--json")
+        assert code == 0, errors
+        (case,) = (json.loads(line) for line in output.splitlines())
+        assert [event["id"] for event in case["events"]] == [deferred["id"], delivered["id"]]
+        assert (case["state"], case["payload_id"]) == ("delivered", payload["id"])
+    code, output, errors = await rig.mta("bounces", "top", "--campaign", "told", "--by", "text", "--json")
+    assert code == 0, errors
+    (row,) = (json.loads(line) for line in output.splitlines())
+    assert (row["count"], row["classes"]) == (1, {deferred["bounce"]["class"]: 1})
+    assert row["example"]["reply"] == "451 4.7.1 Computer says no today"
+    code, _, errors = await rig.mta("bounces", "unknown", "--json")
+    assert code == 0, errors
+    code, output, errors = await rig.mta("msg", "nobody@nowhere.test")
+    assert (code, output) == (1, b"")
+    assert b"No event about it" in errors
 
 
 async def test_check_and_setup(rig: Rig) -> None:

@@ -45,6 +45,8 @@ def test_help_is_quick_and_names_every_verb() -> None:
         "preflight",
         "send",
         "tail",
+        "bounces",
+        "msg",
         "template",
         "campaign",
         "dkim",
