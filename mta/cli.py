@@ -47,7 +47,6 @@ app.add_typer(campaigns, name="campaign")
 app.add_typer(bounces, name="bounces")
 app.add_typer(dkim_keys, name="dkim")
 app.add_typer(explains, name="explain")
-app.command()(msg)
 
 
 def _version(asked: bool) -> None:
@@ -218,6 +217,9 @@ def tail(
 
     chosen = filters(tenant, type_, provider, campaign, since)
     _run(verb(configuration(config, os.environ), os.environ, Output(json), chosen, count))
+
+
+app.command()(msg)
 
 
 @templates.command("put")

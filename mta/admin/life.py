@@ -98,8 +98,8 @@ class Lives:
     """The latest `room` messages of an answer, each whole; `total` counts those that were too many as well, up to
     `MOST_COUNTED`. A payload as a whole is no message and always has room: few have the same id.
 
-    Ids of messages sort by the time they were accepted: so what is dropped, being the earliest of too many, never comes
-    back with half of its events.
+    Ids of messages sort by the time they were accepted: so what is dropped is the earliest of too many, and would be
+    dropped again: nothing comes back with half of its events.
     """
 
     def __init__(self, room: int) -> None:
@@ -107,7 +107,6 @@ class Lives:
         self._payloads: dict[str, Life] = {}
         self._messages: dict[str, Life] = {}
         self._seen: set[str] = set()
-        self._dropped = ""
 
     @property
     def total(self) -> int:
@@ -119,15 +118,12 @@ class Lives:
             return
         if len(self._seen) < MOST_COUNTED and message_id:
             self._seen.add(message_id)
-        if message_id and message_id <= self._dropped:
-            return
         lives, key = (self._messages, message_id) if message_id else (self._payloads, payload_id)
         if key not in lives:
             lives[key] = Life(_text(event, "tenant"), _text(event, "campaign"), payload_id, message_id)
         lives[key].add(event)
         if len(self._messages) > self._room:
-            self._dropped = min(self._messages)
-            del self._messages[self._dropped]
+            del self._messages[min(self._messages)]
 
     def all(self) -> list[Life]:
         """Payloads, then messages in the order in which they were accepted."""

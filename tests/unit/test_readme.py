@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -115,6 +116,21 @@ def test_the_example_event_is_one() -> None:
     assert set(msgspec.json.decode(block("example: event"))) <= set(Event.__struct_fields__)
     assert isinstance(event.smtp, SmtpPart)
     assert event.smtp.stage in list(Stage)
+
+
+def test_the_contract_example_tells_good_from_bad(tmp_path: Path) -> None:
+    """Run as written, where the file is; on a payload that keeps the contract and one that does not."""
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(block("example: payload"))
+    bad.write_text(block("example: payload").replace('"recipients"', '"recipient"'))
+    script = block("example: contract")
+    codes = [
+        subprocess.run(
+            [sys.executable, "-c", script, "payload", path], cwd=PROJECT, capture_output=True, timeout=60
+        ).returncode
+        for path in (good, bad)
+    ]
+    assert codes == [0, 1]
 
 
 def test_the_relay_of_the_example_is_logged_in_to(configuration: Path) -> None:

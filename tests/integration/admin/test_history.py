@@ -1,5 +1,6 @@
 """Reading a stream from a time on, against a real server."""
 
+import asyncio
 import io
 from datetime import datetime
 
@@ -60,6 +61,39 @@ async def test_more_than_one_pull(link: Link) -> None:
     assert sum(sizes) == 251 * len(body)
 
 
+async def many_stored(link: Link) -> None:
+    """More than one pull asks for."""
+    for _ in range(1_500):
+        await link.publish(SUBJECT.format("bounced"), b"x")
+    await stored(link, "bounced")
+
+
+async def test_what_comes_meanwhile_is_left_to_others(link: Link) -> None:
+    """Else a busy stream would never be read to its end."""
+    await many_stored(link)
+    more: list[asyncio.Task[None]] = []
+
+    def add(_: object) -> None:
+        if not more:
+            more.append(asyncio.create_task(stored(link, *["deferred"] * 50)))
+
+    assert await read(link, EVENTS, ("mta.event.>",), 0.0, add, Output(True)) == 1_501
+    await more[0]
+
+
+async def test_what_grows_too_old_meanwhile_is_not_waited_for(link: Link) -> None:
+    """The end is where nothing comes any more."""
+    await many_stored(link)
+    gone: list[asyncio.Task[object]] = []
+
+    def purge(_: object) -> None:
+        if not gone:
+            gone.append(asyncio.create_task(link.api(f"STREAM.PURGE.{EVENTS}")))
+
+    async with asyncio.timeout(10):
+        await read(link, EVENTS, ("mta.event.>",), 0.0, purge, Output(True))
+
+
 async def test_nothing_there_is_nothing(link: Link) -> None:
     """And no waiting for it."""
     assert await read(link, EVENTS, ("mta.event.>",), 0.0, lambda _: None, Output(True)) == 0
@@ -78,9 +112,7 @@ async def test_a_bar_is_drawn_on_a_terminal_only(link: Link) -> None:
 
 async def test_a_server_that_dies_ends_it(link: Link, nats_server: NatsServer) -> None:
     """With a word; half an answer is none. More than one pull, so that it cannot all be on its way already."""
-    for _ in range(1_500):
-        await link.publish(SUBJECT.format("bounced"), b"x")
-    await stored(link, "bounced")
+    await many_stored(link)
     seen: list[object] = []
 
     def die(one: object) -> None:

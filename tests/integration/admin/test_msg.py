@@ -197,6 +197,21 @@ async def test_all_of_a_payload(acme: Config, link: Link, capsys: pytest.Capture
     assert cases[2]["recipient"] == "Bob@example.test"
 
 
+async def test_who_waits_again_is_told_of_once(
+    acme: Config, link: Link, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """His events and what waits are one message."""
+    sent = Sent(link)
+    await sent.accept()
+    await sent.tell(EventType.DEFERRED, 1, 1, 451)
+    await sent.park(1, 4_000_000_000.0)
+    _, cases, _ = await asked(acme, "order-4711", capsys)
+    assert [(types(case), case["state"]) for case in cases] == [
+        (["accepted"], "open"),
+        (["deferred"], "waiting"),
+    ]
+
+
 async def test_too_many_are_said(acme: Config, link: Link, capsys: pytest.CaptureFixture[str]) -> None:
     """The latest are shown."""
     sent = Sent(link)
