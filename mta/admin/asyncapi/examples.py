@@ -1,5 +1,6 @@
 """One event of each type, and the other things that go over NATS, as the daemon itself would write them."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -7,9 +8,9 @@ import msgspec
 from msgspec import Raw
 
 from mta.classify.classifier import classify_local, verdict_of
-from mta.events.encode import CommonFields, Person, encode, payload_event, recipient_event
+from mta.events.encode import CommonFields, Person, encode, late_event, payload_event, recipient_event
 from mta.model import ids, times
-from mta.model.event import CountsPart, ErrorPart, Event, EventType, FeedbackPart
+from mta.model.event import CountsPart, ErrorPart, Event, EventType, FeedbackPart, SmtpPart
 from mta.model.index import IndexEntry
 from mta.model.message import Message
 from mta.model.outcome import Attempt, BounceClass, Stage, Verdict
@@ -208,7 +209,7 @@ def _without_attempt() -> list[Event]:
 def _afterwards() -> list[Event]:
     """What comes hours or days after `delivered`."""
     at = _AT + 5_400
-    reported = Attempt(0, at, Stage.OUT_OF_BAND, Reply(550, ("5.1.1 User unknown",), "5.1.1"))
+    reported = SmtpPart(Stage.OUT_OF_BAND, code=550, enhanced="5.1.1", text="5.1.1 User unknown")
     moved = verdict_of(BounceClass.INVALID_RECIPIENT, rule="generic:mailbox-unknown", is_final=True)
     bounced = FeedbackPart(
         arrival_date="Sun, 22 Nov 2026 10:31:05 +0000",
@@ -222,18 +223,12 @@ def _afterwards() -> list[Event]:
         source_ip="192.0.2.10",
         original_message_id=_RFC_ID,
     )
+    late = partial(late_event, common=_COMMON, person=_BOB, at=at, provider="other")
     return [
-        recipient_event(
-            *(EventType.OOB_BOUNCED, _COMMON, _BOB),
-            at=at,
-            provider="other",
-            attempt=reported,
-            verdict=moved,
-            feedback=bounced,
-        ),
-        recipient_event(EventType.COMPLAINED, _COMMON, _BOB, at=at, provider="other", feedback=complaint),
-        recipient_event(EventType.UNSUBSCRIBED, _COMMON, _BOB, at=at, provider="other", detail="one_click"),
-        recipient_event(EventType.AUTO_REPLIED, _COMMON, _BOB, at=at, provider="other", detail="vacation"),
+        late(EventType.OOB_BOUNCED, verdict=moved, smtp=reported, feedback=bounced),
+        late(EventType.COMPLAINED, feedback=complaint),
+        late(EventType.UNSUBSCRIBED, detail="one_click"),
+        late(EventType.AUTO_REPLIED, detail="vacation"),
     ]
 
 
