@@ -52,7 +52,7 @@ def signing_keys(pem: bytes) -> SigningKeys:
     )
 
 
-def spec_of(size: int) -> MessageSpec:
+def spec_of(size: int, *, advertise: bool = False) -> MessageSpec:
     """`size` is about that of the message on the wire, of which 2 kB are header fields."""
     lorem = "Lorem ipsum dolor sit amet, consetetur sadipscing elitr, sed diam nonumy eirmod tempor\n"
     share = max(0, size - 2700) // len(VARIABLES)
@@ -76,7 +76,9 @@ def spec_of(size: int) -> MessageSpec:
         text=plain,
         html=f"<html><body>\n{html}</body></html>\n",
         one_click=True,
-        unsubscribe_mailto="unsubscribe@acme.test",
+        unsubscribe_mailto="" if advertise else "unsubscribe@acme.test",
+        own_unsubscribe=advertise,
+        advertise=advertise,
         list_id="spring.acme.test",
         public_url="https://mail.acme.test",
         return_path="b.acme.test",
@@ -117,10 +119,9 @@ def cpu_us(
     return best
 
 
-def in_this_process(size: int, pem: bytes) -> dict[str, float]:
+def in_this_process(spec: MessageSpec, pem: bytes) -> dict[str, float]:
     keys = signing_keys(pem)
     settings = ComposeSettings()
-    spec = spec_of(size)
     group = group_of(spec, CHUNK)
     blob = encode_chunk([group], time.time())
     job = Job(settings, keys)
@@ -143,10 +144,9 @@ def in_this_process(size: int, pem: bytes) -> dict[str, float]:
     return best
 
 
-async def through_the_pool(size: int, pem: bytes, messages: int) -> dict[str, float]:
+async def through_the_pool(spec: MessageSpec, pem: bytes, messages: int) -> dict[str, float]:
     composer = Composer(ComposeSettings(), signing_keys(pem))
     await composer.start()
-    spec = spec_of(size)
     chunk = ComposeSettings().chunk
     groups = [group_of(spec, chunk, first) for first in range(0, messages, chunk)]
     done = asyncio.get_running_loop().create_future()
@@ -176,9 +176,9 @@ async def through_the_pool(size: int, pem: bytes, messages: int) -> dict[str, fl
     return {"pool_us": used / counted * 1e6, "msgs_per_s": counted / wall, "workers": composer.workers}
 
 
-def profile(size: int, pem: bytes) -> None:
+def profile(spec: MessageSpec, pem: bytes) -> None:
     job = Job(ComposeSettings(), signing_keys(pem))
-    blob = encode_chunk([group_of(spec_of(size), CHUNK)], time.time())
+    blob = encode_chunk([group_of(spec, CHUNK)], time.time())
     job.compose(blob)
     profiler = cProfile.Profile()
     profiler.enable()
@@ -192,15 +192,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--messages", type=int, default=8000)
+    parser.add_argument("--advertise", action="store_true", help="with addresses of ours in the header")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     pem = rsa_pem()
+    spec = spec_of(options.size, advertise=options.advertise)
     if options.profile:
-        profile(options.size, pem)
+        profile(spec, pem)
         return
-    found = in_this_process(options.size, pem)
-    found |= asyncio.run(through_the_pool(options.size, pem, options.messages))
+    found = in_this_process(spec, pem)
+    found |= asyncio.run(through_the_pool(spec, pem, options.messages))
     found["cores"] = os.cpu_count() or 1
     if options.json:
         print(json.dumps({name: round(value, 1) for name, value in found.items()}))

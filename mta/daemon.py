@@ -29,6 +29,7 @@ from mta import log as logs
 from mta.admin.machine import unbindable
 from mta.admin.notify import Notifier
 from mta.classify.classifier import Classifier
+from mta.compose.settings import WaysBack
 from mta.compose.templates import Templates
 from mta.compose.workers import Composer
 from mta.config.settings import Config
@@ -200,7 +201,7 @@ class Daemon:
             {Lane.BULK: composer, Lane.TRANSACTIONAL: express},
             Bucket(work, CONTENT),
             ObjectStore(work, OBJECTS),
-            public_url=config.http.public_url,
+            ways_back=WaysBack(config.http.public_url, config.advertise),
             max_attachment_bytes=config.compose.max_message_bytes,
         )
         books = Books(config.node.state_dir / "ledger", work, pump, config.node.name, config.nats)

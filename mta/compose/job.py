@@ -19,7 +19,7 @@ from mta.compose.cache import LruCache
 from mta.compose.canary import Canary
 from mta.compose.dkim import Covered, Draft, KeyRefused, Signer, load_keys, seal
 from mta.compose.header import Field, HeaderRefused, checked_address
-from mta.compose.message import DataRefused, Prepared, Unsigned, build
+from mta.compose.message import DataRefused, Links, Prepared, Unsigned, build
 from mta.compose.mime import AttachmentRefused, ContentRefused
 from mta.compose.settings import ComposeSettings, SigningKeys
 from mta.compose.spec import (
@@ -37,7 +37,7 @@ from mta.compose.spec import (
 from mta.compose.template import Engine, TemplateFailed, check_template
 from mta.model import ids
 from mta.model.message import Envelope, Message
-from mta.model.token import TokenMint
+from mta.model.token import Purpose, TokenMint
 
 SPECS_KEPT = 256
 SPEC_BYTES_KEPT = 64_000_000
@@ -140,8 +140,12 @@ class Job:
         try:
             recipient = checked_address("recipient", addressee.email, utf8=True)
             signer = self._signer(spec)
-            url = self._one_click_url(spec, recipient, identity)
-            unsigned = build(prepared, addressee, message_id, url)
+            links = Links(
+                self._one_click_url(spec, recipient, identity),
+                self._unsubscribe_uri(spec, addressee),
+                self._feedback_token(prepared, addressee, signer),
+            )
+            unsigned = build(prepared, addressee, message_id, links)
             sender = self._return_path(spec, addressee)
             covered: tuple[Covered, ...] = ()
             if signer is not None:
@@ -207,6 +211,21 @@ class Job:
             raise NoKey("token", "one-click unsubscribe needs a token key and http.public_url")
         token = self._mint.one_click(spec.tenant, spec.campaign, spec.stream, recipient, message_id.bytes)
         return f"{spec.public_url.rstrip('/')}/o/{token}"
+
+    def _unsubscribe_uri(self, spec: MessageSpec, addressee: Addressee) -> str:
+        if not spec.own_unsubscribe:
+            return ""
+        if self._mint is None or not spec.return_path:
+            raise NoKey("token", "unsubscribing by mail to us needs a token key and a return path")
+        token = self._mint.address(Purpose.UNSUBSCRIBE, spec.payload_key, addressee.index, addressee.email)
+        return f"mailto:{Purpose.UNSUBSCRIBE}+{token}@{spec.return_path}"
+
+    def _feedback_token(self, prepared: Prepared, addressee: Addressee, signer: Signer | None) -> str:
+        """RFC 9477 section 3.1: what is not signed is ignored."""
+        if not prepared.takes_feedback or signer is None or self._mint is None:
+            return ""
+        key = prepared.spec.payload_key
+        return self._mint.address(Purpose.FEEDBACK, key, addressee.index, addressee.email)
 
     def _return_path(self, spec: MessageSpec, addressee: Addressee) -> str:
         """L-08: one per message, so that a report names its recipient."""

@@ -19,8 +19,10 @@ from mta.compose.mime import Body, assemble, attachment_body, text_body
 from mta.compose.rfc822 import Given, parse_rfc822, without_unfit
 from mta.compose.spec import Addressee, MessageSpec
 from mta.compose.template import Compiled, Constant, Engine, TemplateFailed
+from mta.model.address import are_related
 from mta.model.ids import base32
 from mta.model.lane import Lane
+from mta.model.token import Purpose
 
 RESERVED_FIELDS = frozenset(
     {
@@ -41,6 +43,15 @@ _ALTERNATIVES = (("text", "plain"), ("amp", "x-amp-html"), ("html", "html"))
 
 class DataRefused(ValueError):
     """Data that is no JSON object."""
+
+
+class Links(Struct, frozen=True, gc=False):
+    """What leads back to us from one message, each empty where there is none: the URL of one-click, a `mailto:` of
+    ours, the token of complaints."""
+
+    one_click: str = ""
+    unsubscribe: str = ""
+    feedback: str = ""
 
 
 class Unsigned(Struct, frozen=True, gc=False):
@@ -84,6 +95,7 @@ class Prepared:
         self.given = None if spec.rfc822 is None else given_message(spec, spec.rfc822)
         self.date = ("Date", header.date(spec.date_at))
         self.unsubscribe = _mail_unsubscribe(spec)
+        self.takes_feedback = _takes_feedback(spec)
         self.common = _common_fields(spec)
         self.template_digest = self._digest()
 
@@ -131,15 +143,15 @@ def parse_data(raw: bytes) -> dict[str, Any]:
     return data
 
 
-def build(prepared: Prepared, addressee: Addressee, message_id: str, one_click_url: str) -> Unsigned:
+def build(prepared: Prepared, addressee: Addressee, message_id: str, links: Links) -> Unsigned:
     """`addressee.email` has been checked; `message_id` is a UUID."""
-    variables = _variables(prepared, addressee, one_click_url)
+    variables = _variables(prepared, addressee, links)
     shown = addressee.email
     if addressee.header_email and addressee.header_email != shown:
         shown = header.checked_address("To", addressee.header_email, utf8=True)
     to = ("To", header.mailbox("To", addressee.name, shown))
     if prepared.given is not None:
-        return _amended(prepared, prepared.given, to, variables, message_id, one_click_url)
+        return _amended(prepared, prepared.given, to, variables, message_id, links)
     spec = prepared.spec
     limit = prepared.max_bytes
     rfc_message_id = f"<{message_id}@{spec.from_domain}>"
@@ -157,7 +169,8 @@ def build(prepared: Prepared, addressee: Addressee, message_id: str, one_click_u
     fields += (_MIME_VERSION, ("Content-Type", body.content_type))
     if body.encoding:
         fields.append(("Content-Transfer-Encoding", body.encoding))
-    fields += _unsubscribe_fields(prepared, one_click_url)
+    fields += _unsubscribe_fields(prepared, links)
+    fields += _feedback_fields(prepared, links)
     fields += prepared.common
     fields += _own_fields(prepared, variables)
     bh = body_hash(body.content, is_tidy=body.is_tidy)
@@ -169,7 +182,7 @@ def _from_field(prepared: Prepared, variables: Mapping[str, Any]) -> Field:
     return ("From", header.mailbox("From", name, prepared.from_email))
 
 
-def _variables(prepared: Prepared, addressee: Addressee, one_click_url: str) -> Mapping[str, Any]:
+def _variables(prepared: Prepared, addressee: Addressee, links: Links) -> Mapping[str, Any]:
     """A shallow overlay; reserved names last, so that data cannot pose as them."""
     variables = {**prepared.variables, **parse_data(addressee.data)}
     variables["recipient"] = {
@@ -178,8 +191,10 @@ def _variables(prepared: Prepared, addressee: Addressee, one_click_url: str) -> 
         "id": addressee.recipient_id,
     }
     variables["payload"] = prepared.payload
-    if one_click_url:
-        variables["unsubscribe_url"] = one_click_url
+    if links.one_click:
+        variables["unsubscribe_url"] = links.one_click
+    elif links.unsubscribe:
+        variables["unsubscribe_url"] = links.unsubscribe
     elif prepared.spec.unsubscribe_mailto:
         variables["unsubscribe_url"] = header.mailto(prepared.spec.unsubscribe_mailto)
     else:
@@ -209,14 +224,15 @@ def _amended(
     to: Field,
     variables: Mapping[str, Any],
     message_id: str,
-    one_click_url: str,
+    links: Links,
 ) -> Unsigned:
     """The sender's own fields stay as they are; ours come on top of them, where they are missing."""
     spec = prepared.spec
     rfc_message_id = given.value("message-id") or f"<{message_id}@{spec.from_domain}>"
     present = {name.lower() for name, _ in given.fields}
     ours = [to, ("Subject", ""), prepared.date, ("Message-ID", rfc_message_id), _MIME_VERSION]
-    ours += _unsubscribe_fields(prepared, one_click_url)
+    ours += _unsubscribe_fields(prepared, links)
+    ours += _feedback_fields(prepared, links)
     ours += prepared.common
     ours += _own_fields(prepared, variables)
     added = [field for field in ours if field[0].lower() not in present]
@@ -253,14 +269,30 @@ def _own_fields(prepared: Prepared, variables: Mapping[str, Any]) -> list[Field]
     ]
 
 
-def _unsubscribe_fields(prepared: Prepared, one_click_url: str) -> tuple[Field, ...]:
+def _unsubscribe_fields(prepared: Prepared, links: Links) -> tuple[Field, ...]:
     """RFC 2369 and RFC 8058 (L-01, L-02)."""
-    if not one_click_url:
+    ours = [uri for uri in (links.one_click, links.unsubscribe) if uri]
+    if not ours:
         return prepared.unsubscribe
-    line = header.uris("List-Unsubscribe", (one_click_url,))
+    line = header.uris("List-Unsubscribe", ours)
     if prepared.unsubscribe:
         line = f"{line},\r\n {prepared.unsubscribe[0][1]}"
-    return (("List-Unsubscribe", line), _ONE_CLICK)
+    return (("List-Unsubscribe", line), _ONE_CLICK) if links.one_click else (("List-Unsubscribe", line),)
+
+
+def _feedback_fields(prepared: Prepared, links: Links) -> tuple[Field, ...]:
+    """RFC 9477 section 3 (L-06). The token comes back by the address or by the id, whichever a reporter keeps."""
+    token = links.feedback
+    if not token:
+        return ()
+    address = f"{Purpose.FEEDBACK}+{token}@{prepared.spec.return_path};\r\n report=arf"
+    return (("CFBL-Address", address), ("CFBL-Feedback-ID", token))
+
+
+def _takes_feedback(spec: MessageSpec) -> bool:
+    """RFC 9477 section 3.1: an address of a domain that has nothing to do with From would need a signature of that
+    domain as well, and without one it is ignored."""
+    return spec.advertise and bool(spec.return_path) and are_related(spec.return_path, spec.from_domain)
 
 
 def _mail_unsubscribe(spec: MessageSpec) -> tuple[Field, ...]:
@@ -277,7 +309,7 @@ def _common_fields(spec: MessageSpec) -> tuple[Field, ...]:
             raise HeaderRefused("List-Id: not made of letters, digits, dots and hyphens")
         fields.append(("List-Id", f"<{spec.list_id}>"))
     fields.append(("Feedback-ID", feedback_id(spec)))
-    is_list_mail = bool(spec.list_id or spec.unsubscribe_mailto or spec.one_click)
+    is_list_mail = bool(spec.list_id or spec.unsubscribe_mailto or spec.one_click or spec.own_unsubscribe)
     if spec.lane is Lane.TRANSACTIONAL or not is_list_mail:
         # F-10, RFC 3834 section 5. Responders already leave list mail alone, by its List- fields (section
         # 2), and a newsletter somebody wrote is not "auto-generated".

@@ -18,6 +18,14 @@ class ComposeSettings(Struct, frozen=True):
     chunk: int = 64
 
 
+class WaysBack(Struct, frozen=True):
+    """How we are reached by who got our mail: `public_url` is the base of one-click links, empty: there are none; with
+    `advertise` messages name addresses of ours for complaints and unsubscribes, below the tenant's return path."""
+
+    public_url: str = ""
+    advertise: bool = False
+
+
 class DkimKey(Struct, frozen=True):
     """A private key as PEM; never logged, hence no repr of it. `file` is where it was found."""
 

@@ -29,8 +29,9 @@ class MessageSpec(Struct, frozen=True, array_like=True, kw_only=True):
     """Times are seconds since the epoch. Domains are A-labels. Templates: subject, text, html, amp,
     `from_name`, the names in `reply_to`, the values of `headers`. `data` is a raw JSON object.
     `return_path` is a domain; empty means the sender's own address. `public_url` is the base of one-click
-    links, needed for `one_click` alone. `template_label` is what failures call the template. `platform` is
-    the constant part of Feedback-ID (L-05)."""
+    links, needed for `one_click` alone. With `own_unsubscribe` an address of ours is the way out by mail, with
+    `advertise` another takes complaints. `template_label` is what failures call the template. `platform` is the
+    constant part of Feedback-ID (L-05)."""
 
     tenant: str
     payload_id: str
@@ -56,6 +57,8 @@ class MessageSpec(Struct, frozen=True, array_like=True, kw_only=True):
     attachments: tuple[AttachmentPart, ...] = ()
     unsubscribe_mailto: str = ""
     one_click: bool = False
+    own_unsubscribe: bool = False
+    advertise: bool = False
     list_id: str = ""
     public_url: str = ""
     return_path: str = ""

@@ -25,7 +25,7 @@ from mta.dns.settings import DnsSettings, loopback
 from mta.events.settings import EventSettings
 from mta.intake.settings import IntakeSettings, TenantPolicy
 from mta.jetstream.settings import NatsSettings
-from mta.model.address import BadAddress, parse
+from mta.model.address import BadAddress, are_related, parse
 from mta.model.login import Login, login_of
 from mta.model.path import EgressSource
 from mta.model.tls import TlsOption
@@ -33,6 +33,7 @@ from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 from mta.tlsrpt.settings import TlsRptSettings
 
 _LATER = ("inbound.listen",)
+MAX_TITLE = 80
 _OF_ROUTES = (TlsOption.OPPORTUNISTIC, TlsOption.NONE, TlsOption.REQUIRE, TlsOption.VERIFY)
 _POSITIVE = (
     "node.drain_timeout",
@@ -83,7 +84,7 @@ def assemble(
     return Config(
         node=node,
         nats=_nats(document, credentials, login, found),
-        http=HttpSettings(document.http.listen, _public_url(document.http.public_url, found)),
+        http=_http(document, found),
         intake=IntakeSettings(
             payloads_in_work=document.queue.payloads_in_work,
             campaigns_at_once=document.queue.campaigns_at_once,
@@ -103,6 +104,8 @@ def assemble(
         dns=_dns(document, found),
         events=EventSettings(recipient=document.events.recipient, flush_s=float(document.events.flush)),
         index_recipients=document.index.recipients,
+        advertise=_advertise(document, our_tenants, found),
+        titles=_titles(document, found),
         tlsrpt=_tlsrpt(document, our_sources, our_tenants, found),
         sources=our_sources,
         pools=our_pools,
@@ -158,8 +161,6 @@ def _check_later(document: Document, found: Findings) -> None:
     for path in _LATER:
         if _at(document, path) != _at(default, path):
             found.wrong(path, "not available yet: leave it at its default")
-    if document.http.listen not in ("", default.http.listen):
-        found.wrong("http.listen", 'not available yet: leave it at its default, or set ""')
     for name, tenant in document.tenants.items():
         if tenant.skip_suppression:
             found.wrong(f"{join('tenants', name)}.skip_suppression", "not available yet: leave it false")
@@ -200,6 +201,44 @@ def _nats(document: Document, credentials: str, login: Login | None, found: Find
         snapshot_s=float(nats.snapshot),
         hold_back_s=float(nats.hold_back),
     )
+
+
+def _http(document: Document, found: Findings) -> HttpSettings:
+    table = document.http
+    url = _public_url(table.public_url, found)
+    if not table.listen:
+        return HttpSettings("", 0, url)
+    try:
+        host, port = host_and_port(table.listen, 9925)
+        return HttpSettings(str(ip_address(host)), port, url)
+    except ValueError:
+        found.wrong("http.listen", 'expected an address such as "127.0.0.1:9925", or ""')
+        return HttpSettings("", 0, url)
+
+
+def _titles(document: Document, found: Findings) -> dict[str, str]:
+    """Tenants by the names that people know them by."""
+    titles = {name: table.title for name, table in document.tenants.items() if table.title}
+    for name, title in titles.items():
+        if len(title) > MAX_TITLE or not title.isprintable():
+            text = f"expected at most {MAX_TITLE} printable characters, found {show(title)}"
+            found.wrong(f"{join('tenants', name)}.title", text)
+    return titles
+
+
+def _advertise(document: Document, tenants: dict[str, TenantPolicy], found: Findings) -> bool:
+    """Whoever answers to the addresses must find a token in them that is ours."""
+    if not document.inbound.advertise:
+        return False
+    if not document.tokens.keys:
+        found.wrong("inbound.advertise", "needs a key in [tokens]")
+    for tenant in tenants.values():
+        for domain in tenant.domains:
+            if not are_related(tenant.return_path, domain):
+                path = join(f"{join('tenants', tenant.name)}.domains", domain)
+                text = f"mail names no address for complaints: return_path {tenant.return_path} is not of this domain"
+                found.odd(path, f"{text} (RFC 9477)")
+    return True
 
 
 def _public_url(url: str, found: Findings) -> str:

@@ -42,6 +42,7 @@ class HttpTable(Struct, frozen=True):
 
 class InboundTable(Struct, frozen=True):
     listen: str = ""
+    advertise: bool = False
 
 
 class QueueTable(Struct, frozen=True):
@@ -130,6 +131,7 @@ class TenantTable(Struct, frozen=True):
     pools: tuple[str, ...] = ("default",)
     skip_suppression: bool = False
     hash_key: str = ""
+    title: str = ""
     domains: dict[str, DomainTable] = {}
 
 

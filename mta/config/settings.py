@@ -37,15 +37,18 @@ class NodeSettings(Struct, frozen=True):
 
 
 class HttpSettings(Struct, frozen=True):
-    """`public_url` is the base of one-click links, without a slash at its end; empty: there are none."""
+    """`public_url` is the base of one-click links, without a slash at its end; empty: there are none. They are answered
+    on `address` and `port`; an empty `address`: not here."""
 
-    listen: str = "127.0.0.1:9925"
+    address: str = "127.0.0.1"
+    port: int = 9925
     public_url: str = ""
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """`path` holds the default knobs of shaping.toml, `providers` theirs. `hash_keys` are by tenant.
-    `bounces_origin` is the operator's file, else the shipped one.
+    """`path` holds the default knobs of shaping.toml, `providers` theirs. `hash_keys` and `titles` are by tenant.
+    `bounces_origin` is the operator's file, else the shipped one. `advertise`: messages name addresses of ours below
+    their tenant's return path.
     `warnings` are what the operator should know although it works."""
 
     node: NodeSettings
@@ -58,6 +61,8 @@ class Config(Struct, frozen=True, kw_only=True):
     dns: DnsSettings = DnsSettings()
     events: EventSettings = EventSettings()
     index_recipients: IndexForm = "full"
+    advertise: bool = False
+    titles: dict[str, str] = {}
     tlsrpt: TlsRptSettings = TlsRptSettings()
     sources: dict[str, EgressSource] = {}
     pools: dict[str, EgressPool] = {}
@@ -77,7 +82,7 @@ class Config(Struct, frozen=True, kw_only=True):
     def rules(self) -> Rules:
         """What admission needs of it, here and in the verbs that want to know beforehand."""
         max_age_s = {lane: self.retry.of(lane).max_age_s for lane in Lane}
-        return Rules(self.tenants, max_age_s, self.http.public_url)
+        return Rules(self.tenants, max_age_s, self.http.public_url, self.advertise)
 
     def __repr__(self) -> str:
         return f"Config(origin={str(self.origin)!r}, node={self.node.name!r})"

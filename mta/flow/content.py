@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from mta.compose.cache import LruCache
+from mta.compose.settings import WaysBack
 from mta.compose.spec import AttachmentPart, MessageSpec, Sources, SpecBlob, encode_spec
 from mta.compose.templates import TemplateMissing, Templates
 from mta.compose.workers import Composer
@@ -43,14 +44,14 @@ class Contents:
         kept: Bucket,
         objects: ObjectStore,
         *,
-        public_url: str,
+        ways_back: WaysBack,
         max_attachment_bytes: int,
     ) -> None:
         self._templates = templates
         self._composers = composers
         self._kept = kept
         self._objects = objects
-        self._public_url = public_url
+        self._ways_back = ways_back
         self._max_attachment_bytes = max_attachment_bytes
         self._compiles: LruCache[bytes, bool] = LruCache(10_000, 10_000)
         self._put_at: LruCache[str, float] = LruCache(10_000, 10_000)
@@ -103,7 +104,7 @@ class Contents:
             part = await self._attachment(admitted, attachment, room)
             room -= -(-len(part.data) // _LINE_BYTES) * _LINE_ENCODED
             parts.append(part)
-        spec = message_spec(admitted, stored, tuple(parts), self._public_url, require_dkim)
+        spec = message_spec(admitted, stored, tuple(parts), self._ways_back, require_dkim)
         check_given(admitted, spec)
         await self._compile(admitted, spec)
         return encode_spec(spec)

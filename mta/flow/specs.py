@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from mta.compose.header import HeaderRefused
 from mta.compose.message import given_message
 from mta.compose.mime import ContentRefused
+from mta.compose.settings import WaysBack
 from mta.compose.spec import AttachmentPart, MessageSpec
 from mta.flow.work import PayloadRefused
 from mta.intake.admission import Admitted
 from mta.intake.decode import RejectCode, Rejected
+from mta.intake.rules import MARKETING
 from mta.model.address import canonical_domain, parse
-from mta.model.payload import Address, StoredContent, Unsubscribe
+from mta.model.payload import Address, Payload, StoredContent, Unsubscribe
 
 _NO_UNSUBSCRIBE = Unsubscribe()
 
@@ -33,7 +35,7 @@ def message_spec(
     admitted: Admitted,
     stored: StoredContent,
     parts: tuple[AttachmentPart, ...],
-    public_url: str,
+    ways_back: WaysBack,
     require_dkim: bool,
 ) -> MessageSpec:
     """Addresses and domains as admission understood them: what it let pass the composer takes."""
@@ -65,12 +67,21 @@ def message_spec(
         attachments=parts,
         unsubscribe_mailto=parse(unsubscribe.mailto).text if unsubscribe.mailto else "",
         one_click=unsubscribe.one_click,
+        own_unsubscribe=ways_back.advertise and _wants_ours(payload),
+        advertise=ways_back.advertise,
         list_id=canonical_domain(unsubscribe.list_id) if unsubscribe.list_id else "",
-        public_url=public_url,
+        public_url=ways_back.public_url,
         return_path=admitted.return_path,
         require_dkim=require_dkim,
         template_label=stored.label or "inline",
     )
+
+
+def _wants_ours(payload: Payload) -> bool:
+    """Who asks for a way out, or must have one, and names none by mail."""
+    if payload.unsubscribe is None:
+        return payload.stream == MARKETING
+    return payload.unsubscribe.mailto is None
 
 
 def check_given(admitted: Admitted, spec: MessageSpec) -> None:

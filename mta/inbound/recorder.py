@@ -20,47 +20,24 @@ from msgspec import Struct
 
 from mta.events.encode import CommonFields, Person, encode, late_event, late_id, short_id
 from mta.events.settings import RecipientForm
+from mta.inbound.fact import OTHER, Fact
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError, Unconfirmed
 from mta.jetstream.layout import INDEX
 from mta.jetstream.pump import Pump
 from mta.jetstream.subjects import event_subject, seen_subject
 from mta.model import times
-from mta.model.event import EventType, FeedbackPart, SmtpPart
-from mta.model.outcome import Verdict
+from mta.model.event import EventType
 from mta.model.suppression import Mark, SuppressReason
 
 NO_STREAM = "_"
 """The scope of an unsubscribe from mail without a stream; the empty scope is all mail of the tenant."""
-OTHER = "other"
 _SUPPRESSING = {
     EventType.COMPLAINED: SuppressReason.COMPLAINED,
     EventType.UNSUBSCRIBED: SuppressReason.UNSUBSCRIBED,
 }
 
 log = structlog.get_logger()
-
-
-class Fact(Struct, frozen=True, kw_only=True, gc=False):
-    """`kind` is one of oob_bounced, complained, auto_replied, unsubscribed. `message_id` is the text of the UUID,
-    `recipient` canonical, or empty where nobody knows it. Texts are capped and harmless (`mta.model.report`)."""
-
-    kind: EventType
-    tenant: str
-    message_id: str
-    recipient: str
-    at: float
-    campaign: str = ""
-    stream: str = ""
-    lane: str = ""
-    payload_id: str = ""
-    recipient_id: str = ""
-    from_domain: str = ""
-    provider: str = OTHER
-    verdict: Verdict | None = None
-    smtp: SmtpPart | None = None
-    feedback: FeedbackPart | None = None
-    detail: str = ""
 
 
 class RecorderSettings(Struct, frozen=True):

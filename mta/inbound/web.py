@@ -26,9 +26,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 from msgspec import Struct
 
+from mta.inbound.fact import Fact
 from mta.inbound.form import MAX_BODY, is_one_click
 from mta.inbound.page import POLICY, About, State, language, render
-from mta.inbound.recorder import Fact
 from mta.jetstream.errors import JetStreamError
 from mta.model.event import EventType
 from mta.model.token import OneClick, TokenReader

@@ -65,11 +65,13 @@ class Arrival(Struct, frozen=True, gc=False):
 
 class Rules(Struct, frozen=True):
     """The part of the configuration that admission needs. `max_age_s` is the life of what sets no `expires_at`;
-    an empty `public_url` means that nobody could answer a one-click link."""
+    an empty `public_url` means that nobody could answer a one-click link. With `takes_mail` every message can name an
+    address of ours as its way out."""
 
     tenants: Mapping[str, TenantPolicy]
     max_age_s: Mapping[Lane, float]
     public_url: str = ""
+    takes_mail: bool = False
 
 
 class AdmittedRecipient(Struct, frozen=True, gc=False):
@@ -157,7 +159,7 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
         check_given(payload)
         check_headers(payload.headers)
         check_attachments(payload.attachments)
-        check_unsubscribe(payload.unsubscribe, payload.stream)
+        check_unsubscribe(payload.unsubscribe, payload.stream, takes_mail=rules.takes_mail)
         check_tags(payload.tags)
     except BadAddress as error:
         return Rejected(_code(error), str(error), _fit_id(payload))

@@ -220,8 +220,9 @@ def _check_media_type(attachment: Attachment) -> None:
         raise Refusal(RejectCode.ATTACHMENT_TYPE, "an attachment of this `type` is not sent")
 
 
-def check_unsubscribe(unsubscribe: Unsubscribe | None, stream: str) -> None:
-    """L-01: marketing needs a way out that the MTA can write into the headers."""
+def check_unsubscribe(unsubscribe: Unsubscribe | None, stream: str, *, takes_mail: bool) -> None:
+    """L-01: marketing needs a way out that the MTA can write into the headers. With `takes_mail` it has one of its
+    own."""
     if unsubscribe is not None and unsubscribe.mailto is not None:
         try:
             parse(unsubscribe.mailto)
@@ -233,7 +234,7 @@ def check_unsubscribe(unsubscribe: Unsubscribe | None, stream: str) -> None:
         except BadAddress as error:
             raise Refusal(RejectCode.SCHEMA, "`unsubscribe.list_id` has not the form of a domain") from error
     has_way_out = unsubscribe is not None and (unsubscribe.one_click or unsubscribe.mailto is not None)
-    if stream == MARKETING and not has_way_out:
+    if stream == MARKETING and not has_way_out and not takes_mail:
         detail = "marketing needs `unsubscribe` with `one_click` or `mailto`"
         raise Refusal(RejectCode.UNSUBSCRIBE_REQUIRED, detail)
 

@@ -57,6 +57,11 @@ class Mailbox(Struct, frozen=True, gc=False):
     text: str
 
 
+def are_related(one: str, other: str) -> bool:
+    """Whether two canonical domains are the same, or one lies below the other, as far as names tell."""
+    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
+
+
 def parse(text: str, *, utf8: bool = False) -> Mailbox:
     """The mailbox that `text` names. BadAddress if it is anything but one bare addr-spec; a local part beyond ASCII
     is UnsupportedAddress but for `utf8`."""

@@ -33,7 +33,7 @@ KEYS = {
     "tenants": (*TenantTable.__struct_fields__, *DomainTable.__struct_fields__, *DkimTable.__struct_fields__),
 }
 """What an operator may write into each table."""
-NOT_YET = {"queued", "suppressed", "oob_bounced", "complained", "unsubscribed", "auto_replied"}
+NOT_YET = {"queued", "suppressed", "oob_bounced", "complained", "auto_replied"}
 """Types of events that nothing publishes yet; they come into README.md with their feature."""
 
 

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from mta.events.settings import RecipientForm
-from mta.inbound.recorder import Fact, Recorder, RecorderSettings
+from mta.inbound.fact import Fact
+from mta.inbound.recorder import Recorder, RecorderSettings
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError, JetStreamUnavailable
 from mta.jetstream.pump import Pump

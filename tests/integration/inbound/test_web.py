@@ -11,8 +11,8 @@ import pytest
 from msgspec import Struct
 from structlog.testing import capture_logs
 
+from mta.inbound.fact import Fact
 from mta.inbound.page import POLICY
-from mta.inbound.recorder import Fact
 from mta.inbound.web import CannotListen, OneClickServer, WebSettings
 from mta.jetstream.errors import JetStreamUnavailable
 from mta.model.event import EventType

@@ -1,5 +1,6 @@
 """What a worker makes of a chunk."""
 
+import re
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from mta.compose.spec import AttachmentPart, Composed, ComposeFailed, Inspection
 from mta.model import ids
 from mta.model.lane import Lane
 from mta.model.payload import Address
-from mta.model.token import TokenMint
+from mta.model.token import Purpose, TokenKey, TokenMint, TokenReader
 from tests.fakes.keys import ed25519_pem, rsa_key
 from tests.unit.compose.builders import (
     AT,
@@ -317,3 +318,43 @@ def test_inspection() -> None:
     found = msgpack.decode(worker.inspect(msgpack.encode(bad)), type=Inspection)
     assert len(found.problems) == 1
     assert found.problems[0].startswith("html, line 1")
+
+
+def test_l06_our_addresses_are_tokens_and_signed() -> None:
+    """Each for its own purpose, of payload, index and recipient; in `h=`, and the signature holds."""
+    wanted = spec(advertise=True, own_unsubscribe=True, one_click=True, public_url="https://mail.acme.test")
+    message = composed(wanted, addressee(7)).envelope.message
+    head = parsed(message.wire)
+    reader = TokenReader([TokenKey("k2", SECRET)])
+    complaint = reader.address(str(head["CFBL-Address"]).partition("@")[0])
+    leave = reader.address(re.findall(r"<mailto:(u\+\w+)@b\.acme\.test>", str(head["List-Unsubscribe"]))[0])
+    assert complaint is not None
+    assert leave is not None
+    assert (complaint.purpose, leave.purpose) == (Purpose.FEEDBACK, Purpose.UNSUBSCRIBE)
+    assert {(token.payload_key, token.index) for token in (complaint, leave)} == {(wanted.payload_key, 7)}
+    assert reader.is_of(complaint, "bob7@example.test")
+    assert head["CFBL-Feedback-ID"] == str(head["CFBL-Address"])[2:59]
+    signed = re.sub(r"\s", "", str(head["DKIM-Signature"])).lower()
+    covered = re.findall(r";h=([^;]*)", signed)[0].split(":")
+    for name in (
+        "cfbl-address",
+        "cfbl-feedback-id",
+        "list-unsubscribe",
+        "list-unsubscribe-post",
+        "feedback-id",
+    ):
+        assert name in covered
+    assert dkimpy_accepts(message.wire, rsa_key())
+
+
+def test_l06_what_is_not_signed_asks_for_no_complaints() -> None:
+    """RFC 9477 section 3.1: it would be ignored."""
+    unsigned = job(SigningKeys({}, (TokenKey("k2", SECRET),)))
+    message = composed(spec(advertise=True, require_dkim=False), worker=unsigned).envelope.message
+    assert parsed(message.wire)["CFBL-Address"] is None
+
+
+def test_l01_without_a_token_key_there_is_no_address_of_ours() -> None:
+    """Ours to mend, and tried again."""
+    assert failed(spec(own_unsubscribe=True), worker=job(signing_keys(tokens=False))).code == "token"
+    assert failed(spec(own_unsubscribe=True, return_path="")).code == "token"

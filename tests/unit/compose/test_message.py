@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mta.compose.header import HeaderRefused
-from mta.compose.message import DataRefused, Prepared, build, feedback_id, parse_data
+from mta.compose.message import DataRefused, Links, Prepared, build, feedback_id, parse_data
 from mta.compose.spec import AttachmentPart
 from mta.compose.template import Engine, TemplateFailed
 from mta.model import ids
@@ -14,15 +14,16 @@ from mta.model.lane import Lane
 from mta.model.payload import Address
 from tests.unit.compose.builders import AT, addressee, parsed, spec
 
+MAILTO = "mailto:u+k2token@b.acme.test"
 URL = "https://mail.acme.test/o/k2token"
 
 
-def made(url: str = "", person: Any = None, max_bytes: int = 1_000_000, **changes: Any) -> Any:
+def made(links: str | Links = "", person: Any = None, max_bytes: int = 1_000_000, **changes: Any) -> Any:
     person = person or addressee()
     message_spec = spec(**changes)
     prepared = Prepared(message_spec, Engine(256_000), max_bytes)
     message_id = str(ids.message_id(AT, "acme", "p1", person.key))
-    unsigned = build(prepared, person, message_id, url)
+    unsigned = build(prepared, person, message_id, Links(links) if isinstance(links, str) else links)
     head = "".join(f"{name}: {value}\r\n" for name, value in unsigned.fields)
     return parsed(head.encode("ascii") + b"\r\n" + unsigned.body)
 
@@ -116,7 +117,7 @@ def test_global_data_is_not_shared_by_change() -> None:
     message_spec = spec(text="{% set data = dict(x=1) %}{% set b = 5 %}{{ b }}{{ a }}", data=b'{"a": [1]}')
     prepared = Prepared(message_spec, Engine(256_000), 1000)
     before = dict(prepared.variables)
-    build(prepared, addressee(), str(ids.message_id(AT, "acme", "p1", "n0")), "")
+    build(prepared, addressee(), str(ids.message_id(AT, "acme", "p1", "n0")), Links())
     assert prepared.variables == before
 
 
@@ -300,3 +301,94 @@ def test_given_message_with_another_unsubscribe() -> None:
     assert made(rfc822=raw)["List-Unsubscribe"] == "<https://other.test/>"
     with pytest.raises(HeaderRefused, match="asks for another"):
         made(URL, rfc822=raw, one_click=True)
+
+
+MATRIX = [
+    # lane, what the payload asks for, links -> List-Unsubscribe, -Post, List-Id, Auto-Submitted
+    (Lane.TRANSACTIONAL, {}, Links(), None, False, None, True),
+    (Lane.BULK, {}, Links(), None, False, None, True),
+    (Lane.BULK, {"unsubscribe_mailto": "u@acme.test"}, Links(), "<mailto:u@acme.test>", False, None, False),
+    (
+        Lane.TRANSACTIONAL,
+        {"unsubscribe_mailto": "u@acme.test"},
+        Links(),
+        "<mailto:u@acme.test>",
+        False,
+        None,
+        True,
+    ),
+    (Lane.BULK, {"one_click": True}, Links(URL), f"<{URL}>", True, None, False),
+    (
+        *(Lane.BULK, {"one_click": True, "unsubscribe_mailto": "u@acme.test"}, Links(URL)),
+        *(f"<{URL}>, <mailto:u@acme.test>", True, None, False),
+    ),
+    (Lane.BULK, {"own_unsubscribe": True}, Links("", MAILTO), f"<{MAILTO}>", False, None, False),
+    (
+        *(Lane.BULK, {"one_click": True, "own_unsubscribe": True}, Links(URL, MAILTO)),
+        *(f"<{URL}>, <{MAILTO}>", True, None, False),
+    ),
+    (Lane.BULK, {"list_id": "a.acme.test"}, Links(), None, False, "<a.acme.test>", False),
+    (
+        *(Lane.TRANSACTIONAL, {"list_id": "a.acme.test", "own_unsubscribe": True}, Links("", MAILTO)),
+        *(f"<{MAILTO}>", False, "<a.acme.test>", True),
+    ),
+]
+
+
+@pytest.mark.parametrize("stream", ["", "marketing", "receipts"])
+@pytest.mark.parametrize(("lane", "asked", "links", "unsubscribe", "is_post", "list_id", "is_auto"), MATRIX)
+def test_the_header_matrix(
+    stream: str,
+    lane: Lane,
+    asked: dict[str, Any],
+    links: Links,
+    unsubscribe: str | None,
+    is_post: bool,
+    list_id: str | None,
+    is_auto: bool,
+) -> None:
+    """L-01, L-02, L-04, L-05, F-10: by lane and by what was asked for, whatever the stream is called. One-click only
+    with its own field beside it; one Feedback-ID in each; what is no list mail says that a machine wrote it."""
+    message = made(links, lane=lane, stream=stream, **asked)
+    assert message["List-Unsubscribe"] == unsubscribe
+    assert message["List-Unsubscribe-Post"] == ("List-Unsubscribe=One-Click" if is_post else None)
+    assert message["List-Id"] == list_id
+    assert message["Auto-Submitted"] == ("auto-generated" if is_auto else None)
+    assert message.get_all("Feedback-ID") == [
+        f"spring:acme:{lane}:mtamail" if lane is Lane.BULK else message["Feedback-ID"]
+    ]
+    assert message["X-Auto-Response-Suppress"] == "OOF, AutoReply"
+    assert (message["CFBL-Address"], message["Precedence"]) == (None, None)
+
+
+def test_l06_where_complaints_go() -> None:
+    """RFC 9477 section 3: the address with its format, and the token once more by itself."""
+    message = made(Links(feedback="k2token"))
+    assert message["CFBL-Address"] == "f+k2token@b.acme.test; report=arf"
+    assert message["CFBL-Feedback-ID"] == "k2token"
+
+
+@pytest.mark.parametrize(
+    ("return_path", "from_domain", "takes"),
+    [
+        ("b.acme.test", "acme.test", True),
+        ("acme.test", "acme.test", True),
+        ("acme.test", "news.acme.test", True),
+        ("b.acme.test", "news.acme.test", False),
+        ("bacme.test", "acme.test", False),
+        ("b.other.test", "acme.test", False),
+        ("", "acme.test", False),
+    ],
+)
+def test_l06_only_an_address_that_belongs_to_from(return_path: str, from_domain: str, takes: bool) -> None:
+    """RFC 9477 section 3.1: another domain would have to sign as well."""
+    changes = {"return_path": return_path, "from_domain": from_domain, "from_email": f"n@{from_domain}"}
+    assert Prepared(spec(advertise=True, **changes), Engine(256_000), 1_000_000).takes_feedback is takes
+    assert not Prepared(spec(**changes), Engine(256_000), 1_000_000).takes_feedback
+
+
+def test_the_body_has_the_way_out_of_the_header() -> None:
+    """L-09: one-click first, else by mail to us."""
+    text = "{{ unsubscribe_url }}"
+    assert made(Links(URL, MAILTO), text=text).get_content().strip() == URL
+    assert made(Links("", MAILTO), text=text).get_content().strip() == MAILTO

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mta.config.settings import Config
+from mta.config.settings import Config, HttpSettings
 from mta.delivery.settings import StaticRoute
 from mta.dns.settings import DnsSettings
 from mta.events.settings import EventSettings, RecipientForm
@@ -29,7 +29,8 @@ def test_an_empty_file_means_the_stages_own_defaults(loaded: Loaded) -> None:
     assert config.dns == DnsSettings()
     assert config.events == EventSettings()
     assert config.tlsrpt == TlsRptSettings()
-    assert config.http.listen == "127.0.0.1:9925"
+    assert config.http == HttpSettings()
+    assert (config.advertise, config.titles) == (False, {})
     assert str(config.node.state_dir) == "/var/lib/mta"
     assert config.node.name == "box"
 
@@ -91,7 +92,7 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
     assert config.intake == IntakeSettings(
         payloads_in_work=2, campaigns_at_once=3, renew_s=2, ack_wait_s=20, margin_s=1
     )
-    assert (config.http.listen, config.http.public_url) == ("", "https://u.acme.test")
+    assert config.http == HttpSettings("", 0, "https://u.acme.test")
     assert config.hold == HoldSettings(bulk_s=4)
     assert (config.compose.workers, config.compose.timeout_s, config.compose.memory_bytes) == (3, 2, 10**9)
     assert (config.compose.max_template_bytes, config.compose.max_message_bytes) == (1000, 2000)
@@ -110,7 +111,6 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
             "[inbound]\nlisten = '127.0.0.1:2526'",
             "inbound.listen: not available yet: leave it at its default",
         ),
-        ("[http]\nlisten = ':80'", 'http.listen: not available yet: leave it at its default, or set ""'),
         (
             "[tenants.a]\nreturn_path = 'b.test'\nskip_suppression = true",
             "tenants.a.skip_suppression: not available yet: leave it false",
@@ -155,6 +155,14 @@ def test_a_feature_that_comes_later_cannot_be_turned_on(refused: Refused, text: 
         (
             "[nats]\nembedded = false\nservers = ['nats://u:secret@a.test']",
             "nats.servers[0]: must not hold a password: nats.credentials names a file for it",
+        ),
+        ("[http]\nlisten = ':80'", 'http.listen: expected an address such as "127.0.0.1:9925", or ""'),
+        ("[http]\nlisten = 'host:80'", 'http.listen: expected an address such as "127.0.0.1:9925", or ""'),
+        ("[http]\nlisten = '::1:0'", 'http.listen: expected an address such as "127.0.0.1:9925", or ""'),
+        ("[inbound]\nadvertise = true", "inbound.advertise: needs a key in [tokens]"),
+        (
+            "[tenants.a]\nreturn_path = 'b.test'\ntitle = \"a\\nb\"",
+            'tenants.a.title: expected at most 80 printable characters, found "a\\nb"',
         ),
         (
             "[http]\npublic_url = 'http://u.test'",
@@ -397,3 +405,33 @@ domains."acme.test" = { dkim = [{ selector = "s1", key = "k" }] }
         for text in (_TENANTS, signed)
     ]
     assert said == [["acme.test has no DKIM key: reports by mail will be ignored (RFC 8460 section 3)"], []]
+
+
+def test_where_one_click_is_answered(loaded: Loaded) -> None:
+    """IPv6 in brackets; the port may be left out."""
+    assert loaded('[http]\nlisten = "[::1]:80"').http == HttpSettings("::1", 80)
+    assert loaded('[http]\nlisten = "192.0.2.1"').http == HttpSettings("192.0.2.1", 9925)
+
+
+def test_l06_addresses_of_ours_need_a_key_and_a_related_domain(loaded: Loaded, tmp_path: Path) -> None:
+    """RFC 9477: what names an address of a domain that has nothing to do with From is ignored, so it is not written,
+    and the operator is told."""
+    key = tmp_path / "token-k1"
+    key.write_text("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0Cg==")
+    key.chmod(0o600)
+    text = f"""
+        [inbound]
+        advertise = true
+        [tokens]
+        keys = {{ k1 = "{key}" }}
+        [tenants.acme]
+        return_path = "b.acme.test"
+        title = "Acme & Söhne"
+        domains."acme.test" = {{ require_dkim = false }}
+        domains."notacme.test" = {{ require_dkim = false }}
+    """
+    config = loaded(text)
+    assert (config.advertise, config.rules().takes_mail) == (True, True)
+    assert config.titles == {"acme": "Acme & Söhne"}
+    told = [problem for problem in config.warnings if "RFC 9477" in problem.text]
+    assert [problem.path for problem in told] == ['tenants.acme.domains."notacme.test"']

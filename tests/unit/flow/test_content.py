@@ -2,6 +2,7 @@ from typing import cast
 
 import pytest
 
+from mta.compose.settings import WaysBack
 from mta.compose.spec import decode_spec
 from mta.compose.templates import StoredTemplate, Templates
 from mta.flow.content import Contents
@@ -28,7 +29,7 @@ def contents(most: int = 0, templates: Templates | None = None) -> Contents:
     kept = cast(Bucket, FakeBucket())
     objects = cast(ObjectStore, Objects())
     templates = templates or Templates(FakeBucket())
-    return Contents(templates, {}, kept, objects, public_url="", max_attachment_bytes=most)
+    return Contents(templates, {}, kept, objects, ways_back=WaysBack(), max_attachment_bytes=most)
 
 
 async def sizes(most: int, *names: str) -> list[int]:

@@ -4,21 +4,25 @@ from typing import Any
 
 import pytest
 
+from mta.compose.settings import WaysBack
 from mta.compose.spec import Addressee, AttachmentPart, Composed, MessageSpec
 from mta.flow.specs import check_given, message_spec
 from mta.flow.work import PayloadRefused
-from mta.intake.admission import Admitted
+from mta.intake.admission import Admitted, Rules
 from mta.model.payload import Attachment, StoredContent
 from tests.unit.compose.builders import compose, group, parsed
-from tests.unit.intake.payloads import judged, people
+from tests.unit.intake.payloads import RULES, judged, people
+
+OFF = WaysBack("https://mta.acme.test")
+ON = WaysBack("https://mta.acme.test", advertise=True)
 
 
-def specified(**changes: Any) -> tuple[Admitted, MessageSpec]:
+def specified(ways_back: WaysBack = OFF, **changes: Any) -> tuple[Admitted, MessageSpec]:
     admitted = judged(**changes)
     assert isinstance(admitted, Admitted), admitted
     stored = StoredContent(content=admitted.payload.content, attachments=admitted.payload.attachments)
     parts = tuple(map(_part, stored.attachments))
-    return admitted, message_spec(admitted, stored, parts, "https://mta.acme.test", True)
+    return admitted, message_spec(admitted, stored, parts, ways_back, True)
 
 
 def _part(given: Attachment) -> AttachmentPart:
@@ -113,3 +117,25 @@ def test_text_that_is_no_template_may_be_as_long_as_a_message(engine: str) -> No
     text = f"{mark} is text\r\n" * 30_000
     message = made(content={"subject": "s", "text": text, "engine": engine})
     assert message.get_content() == text
+
+
+@pytest.mark.parametrize(
+    ("unsubscribe", "stream", "expected"),
+    [
+        (None, "marketing", True),
+        (None, "receipts", False),
+        ({"one_click": True}, "receipts", True),
+        ({"list_id": "spring.acme.test"}, "receipts", True),
+        ({"mailto": "u@acme.test", "one_click": True}, "marketing", False),
+    ],
+)
+def test_l01_an_address_of_ours_where_the_sender_names_none(
+    unsubscribe: dict[str, Any] | None, stream: str, expected: bool
+) -> None:
+    """And only if we say that we answer there."""
+    rules = Rules(RULES.tenants, RULES.max_age_s, "https://mta.acme.test", takes_mail=True)
+    changes = {"rules": rules, "unsubscribe": unsubscribe, "stream": stream}
+    _, spec = specified(ON, **changes)
+    assert (spec.advertise, spec.own_unsubscribe) == (True, expected)
+    _, spec = specified(OFF, **changes)
+    assert (spec.advertise, spec.own_unsubscribe) == (False, False)

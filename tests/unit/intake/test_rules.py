@@ -188,15 +188,25 @@ def test_attachments_that_are_good() -> None:
 def test_L_01_unsubscribe(unsubscribe: dict[str, Any] | None, stream: str, code: str) -> None:
     """Marketing needs a way out; what is written into a header has the form for it."""
     with pytest.raises(Refusal) as caught:
-        check_unsubscribe(msgspec.convert(unsubscribe, Unsubscribe | None), stream)
+        check_unsubscribe(msgspec.convert(unsubscribe, Unsubscribe | None), stream, takes_mail=False)
     assert caught.value.code == code
 
 
 def test_unsubscribe_where_it_is_not_needed() -> None:
     """Other mail may have it or not."""
-    check_unsubscribe(None, "receipts")
-    check_unsubscribe(Unsubscribe(mailto="u@acme.test", list_id="spring.acme.test"), "marketing")
-    check_unsubscribe(Unsubscribe(one_click=True), "marketing")
+    check_unsubscribe(None, "receipts", takes_mail=False)
+    check_unsubscribe(
+        Unsubscribe(mailto="u@acme.test", list_id="spring.acme.test"), "marketing", takes_mail=False
+    )
+    check_unsubscribe(Unsubscribe(one_click=True), "marketing", takes_mail=False)
+
+
+def test_l01_an_address_of_ours_is_a_way_out() -> None:
+    """Where we take mail, marketing needs to name nothing; what it names is checked all the same."""
+    check_unsubscribe(None, "marketing", takes_mail=True)
+    check_unsubscribe(Unsubscribe(list_id="spring.acme.test"), "marketing", takes_mail=True)
+    with pytest.raises(Refusal):
+        check_unsubscribe(Unsubscribe(mailto="nobody"), "marketing", takes_mail=True)
 
 
 def test_tokens() -> None:

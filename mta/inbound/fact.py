@@ -1,0 +1,41 @@
+"""What was learnt of one recipient after its message was delivered."""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from mta.model.event import EventType, FeedbackPart, SmtpPart
+from mta.model.outcome import Verdict
+
+OTHER = "other"
+"""The provider of those who have none."""
+
+
+class Fact(Struct, frozen=True, kw_only=True, gc=False):
+    """`kind` is one of oob_bounced, complained, auto_replied, unsubscribed. `message_id` is the text of the UUID,
+    `recipient` canonical, or empty where nobody knows it. Texts are capped and harmless (`mta.model.report`)."""
+
+    kind: EventType
+    tenant: str
+    message_id: str
+    recipient: str
+    at: float
+    campaign: str = ""
+    stream: str = ""
+    lane: str = ""
+    payload_id: str = ""
+    recipient_id: str = ""
+    from_domain: str = ""
+    provider: str = OTHER
+    verdict: Verdict | None = None
+    smtp: SmtpPart | None = None
+    feedback: FeedbackPart | None = None
+    detail: str = ""
+
+
+class Recording(Protocol):
+    """Where facts are kept."""
+
+    async def record(self, fact: Fact) -> bool:
+        """True: stored now. False: known before. JetStreamError when it could not be stored."""
+        ...
