@@ -44,13 +44,15 @@ from mta.flow.books import Books
 from mta.flow.content import Contents
 from mta.flow.life import Flow
 from mta.flow.settings import FlowSettings
+from mta.inbound.recorder import Recorder, RecorderSettings
+from mta.inbound.web import OneClickServer, WebSettings
 from mta.intake.consumer import Intake
 from mta.intake.orders import Orders
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import EmbeddedServer
 from mta.jetstream.errors import NotFound, PermissionMissing
 from mta.jetstream.kv import Bucket, Change
-from mta.jetstream.layout import CONTENT, CONTROL, OBJECTS, TEMPLATES, Capacity
+from mta.jetstream.layout import CONTENT, CONTROL, OBJECTS, SUPPRESSION, TEMPLATES, Capacity
 from mta.jetstream.objects import ObjectStore
 from mta.jetstream.pump import PubAck, Pump
 from mta.jetstream.rights import missing_rights
@@ -58,6 +60,9 @@ from mta.jetstream.settings import NatsSettings
 from mta.jetstream.setup import setup, too_small, verify
 from mta.lag import Lag, watch
 from mta.model.lane import Lane
+from mta.model.token import TokenReader
+from mta.suppression.settings import SuppressionSettings
+from mta.suppression.suppressions import Suppressions
 from mta.tlsrpt.post import HttpsPost
 from mta.tlsrpt.report import mail_subject
 from mta.tlsrpt.reporter import Reporter
@@ -208,6 +213,9 @@ class Daemon:
         orders = Orders()
         flow = Flow(flow_settings(config), work, pump, contents, books, orders, rng=rng)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
+        suppressions = Suppressions(Bucket(side, SUPPRESSION), SuppressionSettings())
+        recorder = Recorder(pump, side, suppressions, recorder_settings(config))
+        web = one_click(config, recorder)
         reporter = self._reporter(lookups, pump) if config.tlsrpt.is_on else None
         channel = EmailChannel(
             composer,
@@ -260,6 +268,8 @@ class Daemon:
                 if reporter is not None:
                     reporter.open()
                     tasks.append(group.create_task(reporter.run(), name="TLS reports"))
+                if web is not None:
+                    await web.start()
                 await self._orders_known.wait()
                 group.create_task(intake.run(), name="intake")
                 gc.collect()
@@ -271,12 +281,17 @@ class Daemon:
                 await self._stop_asked.wait()
                 self._notifier.stopping("draining")
                 await self._drain(intake, channel, flow)
+                if web is not None:
+                    await web.close()
                 for task in tasks:
                     task.cancel()
         finally:
             await asyncio.gather(composer.stop(), express.stop())
             if reporter is not None:
                 await reporter.close()
+            if web is not None:
+                await web.close()
+            await recorder.close()
             await lookups.close()
             books.close()
         lag = self._lag
@@ -345,6 +360,19 @@ def flow_settings(config: Config) -> FlowSettings:
         hash_keys=config.hash_keys,
         max_unkept_bytes=config.events.max_unkept_bytes,
     )
+
+
+def recorder_settings(config: Config) -> RecorderSettings:
+    return RecorderSettings(config.node.name, config.events.recipient, config.hash_keys)
+
+
+def one_click(config: Config, recorder: Recorder) -> OneClickServer | None:
+    """None where links lead elsewhere, or there are none."""
+    http, keys = config.http, config.keys.tokens
+    if not (http.public_url and http.address and keys):
+        return None
+    settings = WebSettings(http.public_url, http.address, http.port, config.titles)
+    return OneClickServer(TokenReader(keys), recorder.record, settings)
 
 
 def _lagged(late_s: float) -> None:

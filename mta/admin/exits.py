@@ -22,6 +22,7 @@ def meaning(error: Exception, config: str = "") -> tuple[int, str]:
     """Exit code, and what to do next. `config` is the option as it was given, to be given again."""
     from mta.admin.errors import MissingInput, WrongInput, WrongUsage
     from mta.config.problems import ConfigError
+    from mta.inbound.web import CannotListen
     from mta.jetstream import errors as nats
     from mta.ledger.arena import LedgerInUse
 
@@ -55,6 +56,8 @@ def meaning(error: Exception, config: str = "") -> tuple[int, str]:
             | LedgerInUse()
         ):
             return EXIT_UNAVAILABLE, ""
+        case CannotListen():
+            return EXIT_UNAVAILABLE, "Is something else listening there? The address is http.listen"
         case _:
             return EXIT_INTERNAL, f"{type(error).__name__}; MTA_DEBUG=1 shows where"
 

@@ -120,9 +120,10 @@ class OneClickServer:
         for server in self._listening:
             server.close()
         self._listening = []
-        if self._doors is not None:
-            self._doors.pre_shutdown()
-            await self._doors.shutdown(self._settings.stop_s)
+        doors, self._doors = self._doors, None
+        if doors is not None:
+            doors.pre_shutdown()
+            await doors.shutdown(self._settings.stop_s)
             log.info("one_click_stopped", **self.counts)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -62,7 +62,9 @@ drain_timeout = "10s"
 [nats]
 {nats}
 [http]
-listen = ""
+{http}
+[inbound]
+advertise = {advertise}
 [queue]
 hold = "{hold}"
 [compose]
@@ -182,8 +184,8 @@ class _Slot:
 
 class Rig:
     """`start`, then `publish` and look; `close` at the end. `server` is the URL of a nats-server that has its streams;
-    without one the daemon brings its own. `events` holds each id once; `repeated` those that came again; `reader` takes
-    them by `conf/asyncapi.yaml`."""
+    without one the daemon brings its own. `events` holds each id once, by payload (empty: it names none); `repeated`
+    those that came again; `reader` takes them by `conf/asyncapi.yaml`."""
 
     def __init__(self, directory: Path, *, server: str = "", slots: int = 4, **settings: Any) -> None:
         self.directory = directory
@@ -222,6 +224,8 @@ class Rig:
         hold: str = "60s",
         timeout: str = "10s",
         tenants: str = TENANTS,
+        http: str = 'listen = ""',
+        advertise: bool = False,
     ) -> None:
         """Writes the configuration; it holds from the next start of the daemon."""
         nats = "embedded = true"
@@ -241,6 +245,8 @@ class Rig:
                 hold=hold,
                 timeout=timeout,
                 tenants=tenants,
+                http=http,
+                advertise=json.dumps(advertise),
             )
         )
 
@@ -349,7 +355,7 @@ class Rig:
                 self.repeated.append(event["id"])
             else:
                 self._ids.add(event["id"])
-                self.events[event["payload_id"]].append(event)
+                self.events[event.get("payload_id", "")].append(event)
         self._news.set()
 
     def told(self, payload: Payload | str) -> Told:

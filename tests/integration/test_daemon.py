@@ -13,11 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from mta.config.load import load
+from mta.daemon import one_click, recorder_settings
 from mta.demo.process import DaemonProcess
+from mta.inbound.recorder import Recorder
 from mta.jetstream.connection import open_link
-from mta.jetstream.layout import Capacity
+from mta.jetstream.kv import Bucket
+from mta.jetstream.layout import SUPPRESSION, Capacity
+from mta.jetstream.pump import Pump
 from mta.jetstream.setup import setup
 from mta.model.login import Login
+from mta.suppression.settings import SuppressionSettings
+from mta.suppression.suppressions import Suppressions
 from tests.fakes.nats import NatsServer, free_port
 from tests.fakes.rig import Rig, mta
 
@@ -211,3 +218,24 @@ async def test_t11_tls_reports_are_made_where_they_are_turned_on(rig: Rig, nats_
     assert (line["day"], line["domains"]) == (1, 1)
     assert json.loads(kept.read_text())["days"] == []
     assert "Traceback" not in rig.log
+
+
+@pytest.mark.parametrize(
+    ("http", "is_answered"),
+    [
+        ('public_url = "https://u.acme.test"', True),
+        ('listen = ""\npublic_url = "https://u.acme.test"', False),
+        ("", False),
+    ],
+)
+async def test_where_one_click_is_answered(
+    rig: Rig, nats_server: NatsServer, http: str, is_answered: bool
+) -> None:
+    """Where there are links, and nobody else answers them."""
+    rig.configure(http=http)
+    config = load(rig.config, {})
+    link = await open_link(nats_server.settings(), name="test", report=lambda _: None)
+    suppressions = Suppressions(Bucket(link, SUPPRESSION), SuppressionSettings())
+    recorder = Recorder(Pump(link), link, suppressions, recorder_settings(config))
+    assert (one_click(config, recorder) is not None) is is_answered
+    await link.close()

@@ -3,6 +3,7 @@ import pytest
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
 from mta.admin.exits import config_option, meaning
 from mta.config.problems import ConfigError, Problem
+from mta.inbound.web import CannotListen
 from mta.jetstream import errors
 from mta.ledger.arena import LedgerInUse
 
@@ -24,6 +25,7 @@ from mta.ledger.arena import LedgerInUse
         (errors.EmbeddedServerFailed("x"), 69),
         (errors.ServerTooOld("x"), 69),
         (errors.NotFound("x"), 69),
+        (CannotListen("x"), 69),
         (errors.StreamFull("x"), 75),
         (errors.PermissionMissing("x"), 77),
         (errors.ExtraMissing("x"), 78),
