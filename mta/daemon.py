@@ -52,7 +52,7 @@ from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import EmbeddedServer
 from mta.jetstream.errors import NotFound, PermissionMissing
 from mta.jetstream.kv import Bucket, Change
-from mta.jetstream.layout import CONTENT, CONTROL, OBJECTS, SUPPRESSION, TEMPLATES, Capacity
+from mta.jetstream.layout import CONTENT, CONTROL, OBJECTS, STRIKES, SUPPRESSION, TEMPLATES, Capacity
 from mta.jetstream.objects import ObjectStore
 from mta.jetstream.pump import PubAck, Pump
 from mta.jetstream.rights import missing_rights
@@ -61,8 +61,11 @@ from mta.jetstream.setup import setup, too_small, verify
 from mta.lag import Lag, watch
 from mta.model.lane import Lane
 from mta.model.token import TokenReader
-from mta.suppression.settings import SuppressionSettings
+from mta.suppression.guard import GUARDED, Guarded
+from mta.suppression.seal import Seal
+from mta.suppression.strikes import Strikes
 from mta.suppression.suppressions import Suppressions
+from mta.suppression.suppressor import Suppressor
 from mta.tlsrpt.post import HttpsPost
 from mta.tlsrpt.report import mail_subject
 from mta.tlsrpt.reporter import Reporter
@@ -201,6 +204,7 @@ class Daemon:
         )
         rng = random.Random()
         pump = Pump(side)
+        operations = Operations(pump, config.node.name)
         contents = Contents(
             Templates(Bucket(work, TEMPLATES)),
             {Lane.BULK: composer, Lane.TRANSACTIONAL: express},
@@ -211,9 +215,15 @@ class Daemon:
         )
         books = Books(config.node.state_dir / "ledger", work, pump, config.node.name, config.nats)
         orders = Orders()
-        flow = Flow(flow_settings(config), work, pump, contents, books, orders, rng=rng)
+        suppressions = Suppressions(
+            Bucket(side, SUPPRESSION),
+            config.suppression,
+            config.node.state_dir / "suppression.bin",
+            on_guarded=partial(_guarded, operations),
+        )
+        suppressor = Suppressor(side, suppressions, Strikes(Bucket(side, STRIKES)), Seal(config.keys.tokens))
+        flow = Flow(flow_settings(config), work, pump, contents, books, orders, suppressions, rng=rng)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
-        suppressions = Suppressions(Bucket(side, SUPPRESSION), SuppressionSettings())
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))
         web = one_click(config, recorder)
         reporter = self._reporter(lookups, pump) if config.tlsrpt.is_on else None
@@ -235,7 +245,7 @@ class Daemon:
             rng=rng,
             may_send=lambda: flow.gate.is_open,
             on_settled=flow.on_settled,
-            tell_operators=Operations(pump, config.node.name).tell,
+            tell_operators=operations.tell,
             on_tls_session=reporter.note if reporter is not None else None,
         )
         intake = Intake(
@@ -262,6 +272,8 @@ class Daemon:
                     group.create_task(channel.run(), name="channel"),
                     group.create_task(lookups.run(), name="keep policies fresh"),
                     group.create_task(self._follow_orders(work, orders, flow), name="follow orders"),
+                    group.create_task(suppressions.run(), name="suppressions"),
+                    group.create_task(suppressor.run(), name="suppressor"),
                     group.create_task(self._beat(flow), name="watchdog and status"),
                     group.create_task(watch(self._lag, _lagged, _REMARKABLE_LAG_S), name="watch the loop"),
                 ]
@@ -271,6 +283,7 @@ class Daemon:
                 if web is not None:
                     await web.start()
                 await self._orders_known.wait()
+                await suppressions.until_known()
                 group.create_task(intake.run(), name="intake")
                 gc.collect()
                 gc.freeze()
@@ -293,6 +306,7 @@ class Daemon:
                 await web.close()
             await recorder.close()
             await lookups.close()
+            await suppressions.close()
             books.close()
         lag = self._lag
         p99_ms, max_ms = round(lag.quantile_ms(0.99), 1), round(lag.max_ms, 1)
@@ -358,6 +372,7 @@ def flow_settings(config: Config) -> FlowSettings:
         recipient_form=config.events.recipient,
         index_recipients=config.index_recipients,
         hash_keys=config.hash_keys,
+        token_keys=config.keys.tokens,
         max_unkept_bytes=config.events.max_unkept_bytes,
     )
 
@@ -373,6 +388,13 @@ def one_click(config: Config, recorder: Recorder) -> OneClickServer | None:
         return None
     settings = WebSettings(http.public_url, http.address, http.port, config.titles)
     return OneClickServer(TokenReader(keys), recorder.record, settings)
+
+
+def _guarded(operations: Operations, guarded: Guarded) -> None:
+    """So many there are said to be unknown that it can hardly be true."""
+    usual = "" if guarded.usual < 0 else f"{guarded.usual:.1%}"
+    found = f"{guarded.invalid} of {guarded.count}"
+    operations.tell(GUARDED, domain=guarded.domain, invalid=found, usual=usual)
 
 
 def _lagged(late_s: float) -> None:

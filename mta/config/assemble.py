@@ -30,6 +30,7 @@ from mta.model.login import Login, login_of
 from mta.model.path import EgressSource
 from mta.model.tls import TlsOption
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
+from mta.suppression.settings import SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings
 
 _LATER = ("inbound.listen",)
@@ -106,6 +107,7 @@ def assemble(
         index_recipients=document.index.recipients,
         advertise=_advertise(document, our_tenants, found),
         titles=_titles(document, found),
+        suppression=_suppression(document),
         tlsrpt=_tlsrpt(document, our_sources, our_tenants, found),
         sources=our_sources,
         pools=our_pools,
@@ -161,9 +163,6 @@ def _check_later(document: Document, found: Findings) -> None:
     for path in _LATER:
         if _at(document, path) != _at(default, path):
             found.wrong(path, "not available yet: leave it at its default")
-    for name, tenant in document.tenants.items():
-        if tenant.skip_suppression:
-            found.wrong(f"{join('tenants', name)}.skip_suppression", "not available yet: leave it false")
 
 
 def _at(document: Document, path: str) -> Any:
@@ -256,6 +255,20 @@ def _retry(document: Document) -> RetrySettings:
         for table in (document.retry.bulk, document.retry.transactional)
     )
     return RetrySettings(document.retry.jitter, float(document.retry.greylist), bulk, transactional)
+
+
+def _suppression(document: Document) -> SuppressionSettings:
+    table = document.suppression
+    return SuppressionSettings(
+        addresses=table.addresses,
+        mailbox_full_s=float(table.mailbox_full),
+        invalid_domain_s=float(table.invalid_domain),
+        inactive_recipient_s=float(table.inactive_recipient),
+        invalid_recipient_s=float(table.invalid_recipient),
+        recipient_refused_s=float(table.recipient_refused),
+        unsubscribed_s=float(table.unsubscribed),
+        complained_s=float(table.complained),
+    )
 
 
 def _dns(document: Document, found: Findings) -> DnsSettings:

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from mta.config.units import Bytes, Seconds
 from mta.events.settings import RecipientForm
 from mta.model.tls import TlsOption
+from mta.suppression.settings import AddressForm
 
 
 class NodeTable(Struct, frozen=True):
@@ -90,6 +91,17 @@ class EventsTable(Struct, frozen=True):
     flush: Seconds = Seconds(0.05)
 
 
+class SuppressionTable(Struct, frozen=True):
+    addresses: AddressForm = AddressForm.FULL
+    mailbox_full: Seconds = Seconds(90 * 86_400)
+    invalid_domain: Seconds = Seconds(30 * 86_400)
+    inactive_recipient: Seconds = Seconds(0)
+    invalid_recipient: Seconds = Seconds(0)
+    recipient_refused: Seconds = Seconds(0)
+    unsubscribed: Seconds = Seconds(0)
+    complained: Seconds = Seconds(0)
+
+
 class TlsRptTable(Struct, frozen=True):
     enabled: bool = False
     organization: str = ""
@@ -146,6 +158,7 @@ class Document(Struct, frozen=True):
     dns: DnsTable = DnsTable()
     index: IndexTable = IndexTable()
     events: EventsTable = EventsTable()
+    suppression: SuppressionTable = SuppressionTable()
     tlsrpt: TlsRptTable = TlsRptTable()
     tokens: TokensTable = field(default_factory=TokensTable)
     sources: dict[str, SourceTable] = {}

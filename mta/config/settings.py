@@ -21,6 +21,7 @@ from mta.jetstream.settings import NatsSettings
 from mta.model.lane import Lane
 from mta.model.path import EgressPool, EgressSource
 from mta.queue.settings import HoldSettings, RetrySettings
+from mta.suppression.settings import SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings
 
 IndexForm = Literal["full", "hash", "none"]
@@ -63,6 +64,7 @@ class Config(Struct, frozen=True, kw_only=True):
     index_recipients: IndexForm = "full"
     advertise: bool = False
     titles: dict[str, str] = {}
+    suppression: SuppressionSettings = SuppressionSettings()
     tlsrpt: TlsRptSettings = TlsRptSettings()
     sources: dict[str, EgressSource] = {}
     pools: dict[str, EgressPool] = {}

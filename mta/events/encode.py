@@ -138,6 +138,7 @@ def recipient_event(
     next_attempt_at: float = 0.0,
     last_class: str = "",
     error: ErrorPart | None = None,
+    sealed: str = "",
     is_recovered: bool = False,
 ) -> Event:
     """About one recipient. `number` is the count of attempts made, taken from `attempt` where there is one."""
@@ -163,6 +164,7 @@ def recipient_event(
         recipient=recipient_as(common.form, common.hash_key, person),
         recipient_domain=person.domain,
         recipient_id=person.recipient_id,
+        sealed_recipient=sealed,
         provider=provider,
         sender=sender,
         from_domain=common.from_domain,

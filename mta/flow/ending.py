@@ -1,5 +1,5 @@
-"""What becomes of a payload's recipients without an attempt: it failed, expired, is withdrawn, too early or paused.
-Pure."""
+"""What becomes of a payload's recipients without an attempt: it failed, expired, is withdrawn, too early or paused, or
+they want no more mail. No I/O."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,8 @@ from mta.delivery.reference import Parked, Settlement
 from mta.flow.references import expired
 from mta.flow.work import Ref, Work
 from mta.intake.orders import Orders
-from mta.model.outcome import Cancelled
+from mta.model.outcome import Cancelled, Suppressed
+from mta.suppression.suppressions import Suppressions
 
 _PAUSED_S = 600.0
 """Parked for so long at a time, whatever the pause's own end: when it is taken back early, nobody should wait for an
@@ -40,3 +41,21 @@ def ending_of(
         parked = Parked(due_at=min(until, longest, admitted.expires_at), reason=PAUSED)
         return lambda ref: parked
     return None
+
+
+def suppressed_of(
+    work: Work, suppressions: Suppressions, now: float
+) -> Callable[[Ref], Settlement | None] | None:
+    """For each reference of it; None, there as here: it is to be sent. A due payload is looked at as a fresh one is:
+    much can have happened since it was stored."""
+    admitted = work.admitted
+    skips = admitted.payload.skip_suppression
+    scope = suppressions.scope(admitted.tenant, admitted.stream, admitted.lane, skips=skips)
+    if scope is None:
+        return None
+
+    def ending(ref: Ref) -> Settlement | None:
+        reason = scope.reason(ref.addressee.email, ref.domain, now)
+        return None if reason is None else Suppressed(now, reason)
+
+    return ending

@@ -29,7 +29,7 @@ from mta.delivery.reference import Parked, Reference, Settlement
 from mta.events.publisher import EventPublisher
 from mta.flow.books import Books
 from mta.flow.content import Contents
-from mta.flow.ending import PAUSED, ending_of
+from mta.flow.ending import PAUSED, ending_of, suppressed_of
 from mta.flow.expiry import Expiry
 from mta.flow.gate import Gate
 from mta.flow.hand import Hand
@@ -56,6 +56,8 @@ from mta.ledger.arena import LedgerFull
 from mta.ledger.state import RecipientState
 from mta.model.lane import Lane
 from mta.model.outcome import Deferred, Delivered
+from mta.suppression.seal import Seal
+from mta.suppression.suppressions import Suppressions
 
 _STORE_AGAIN_S, _AGAIN_S, _FLUSH_S = 1.0, 5.0, 2.0
 _SLICE = 32  # recipients taken in hand before the loop may turn: a large payload must not hold up a small one
@@ -75,6 +77,7 @@ class Flow:
         contents: Contents,
         books: Books,
         orders: Orders,
+        suppressions: Suppressions,
         *,
         rng: Random,
     ) -> None:
@@ -84,8 +87,9 @@ class Flow:
         self._contents = contents
         self._books = books
         self._orders = orders
+        self._suppressions = suppressions
         self._rng = rng
-        self._teller = Teller(settings)
+        self._teller = Teller(settings, Seal(settings.token_keys))
         self._telling = Telling(self._teller)
         self._reception = Reception(settings, contents, Index(link, pump, settings), pump, self._teller)
         self._leases = Leases(link, settings.intake, self._on_lease_over)
@@ -247,12 +251,14 @@ class Flow:
         refs = [reference(work, position, recipients[position]) for position in positions]
         work.references += refs
         ending = ending_of(work, self._orders, now, self._rng.random(), self._clock.ahead_s)
-        if ending is None:
-            self._channel.submit(refs)
-            return
-        for ref in refs:
+        of = ending or suppressed_of(work, self._suppressions, now)
+        ended = [] if of is None else [(ref, end) for ref in refs if (end := of(ref)) is not None]
+        for ref, settlement in ended:
             ref.is_settled = True
-            self.on_settled(ref, ending(ref))
+            self.on_settled(ref, settlement)
+        to_send = [ref for ref in refs if not ref.is_settled] if ended else refs
+        if to_send:
+            self._channel.submit(to_send)
 
     # -- settling -----------------------------------------------------------------------------------------------
 
@@ -276,6 +282,7 @@ class Flow:
             due_at = work.due_together(settlement.due_at, one.attempt, reason, now)
             work.wait(due_at, Waiting(ref, one.attempt, one.source, one.last, reason == PAUSED), now)
         else:
+            settlement = self._suppressions.guard.judged(ref.domain, settlement, time.monotonic())
             is_delivered = isinstance(settlement, Delivered)
             state = RecipientState.DELIVERED if is_delivered else RecipientState.ENDED
             page.settle(position, state, note_of(settlement, ref.provider, ref.attempt, now))

@@ -18,13 +18,17 @@ from mta.model.outcome import (
     Expired,
     Failed,
     Stage,
+    Suppressed,
     Verdict,
 )
 from mta.model.payload import LastTry
 from mta.model.reply import Reply
+from mta.model.suppression import SuppressReason
+from mta.suppression.guard import GUARDED
 
 _DRY_RUN = "dry_run"
 _RULE = "recovered"
+_SURE, _DOUBTFUL = "high", "low"
 _MOST_TEXT = 200
 
 
@@ -45,6 +49,8 @@ def note_of(settlement: Settlement, provider: str, attempts: int, at: float, sou
         case Cancelled(detail=detail, is_dry_run=is_dry_run):
             error = _DRY_RUN if is_dry_run else ""
             return Note(EventType.CANCELLED, attempts, at, provider, error=error, text=detail)
+        case Suppressed(reason=reason):
+            return Note(EventType.SUPPRESSED, attempts, at, provider, text=reason)
         case _:
             return Note(None, attempts, at, provider)
 
@@ -64,7 +70,10 @@ def _tried(
         code, enhanced = reply.code, reply.enhanced
         text = reply.lines[0] if len(reply.lines) == 1 else reply.text
     bounce_class = "" if verdict is None else verdict.bounce_class
-    rest = (bounce_class, attempt.stage, code, enhanced, text[:_MOST_TEXT], source, "", attempt.ambiguous)
+    doubt = "" if verdict is None or verdict.confidence == _SURE else verdict.confidence
+    if verdict is not None and verdict.detail == GUARDED:
+        doubt = GUARDED
+    rest = (bounce_class, attempt.stage, code, enhanced, text[:_MOST_TEXT], source, doubt, attempt.ambiguous)
     return Note(kind, attempt.number, at, provider, *rest)
 
 
@@ -83,6 +92,8 @@ def settlement_of(note: Note) -> Settlement | None:
             return Failed(note.at, note.error, note.text)
         case EventType.CANCELLED:
             return Cancelled(note.at, note.text, is_dry_run=note.error == _DRY_RUN)
+        case EventType.SUPPRESSED:
+            return Suppressed(note.at, SuppressReason(note.text))
         case _:
             return None
 
@@ -102,7 +113,9 @@ def _attempt(note: Note) -> Attempt:
 
 def _verdict(note: Note, *, is_final: bool) -> Verdict:
     bounce_class = BounceClass(note.bounce_class) if note.bounce_class else BounceClass.UNDETERMINED
-    return verdict_of(bounce_class, rule=_RULE, is_final=is_final)
+    detail = GUARDED if note.error == GUARDED else ""
+    confidence = _DOUBTFUL if note.error else _SURE
+    return verdict_of(bounce_class, rule=_RULE, is_final=is_final, confidence=confidence, detail=detail)
 
 
 def last_try(note: Note, mx_host: str = "") -> LastTry:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from mta.events.settings import RecipientForm
 from mta.intake.admission import Rules
 from mta.intake.settings import IntakeSettings
+from mta.model.token import TokenKey
 from mta.queue.settings import RetrySettings
 
 
@@ -21,4 +22,5 @@ class FlowSettings(Struct, frozen=True, kw_only=True):
     recipient_form: RecipientForm = RecipientForm.FULL
     index_recipients: Literal["full", "hash", "none"] = "full"
     hash_keys: Mapping[str, bytes] = {}
+    token_keys: tuple[TokenKey, ...] = ()
     max_unkept_bytes: int = 16 << 20

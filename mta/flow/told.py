@@ -3,6 +3,7 @@
 from mta.classify.classifier import classify_local
 from mta.delivery.reference import Settlement
 from mta.events.encode import CommonFields, Person, encode, payload_event, recipient_event
+from mta.events.settings import RecipientForm
 from mta.flow.settings import FlowSettings
 from mta.flow.work import Ref, Work
 from mta.intake.admission import Admitted, RejectedRecipient
@@ -11,14 +12,16 @@ from mta.jetstream.subjects import event_subject
 from mta.model import ids
 from mta.model.event import WHOLE_PAYLOAD, CountsPart, ErrorPart, Event, EventType
 from mta.model.lane import Lane
-from mta.model.outcome import Bounced, Cancelled, Deferred, Delivered, Expired, Failed
+from mta.model.outcome import Bounced, Cancelled, Deferred, Delivered, Expired, Failed, Suppressed
+from mta.suppression.seal import Seal
 
 Told = tuple[str, bytes]
 
 
 class Teller:
-    def __init__(self, settings: FlowSettings) -> None:
+    def __init__(self, settings: FlowSettings, seal: Seal) -> None:
         self._settings = settings
+        self._seal = seal
         self._subjects: dict[tuple[str, EventType, str, str], str] = {}
 
     def common(self, admitted: Admitted) -> CommonFields:
@@ -138,6 +141,7 @@ class Teller:
                     message=message,
                     sender=sender,
                     next_attempt_at=next_attempt_at,
+                    sealed="" if is_deferred else self._sealed(common, person),
                     is_recovered=is_recovered,
                 )
             case Expired(last_class=last_class):
@@ -150,6 +154,7 @@ class Teller:
                     number=number,
                     verdict=classify_local("expired"),
                     last_class=last_class or "",
+                    sealed=self._sealed(common, person),
                     is_recovered=is_recovered,
                 )
             case Failed(code=code, detail=detail):
@@ -175,9 +180,26 @@ class Teller:
                     verdict=classify_local("cancelled", detail),
                     is_recovered=is_recovered,
                 )
+            case Suppressed(reason=reason):
+                event = recipient_event(
+                    EventType.SUPPRESSED,
+                    common,
+                    person,
+                    at=at,
+                    provider=provider,
+                    number=number,
+                    verdict=classify_local("suppressed", reason),
+                    is_recovered=is_recovered,
+                )
             case _:
                 raise TypeError(f"no event tells of {settlement!r}")
         return self._told(event)
+
+    def _sealed(self, common: CommonFields, person: Person) -> str:
+        """Whoever suppresses must know the address, be it told or not."""
+        if common.form is RecipientForm.FULL:
+            return ""
+        return self._seal.seal(common.tenant, person.address)
 
     def _person(self, ref: Ref) -> Person:
         admitted = ref.owner.admitted

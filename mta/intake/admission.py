@@ -150,6 +150,8 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
         if policy is None:
             # No code says it better: the tenant of subject and payload is none that is served here.
             raise Refusal(RejectCode.TENANT_MISMATCH, "there is no such tenant")
+        if payload.skip_suppression and not policy.skip_suppression:
+            raise Refusal(RejectCode.UNSUPPORTED, "`skip_suppression` is not allowed to this tenant")
         sender = _sender(payload, policy)
         pool = _pool(payload, policy)
         send_at = _send_at(payload, arrival)
@@ -251,7 +253,6 @@ def _refuse_unsupported(payload: Payload, rules: Rules) -> None:
     one_click = payload.unsubscribe is not None and payload.unsubscribe.one_click
     for is_asked, what in (
         (payload.channel != "email", "no channel but `email` exists"),
-        (payload.skip_suppression, "`skip_suppression` is not supported"),
         (
             one_click and not rules.public_url.startswith("https://"),
             "`unsubscribe.one_click` needs a public https URL, and none is configured",

@@ -32,7 +32,7 @@ from mta.jetstream.consumers import (
     pause_consumer,
 )
 from mta.jetstream.errors import JetStreamError, JetStreamUnavailable
-from mta.jetstream.layout import PAYLOADS, Consumer, campaign, fixed_consumers
+from mta.jetstream.layout import PAYLOADS, Consumer, campaign, intake_consumers
 from mta.jetstream.pull import End, Pulled, Puller
 from mta.jetstream.subjects import (
     PAYLOADS_OF_LANE,
@@ -129,7 +129,7 @@ class Intake:
         remove = self._link.on_connection(lambda _: self.wake())
         try:
             async with asyncio.TaskGroup() as tasks:
-                for consumer in fixed_consumers(self._settings.ack_wait_s):
+                for consumer in intake_consumers(self._settings.ack_wait_s):
                     lane = Lane.BULK if "bulk" in consumer.name else Lane.TRANSACTIONAL
                     is_due = consumer.stream != PAYLOADS
                     tasks.create_task(self._stand(consumer, lane, is_due), name=f"pull {consumer.name}")

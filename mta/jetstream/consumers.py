@@ -25,7 +25,9 @@ class ConsumerState(Struct, frozen=True, gc=False):
 async def create_consumer(link: Link, consumer: Consumer) -> None:
     """Creates or updates; the same again changes nothing."""
     config = consumer.config
-    name = f"CONSUMER.CREATE.{consumer.stream}.{consumer.name}.{config['filter_subject']}"
+    name = f"CONSUMER.CREATE.{consumer.stream}.{consumer.name}"
+    if "filter_subject" in config:
+        name += f".{config['filter_subject']}"
     await link.api(name, {"stream_name": consumer.stream, "config": config, "action": ""}, timeout_s=10.0)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from mta.jetstream.subjects import DUE_OF_LANE, PAYLOADS_OF_LANE, campaign_consumer
+from mta.model.event import EventType
 from mta.model.lane import Lane
 
 PAYLOADS = "MTA_PAYLOADS"
@@ -28,6 +29,7 @@ DEAD = "MTA_DEAD"
 TEMPLATES = "MTA_TEMPLATES"
 CONTENT = "MTA_CONTENT"
 SUPPRESSION = "MTA_SUPPRESSION"
+STRIKES = "MTA_STRIKES"
 CONTROL = "MTA_CONTROL"
 OBJECTS = "MTA_OBJECTS"
 
@@ -37,6 +39,15 @@ DEDUPE_NS = 600 * NS
 """Longer than any outage over which a publish is repeated under its id. The server's default is 2 minutes."""
 
 TRANSACTIONAL_CONSUMER = "transactional"
+SUPPRESSOR_CONSUMER = "suppressor"
+SUPPRESSING = (
+    EventType.BOUNCED,
+    EventType.EXPIRED,
+    EventType.OOB_BOUNCED,
+    EventType.COMPLAINED,
+    EventType.UNSUBSCRIBED,
+)
+"""Types of events after which an address may get no more mail."""
 DUE_CONSUMERS = {Lane.TRANSACTIONAL: "due-transactional", Lane.BULK: "due-bulk"}
 
 Config = dict[str, Any]
@@ -103,7 +114,8 @@ def streams(capacity: Capacity) -> tuple[Config, ...]:
         _stream(DEAD, ["mta.dead.*"], max_age=30 * DAY_NS, duplicate_window=DEDUPE_NS),
         _bucket(TEMPLATES),
         _bucket(CONTENT, max_age=8 * DAY_NS),
-        _bucket(SUPPRESSION, allow_msg_ttl=True),
+        _bucket(SUPPRESSION, allow_msg_ttl=True, allow_atomic=True),
+        _bucket(STRIKES, max_age=45 * DAY_NS),
         _bucket(CONTROL, allow_msg_ttl=True),
         _stream(
             f"OBJ_{OBJECTS}",
@@ -123,13 +135,14 @@ def streams(capacity: Capacity) -> tuple[Config, ...]:
     return tuple(config | {"num_replicas": capacity.replicas} for config in found)
 
 
-def _durable(name: str, filter_subject: str, ack_wait_s: float, max_ack_pending: int) -> Config:
+def _durable(name: str, filter_subject: str | list[str], ack_wait_s: float, max_ack_pending: int) -> Config:
     """`max_deliver` -1: a message given up by the server would stay in the work queue unseen; we count
     ourselves. `max_ack_pending` bounds what the whole fleet holds: hosts x payloads in work x 2, with room to
     grow."""
+    filters = "filter_subject" if isinstance(filter_subject, str) else "filter_subjects"
     return {
         "durable_name": name,
-        "filter_subject": filter_subject,
+        filters: filter_subject,
         "ack_policy": "explicit",
         "deliver_policy": "all",
         "ack_wait": int(ack_wait_s * NS),
@@ -140,6 +153,13 @@ def _durable(name: str, filter_subject: str, ack_wait_s: float, max_ack_pending:
 
 
 def fixed_consumers(ack_wait_s: float) -> tuple[Consumer, ...]:
+    """Those of intake, and the one for events that suppress."""
+    filters = [f"mta.event.*.{kind}.*.*" for kind in SUPPRESSING]
+    suppressor = Consumer(EVENTS, _durable(SUPPRESSOR_CONSUMER, filters, ack_wait_s, 1_000))
+    return (*intake_consumers(ack_wait_s), suppressor)
+
+
+def intake_consumers(ack_wait_s: float) -> tuple[Consumer, ...]:
     """One for the transactional lane, and one a lane for what is due again."""
     transactional = PAYLOADS_OF_LANE[Lane.TRANSACTIONAL]
     return (

@@ -14,10 +14,14 @@ from mta.jetstream.errors import JetStreamError, PermissionMissing
 from mta.jetstream.layout import (
     CONTENT,
     DUE_CONSUMERS,
+    EVENTS,
     INDEX,
     OBJECTS,
     PAYLOADS,
     RETRY,
+    STRIKES,
+    SUPPRESSION,
+    SUPPRESSOR_CONSUMER,
     TEMPLATES,
     TRANSACTIONAL_CONSUMER,
 )
@@ -53,20 +57,27 @@ def stored(node: str, tenant: str) -> list[str]:
         seen_subject(base32(_KEY), "unsubscribed"),
         dead_subject("schema"),
         ops_subject(node, "tls_downgrade"),
-        f"$KV.{CONTENT}.rights",
+        *(f"$KV.{bucket}.rights" for bucket in (CONTENT, SUPPRESSION, STRIKES)),
     ]
 
 
 def asked() -> dict[str, bytes]:
     """The requests of a daemon, by example, and what to ask there."""
     bulk, name = _no_campaign()
-    pulled = ((PAYLOADS, TRANSACTIONAL_CONSUMER), *((RETRY, each) for each in DUE_CONSUMERS.values()))
+    pulled = (
+        (PAYLOADS, TRANSACTIONAL_CONSUMER),
+        *((RETRY, each) for each in DUE_CONSUMERS.values()),
+        (EVENTS, SUPPRESSOR_CONSUMER),
+    )
     questions = {
         f"CONSUMER.CREATE.{PAYLOADS}.{name}.{bulk}": b'{"stream_name":"MTA_NONE"}',
         f"CONSUMER.PAUSE.{PAYLOADS}.{name}": b"{}",
         f"CONSUMER.DELETE.{PAYLOADS}.{name}": b"",
         **{f"CONSUMER.MSG.NEXT.{stream}.{each}": _NO_PULL for stream, each in pulled},
-        **{f"STREAM.MSG.GET.{stream}": b"{}" for stream in (PAYLOADS, RETRY, INDEX)},
+        **{
+            f"STREAM.MSG.GET.{stream}": b"{}"
+            for stream in (PAYLOADS, RETRY, INDEX, f"KV_{SUPPRESSION}", f"KV_{STRIKES}")
+        },
         **{
             f"DIRECT.GET.{stream}": b"{}" for stream in (f"KV_{TEMPLATES}", f"KV_{CONTENT}", f"OBJ_{OBJECTS}")
         },
@@ -83,7 +94,7 @@ def _no_campaign() -> tuple[str, str]:
 def unanswered() -> list[str]:
     """Where nobody answers: a consumer that is not there, acks of what was not delivered."""
     _, name = _no_campaign()
-    acks = [f"$JS.ACK.{stream}.rights.1.1.1.1.1" for stream in (PAYLOADS, RETRY)]
+    acks = [f"$JS.ACK.{stream}.rights.1.1.1.1.1" for stream in (PAYLOADS, RETRY, EVENTS)]
     return [f"$JS.API.CONSUMER.MSG.NEXT.{PAYLOADS}.{name}", *acks]
 
 

@@ -56,6 +56,7 @@ _DEFAULTS: Config = {
     "allow_msg_schedules": False,
     "allow_msg_ttl": False,
     "allow_rollup_hdrs": False,
+    "allow_atomic": False,
     "deny_delete": False,
     "allow_direct": False,
 }
@@ -157,9 +158,9 @@ async def verify(link: Link, *, ack_wait_s: float) -> list[str]:
             missing.append(f"consumer {consumer.name} of stream {consumer.stream} is missing")
         else:
             missing += [
-                f"consumer {consumer.name} of stream {consumer.stream}: {key} is {there.get(key)}, not {want}"
-                for key in ("filter_subject", "ack_policy", "max_deliver")
-                if there.get(key) != (want := consumer.config[key])
+                f"consumer {consumer.name} of stream {consumer.stream}: {key} is {there.get(key)}, not {due}"
+                for key in ("filter_subject", "filter_subjects", "ack_policy", "max_deliver")
+                if there.get(key) != (due := consumer.config.get(key))
             ]
     return missing
 
@@ -173,6 +174,7 @@ def _faults(have: dict[str, Any], want: Config) -> list[str]:
         "max_msgs_per_subject",
         "allow_direct",
         "allow_rollup_hdrs",
+        "allow_atomic",
     )
     return [
         f"stream {want['name']}: {key} is {have.get(key, _DEFAULTS.get(key))}, not {want[key]}"

@@ -50,8 +50,8 @@ _STATES = frozenset(map(int, RecipientState))
 
 class Note(Struct, frozen=True, array_like=True, gc=False):
     """The last event of a recipient; without a `kind` it was parked, which has none. `source` is set where the next
-    attempt must use the same one; `error` is the code of a `failed` or `cancelled` event, `text` the peer's words or
-    ours, possibly cut."""
+    attempt must use the same one; `error` is the code of a `failed` or `cancelled` event, or says of a refusal
+    why it is doubted; `text` the peer's words or ours, possibly cut."""
 
     kind: EventType | None
     attempt: int

@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from mta.model.reply import Reply
+from mta.model.suppression import SuppressReason
 
 
 class Stage(StrEnum):
@@ -226,4 +227,11 @@ class Cancelled(Struct, frozen=True, gc=False):
     is_dry_run: bool = False
 
 
-Outcome = Delivered | Deferred | Bounced | Expired | Failed | Cancelled
+class Suppressed(Struct, frozen=True, gc=False):
+    """Not tried: the tenant's suppression list holds the address."""
+
+    at: float
+    reason: SuppressReason
+
+
+Outcome = Delivered | Deferred | Bounced | Expired | Failed | Cancelled | Suppressed

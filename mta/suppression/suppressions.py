@@ -22,6 +22,7 @@ from mta.jetstream.kv import Bucket, Change, Place
 from mta.model.lane import Lane
 from mta.model.suppression import Mark, SuppressReason
 from mta.model.times import moment, render
+from mta.suppression.guard import DomainGuard, Guarded
 from mta.suppression.image import load, save
 from mta.suppression.key import (
     canonical,
@@ -94,6 +95,7 @@ class Suppressions:
         settings: SuppressionSettings,
         file: Path | None = None,
         *,
+        on_guarded: Callable[[Guarded], None] = lambda guarded: None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._bucket = bucket
@@ -105,6 +107,7 @@ class Suppressions:
         self._place = Place()
         self._saved = Place()
         self._known = asyncio.Event()
+        self.guard = DomainGuard(on_guarded)
 
     def __len__(self) -> int:
         return len(self._table)

@@ -21,6 +21,8 @@ from mta.ledger.page import Page
 from mta.ledger.state import RecipientState
 from mta.smtp.connection import Connection
 from mta.smtp.fact import Accepted
+from mta.suppression.strikes import Strikes
+from mta.suppression.suppressions import Suppressions
 
 
 def die(*_: object) -> None:
@@ -46,6 +48,16 @@ def after(owner: type, name: str, condition: Callable[..., bool] = lambda *_: Tr
         if condition(self, *args):
             die()
         return result
+
+    setattr(owner, name, wrapped)
+
+
+def after_async(owner: type, name: str) -> None:
+    usual = getattr(owner, name)
+
+    async def wrapped(self: Any, *args: Any, **more: Any) -> None:
+        await usual(self, *args, **more)
+        die()
 
     setattr(owner, name, wrapped)
 
@@ -95,6 +107,13 @@ POINTS: dict[str, Callable[[], None]] = {
     "after_ack": after_ack,
 }
 
+MARKING: dict[str, Callable[[], None]] = {
+    "before_mark": lambda: before(Suppressions, "add"),
+    "after_strike": lambda: after_async(Strikes, "strike"),
+    "after_mark": lambda: after_async(Suppressions, "add"),
+}
+"""On the way from an event to a mark."""
+
 if __name__ == "__main__":
-    POINTS[sys.argv.pop(1)]()
+    (POINTS | MARKING)[sys.argv.pop(1)]()
     main()

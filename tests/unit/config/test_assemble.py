@@ -111,10 +111,6 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
             "[inbound]\nlisten = '127.0.0.1:2526'",
             "inbound.listen: not available yet: leave it at its default",
         ),
-        (
-            "[tenants.a]\nreturn_path = 'b.test'\nskip_suppression = true",
-            "tenants.a.skip_suppression: not available yet: leave it false",
-        ),
     ],
 )
 def test_a_feature_that_comes_later_cannot_be_turned_on(refused: Refused, text: str, said: str) -> None:

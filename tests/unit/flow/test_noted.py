@@ -1,6 +1,6 @@
 import pytest
 
-from mta.classify.classifier import Classifier
+from mta.classify.classifier import Classifier, verdict_of
 from mta.config.load import shipped_rules
 from mta.delivery.reference import Parked, Settlement
 from mta.flow.noted import last_try, note_of, note_of_last, settlement_of
@@ -16,9 +16,11 @@ from mta.model.outcome import (
     Expired,
     Failed,
     Stage,
+    Suppressed,
 )
 from mta.model.payload import LastTry
 from mta.model.reply import Reply
+from mta.model.suppression import SuppressReason
 
 classify = Classifier(shipped_rules()).classify
 
@@ -32,12 +34,17 @@ SETTLEMENTS: list[Settlement] = [
     Expired(5.0),
     Failed(5.0, "template", "subject, line 1: 'x' is undefined"),
     Cancelled(5.0, "dry_run", is_dry_run=True),
+    Suppressed(5.0, SuppressReason.COMPLAINED),
+    Bounced(
+        Attempt(2, 5.0, Stage.RCPT, REFUSED),
+        verdict_of(BounceClass.INVALID_RECIPIENT, rule="r", is_final=True, confidence="low"),
+    ),
 ]
 
 
 @pytest.mark.parametrize("settlement", SETTLEMENTS, ids=lambda one: type(one).__name__)
 def test_what_is_noted_is_told_again(settlement: Settlement) -> None:
-    """Kind, number, class, reply and time survive the ledger."""
+    """Kind, number, class, how sure that is, reply and time survive the ledger."""
     note = note_of(settlement, "google", 1, 5.0, "a1" if isinstance(settlement, Deferred) else "")
     _, kept = unpack(b"\2" + pack(2, note, 9), 9)
     assert kept == note
@@ -57,10 +64,11 @@ def test_what_is_noted_is_told_again(settlement: Settlement) -> None:
                 other.stage,
                 other.source,
             )
-            assert (said.bounce_class, said.category, said.type, said.actions) == (
+            assert (said.bounce_class, said.category, said.type, said.confidence, said.actions) == (
                 says.bounce_class,
                 says.category,
                 says.type,
+                says.confidence,
                 says.actions,
             )
         case _:

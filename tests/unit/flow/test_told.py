@@ -22,6 +22,7 @@ from mta.model.outcome import (
     Stage,
 )
 from mta.model.reply import Reply
+from mta.suppression.seal import Seal
 from tests.unit.flow.works import reference, settings, work
 
 classify = Classifier(shipped_rules()).classify
@@ -48,7 +49,7 @@ def test_each_settlement_has_its_event(settlement: object, kind: str) -> None:
     one = work()
     ref = reference(one, 1)
     ref.provider = "google"
-    subject, line = Teller(settings()).settled(ref, settlement, 9.0)  # type: ignore[arg-type]
+    subject, line = Teller(settings(), Seal(())).settled(ref, settlement, 9.0)  # type: ignore[arg-type]
     body = json.loads(line)
     assert subject == f"mta.event.acme.{kind}.google.spring-sale"
     assert (body["type"], body["provider"], body["recipient"]) == (kind, "google", "r1@example.test")
@@ -59,12 +60,12 @@ def test_each_settlement_has_its_event(settlement: object, kind: str) -> None:
 def test_parked_has_no_event() -> None:
     """It is no attempt."""
     with pytest.raises(TypeError):
-        Teller(settings()).settled(reference(work(), 0), Parked(5.0, "backed_off"), 9.0)
+        Teller(settings(), Seal(())).settled(reference(work(), 0), Parked(5.0, "backed_off"), 9.0)
 
 
 def test_ids_differ_by_recipient_type_and_attempt_and_repeat_for_the_same() -> None:
     """A consumer dedupes on them: the same fact told twice has one id."""
-    one, teller = work(), Teller(settings())
+    one, teller = work(), Teller(settings(), Seal(()))
 
     def id_of(position: int, settlement: object) -> str:
         _, line = teller.settled(reference(one, position), settlement, 9.0)  # type: ignore[arg-type]
@@ -76,7 +77,7 @@ def test_ids_differ_by_recipient_type_and_attempt_and_repeat_for_the_same() -> N
 
 def test_expired_tells_the_last_class() -> None:
     """And none where it was never tried."""
-    teller, ref = Teller(settings()), reference(work(), 0)
+    teller, ref = Teller(settings(), Seal(())), reference(work(), 0)
     told = json.loads(teller.settled(ref, Expired(5.0, BounceClass.GREYLISTED), 9.0)[1])
     assert told["bounce"]["last_class"] == "greylisted"
     assert "last_class" not in json.loads(teller.settled(ref, Expired(5.0), 9.0)[1])["bounce"]
@@ -84,7 +85,7 @@ def test_expired_tells_the_last_class() -> None:
 
 def test_failed_names_code_and_place() -> None:
     """The sender reads what to mend."""
-    _, line = Teller(settings()).settled(
+    _, line = Teller(settings(), Seal(())).settled(
         reference(work(), 0), Failed(5.0, "template", "offer/3, text, line 2"), 9.0
     )
     assert json.loads(line)["error"] == {"code": "template", "text": "offer/3, text, line 2"}
@@ -93,7 +94,7 @@ def test_failed_names_code_and_place() -> None:
 def test_accepted_counts() -> None:
     """All recipients and those refused."""
     one = work(recipients=[{"email": "a@x.test"}, {"email": "nobody"}, {"email": "A@x.test"}])
-    subject, line = Teller(settings()).accepted(one)
+    subject, line = Teller(settings(), Seal(())).accepted(one)
     assert subject == "mta.event.acme.accepted._.spring-sale"
     refused = len(one.admitted.rejected)
     assert json.loads(line)["counts"] == {"recipients": 3, "rejected": refused}
@@ -104,14 +105,14 @@ def test_a_rejected_recipient_is_named_as_submitted() -> None:
     """With code, detail and an id of its own."""
     one = work(recipients=[{"email": "a@x.test"}, {"email": "nobody", "id": "c7"}])
     assert isinstance(one.admitted, Admitted)
-    body = json.loads(Teller(settings()).rejected_recipient(one, one.admitted.rejected[0])[1])
+    body = json.loads(Teller(settings(), Seal(())).rejected_recipient(one, one.admitted.rejected[0])[1])
     assert (body["type"], body["recipient"], body["recipient_id"]) == ("rejected", "nobody", "c7")
     assert body["error"]["code"] == "bad_address"
 
 
 def test_a_rejected_payload_is_known_by_its_subject() -> None:
     """What cannot be read is called as it would have been; only a duplicate's event id carries the sequence."""
-    teller = Teller(settings())
+    teller = Teller(settings(), Seal(()))
     common = {
         "lane": Lane.BULK,
         "tenant": "acme",

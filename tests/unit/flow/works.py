@@ -16,6 +16,7 @@ from mta.ledger.snapshot import Entry
 from mta.ledger.state import Source
 from mta.model.payload import StoredContent
 from mta.queue.settings import RetrySettings
+from mta.suppression.seal import Seal
 from tests.unit.intake.payloads import RULES, judged, people
 
 
@@ -53,7 +54,7 @@ def work(count: int = 3, *, past: Entry | None = None, gate: Always | None = Non
     )
     received = Received(StoredContent(content=one.payload.content), SpecBlob(b"", b""))
     page = Page(Source("MTA_PAYLOADS", 7, 0), past, len(one.recipients), NoSlot(), lambda: None)
-    common = Teller(settings()).common(one)
+    common = Teller(settings(), Seal(())).common(one)
     return Work(pulled, one, received, common, page, Lease("reply", 0.0, 1.0), gate or Always())
 
 

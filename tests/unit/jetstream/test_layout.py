@@ -77,11 +77,12 @@ def test_capacity_is_passed_on() -> None:
 
 
 def test_all_buckets_are_there() -> None:
-    """The five buckets and the object store of the design."""
+    """The six buckets and the object store of the design."""
     assert {name for name in BY_NAME if name.startswith(("KV_", "OBJ_"))} == {
         "KV_MTA_TEMPLATES",
         "KV_MTA_CONTENT",
         "KV_MTA_SUPPRESSION",
+        "KV_MTA_STRIKES",
         "KV_MTA_CONTROL",
         "OBJ_MTA_OBJECTS",
     }
@@ -90,8 +91,13 @@ def test_all_buckets_are_there() -> None:
 def test_consumers_never_give_up() -> None:
     """Explicit acks, no bound on deliveries, and nothing that deletes a durable by itself."""
     made = [*fixed_consumers(30.0), campaign("mta.payload.bulk.acme.x", 30.0)]
-    assert [consumer.name for consumer in made[:3]] == ["transactional", "due-transactional", "due-bulk"]
-    assert made[3].name == campaign_consumer("mta.payload.bulk.acme.x")
+    assert [consumer.name for consumer in made[:4]] == [
+        "transactional",
+        "due-transactional",
+        "due-bulk",
+        "suppressor",
+    ]
+    assert made[4].name == campaign_consumer("mta.payload.bulk.acme.x")
     for consumer in made:
         assert consumer.config["max_deliver"] == -1
         assert consumer.config["ack_policy"] == "explicit"
