@@ -24,6 +24,7 @@ from mta.inbound.settings import InboundSettings
 from mta.inbound.wire import Fault, Room, Wire, WireLimits
 
 _MOST_PENDING = 1 << 16
+_MOST_SWALLOWED = 1 << 20
 _MAIL_BYTES = 64
 """What parameters add to the longest MAIL: SIZE (RFC 1870), BODY (RFC 6152) and SMTPUTF8 (RFC 6531)."""
 _ONWARD = frozenset(("MAIL", "RCPT", "DATA", "QUIT", "STARTTLS"))
@@ -98,6 +99,8 @@ class Dialogue(SMTP):
         self._is_sealed = False
         self._is_leaving = False
         self._is_over = False
+        self._is_deaf = False
+        self._swallowed = 0
         self._faults = 0
         self._idle_commands = 0
         self._addressee: Addressee | None = None
@@ -108,9 +111,7 @@ class Dialogue(SMTP):
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
-            return
-        if self._is_sealed:  # clear text after STARTTLS (CVE-2024-34083): not looked at
-            self.abort()
+            self._swallow(len(data))
             return
         self._wire.feed(data)
         self._news.set()
@@ -123,6 +124,14 @@ class Dialogue(SMTP):
         self._wire.end_body()
         super().connection_lost(error)
         self._host.ended(self)
+
+    def eof_received(self) -> bool | None:
+        """Whoever has no more to say gets no answer any more."""
+        if self._is_over:
+            self.abort()
+            return None
+        self._is_deaf = True
+        return super().eof_received()
 
     async def push(self, status: str | bytes) -> None:
         text = status if isinstance(status, str) else status.decode("ascii")
@@ -259,13 +268,14 @@ class Dialogue(SMTP):
     # -- TLS ----------------------------------------------------------------------------------------------------
 
     async def smtp_STARTTLS(self, arg: str | None) -> None:
-        """The buffer must be empty at the change, and stays closed until it is done."""
+        """Nothing in the clear is behind it (CVE-2024-34083), and nothing is read until TLS reads it."""
         context = self.tls_context
         if arg or context is None or self.session is None:
             await self.push("501 5.5.4 STARTTLS takes no argument")
             return
         if self._wire.pending_bytes:
             self._end("503 5.5.0 Nothing may follow STARTTLS in the clear")
+        self._stream().pause_reading()
         self._stream().write(b"220 2.0.0 Go ahead\r\n")
         self._is_sealed = True
         await self._writer.start_tls(context, ssl_handshake_timeout=self._settings.idle_s)
@@ -298,11 +308,25 @@ class Dialogue(SMTP):
         self._close()
 
     def _close(self) -> None:
-        """Whoever does not take the last reply does not keep us."""
-        if not self._is_over and self.transport is not None:
-            self._is_over = True
-            self.transport.close()
-            self.loop.call_later(self._settings.linger_s, self.abort)
+        """The last reply would be lost where octets of the peer's are left unread: they are, for a moment."""
+        if self._is_over or self.transport is None:
+            return
+        self._is_over = True
+        stream = self._stream()
+        if self._is_deaf or not stream.can_write_eof():
+            stream.close()
+        else:
+            try:
+                stream.write_eof()
+                stream.resume_reading()
+            except OSError:  # the peer has gone, and the loop not noticed yet
+                stream.abort()
+        self.loop.call_later(self._settings.linger_s, self.abort)
+
+    def _swallow(self, size: int) -> None:
+        self._swallowed += size
+        if self._swallowed > _MOST_SWALLOWED:
+            self.abort()
 
     def abort(self) -> None:
         if self.transport is not None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 MOST_SIGNATURES = 5
 _MOST_HEADER = 1 << 16
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:(.*(?:\r\n[ \t].*)*)", re.MULTILINE)
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.MULTILINE)
 _TAG = re.compile(r"\s*([a-z]{1,8})\s*=\s*([^;\s]{1,255})\s*\Z")
 _MOST_TAGS = 30
 _ALGORITHMS = frozenset(("rsa-sha256", "ed25519-sha256"))
