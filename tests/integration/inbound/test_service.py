@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mta.classify.classifier import classify
+from mta.classify.classifier import Classifier
+from mta.config.load import shipped_rules
 from mta.dns.nameservers import StubNameservers
 from mta.dns.settings import DnsSettings
 from mta.dns.text import texts
@@ -116,8 +117,11 @@ class Running:
         await self.link.call(index_subject(key), msgspec.json.encode(entry))
 
 
+CLASSIFIER = Classifier(shipped_rules())
+
+
 def verdict(reply: Reply, provider: str) -> Verdict:
-    return classify(Stage.RCPT, reply, provider=provider)
+    return CLASSIFIER.classify(Stage.OUT_OF_BAND, reply, provider=provider)
 
 
 def token(
