@@ -16,8 +16,9 @@ import gc
 import os
 import random
 import signal
+import socket
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -28,6 +29,7 @@ from msgspec.structs import replace
 from mta import log as logs
 from mta.admin.machine import unbindable
 from mta.admin.notify import Notifier
+from mta.admin.sockets import bound, inherited
 from mta.classify.classifier import Classifier
 from mta.compose.settings import WaysBack
 from mta.compose.templates import Templates
@@ -45,6 +47,7 @@ from mta.flow.content import Contents
 from mta.flow.life import Flow
 from mta.flow.settings import FlowSettings
 from mta.inbound.recorder import Recorder, RecorderSettings
+from mta.inbound.service import Asked, Inbound
 from mta.inbound.web import OneClickServer, WebSettings
 from mta.intake.consumer import Intake
 from mta.intake.orders import Orders
@@ -84,6 +87,8 @@ _MOST_LAG_S = 5.0
 """A loop this late has no right to say that it is alive."""
 
 _REMARKABLE_LAG_S = 0.5
+_LAST_REPORTS_S = 20.0
+"""For reports that are coming in when the daemon stops; their senders come again."""
 _PUBLISH_S = 30.0
 """For a TLS report to be stored; it is tried again later."""
 
@@ -118,6 +123,7 @@ class Daemon:
         self._main: asyncio.Task[None] | None = None
         self._orders_known = asyncio.Event()
         self._lag = Lag()
+        self._sockets: dict[str, list[socket.socket]] = {}
 
     async def serve(self) -> int:
         loop = asyncio.get_running_loop()
@@ -151,6 +157,10 @@ class Daemon:
         settings = self._config.nats
         state_dir = self._config.node.state_dir
         prepare(state_dir, self._config.origin)
+        self._sockets = inherited(os.environ)
+        if not self._sockets.get("smtp") and self._config.inbound.listen:
+            place = bound(self._config.inbound.listen, "inbound.listen", self._config.origin)
+            self._sockets["smtp"] = [place]
         self._look_for_sources()
         if not settings.embedded:
             await self._connected(settings)
@@ -225,22 +235,21 @@ class Daemon:
         flow = Flow(flow_settings(config), work, pump, contents, books, orders, suppressions, rng=rng)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))
-        web = one_click(config, recorder)
+        web = one_click(config, recorder, self._sockets.get("http", ()))
         reporter = self._reporter(lookups, pump) if config.tlsrpt.is_on else None
+        router = Router(config.routes, config.providers, config.path, lookups.resolver, lookups.policies)
+        classifier = Classifier(config.bounces)
+        inbound = self._inbound(
+            Asked(side, recorder, classifier, partial(texts, lookups.nameservers), router.provider_of)
+        )
         channel = EmailChannel(
             composer,
             express,
-            Router(
-                config.routes,
-                config.providers,
-                config.path,
-                lookups.resolver,
-                lookups.policies,
-            ),
+            router,
             config.pools,
             config.compose,
             config.hold,
-            Classifier(config.bounces),
+            classifier,
             in_hand_s=config.intake.in_hand_s,
             rng=rng,
             may_send=lambda: flow.gate.is_open,
@@ -282,6 +291,7 @@ class Daemon:
                     tasks.append(group.create_task(reporter.run(), name="TLS reports"))
                 if web is not None:
                     await web.start()
+                await inbound.start(self._sockets.get("smtp", ()))
                 await self._orders_known.wait()
                 await suppressions.until_known()
                 group.create_task(intake.run(), name="intake")
@@ -293,13 +303,13 @@ class Daemon:
                 log.info("node_ready", workers=composer.workers + express.workers)
                 await self._stop_asked.wait()
                 self._notifier.stopping("draining")
-                await self._drain(intake, channel, flow)
+                await asyncio.gather(self._drain(intake, channel, flow), inbound.drain(_LAST_REPORTS_S))
                 if web is not None:
                     await web.close()
                 for task in tasks:
                     task.cancel()
         finally:
-            await asyncio.gather(composer.stop(), express.stop())
+            await asyncio.gather(composer.stop(), express.stop(), inbound.stop())
             if reporter is not None:
                 await reporter.close()
             if web is not None:
@@ -311,6 +321,15 @@ class Daemon:
         lag = self._lag
         p99_ms, max_ms = round(lag.quantile_ms(0.99), 1), round(lag.max_ms, 1)
         log.info("node_stopped", loop_lag_p99_ms=p99_ms, loop_lag_max_ms=max_ms)
+
+    def _inbound(self, asked: Asked) -> Inbound:
+        """Reports come to the return paths of all tenants."""
+        config = self._config
+        tenants: dict[str, list[str]] = {}
+        for tenant in config.tenants.values():
+            tenants.setdefault(tenant.return_path, []).append(tenant.name)
+        name = next(iter(config.sources.values())).ehlo
+        return Inbound(config.inbound, name, tenants, config.keys.tokens, asked)
 
     def _reporter(self, lookups: Lookups, pump: Pump) -> Reporter:
         """Its mail is published as anybody's, and comes back through intake."""
@@ -381,13 +400,13 @@ def recorder_settings(config: Config) -> RecorderSettings:
     return RecorderSettings(config.node.name, config.events.recipient, config.hash_keys)
 
 
-def one_click(config: Config, recorder: Recorder) -> OneClickServer | None:
+def one_click(config: Config, recorder: Recorder, sockets: Sequence[socket.socket]) -> OneClickServer | None:
     """None where links lead elsewhere, or there are none."""
     http, keys = config.http, config.keys.tokens
     if not (http.public_url and http.address and keys):
         return None
     settings = WebSettings(http.public_url, http.address, http.port, config.titles)
-    return OneClickServer(TokenReader(keys), recorder.record, settings)
+    return OneClickServer(TokenReader(keys), recorder.record, settings, sockets)
 
 
 def _guarded(operations: Operations, guarded: Guarded) -> None:

@@ -4,6 +4,7 @@ to do.
 Asks nothing of the network: what NATS and DNS say is the daemon's business at its start.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mta.config.load import load
 from mta.config.problems import ConfigError
 from mta.config.settings import Config
 from mta.config.state import trouble, unusable
+from mta.inbound.tls import Unusable, expired, server_context
 from mta.jetstream.embedded import find_server
 from mta.jetstream.errors import ExtraMissing
 
@@ -59,8 +61,28 @@ def _configuration(config: Config) -> Iterator[Line]:
         yield Line(
             Grade.PASS, "token keys", f"{len(config.keys.tokens)}, {config.keys.tokens[-1].key_id} signs"
         )
+    yield from _inbound(config)
     for warning in config.warnings:
         yield Line(Grade.WARN, warning.path, warning.text)
+
+
+def _inbound(config: Config) -> Iterator[Line]:
+    """Where reports come in, and whether in private."""
+    settings = config.inbound
+    if settings.listen:
+        domains = sorted({tenant.return_path for tenant in config.tenants.values()})
+        text = f"{settings.listen}, reports to {', '.join(domains) or 'nobody'}; their MX must name this host"
+        yield Line(Grade.PASS, "inbound", text)
+    if not settings.certificate:
+        return
+    made = server_context(settings.certificate, settings.key)
+    if isinstance(made, Unusable):
+        yield Line(Grade.FAIL, "inbound certificate", f"{made.reason}; reports come without TLS")
+    elif since := expired(settings.certificate, time.time()):
+        text = f"{settings.certificate} has expired on {since}: renew it, some senders refuse it"
+        yield Line(Grade.WARN, "inbound certificate", text)
+    else:
+        yield Line(Grade.PASS, "inbound certificate", settings.certificate)
 
 
 def _machine(config: Config) -> Iterator[Line]:

@@ -16,6 +16,7 @@ from mta.classify.rules import RuleBook
 from mta.compose.settings import ComposeSettings
 from mta.config.document import Document, RouteTable
 from mta.config.identities import KeyReader, hash_keys, pools, signing_keys, sources, tenants
+from mta.config.inbound import inbound
 from mta.config.names import a_label, host_and_port
 from mta.config.problems import Findings, nearest
 from mta.config.reading import join, show
@@ -33,7 +34,6 @@ from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 from mta.suppression.settings import SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings
 
-_LATER = ("inbound.listen",)
 MAX_TITLE = 80
 _OF_ROUTES = (TlsOption.OPPORTUNISTIC, TlsOption.NONE, TlsOption.REQUIRE, TlsOption.VERIFY)
 _POSITIVE = (
@@ -78,7 +78,6 @@ def assemble(
 ) -> Config:
     """The configuration; whether it can be used is in `found`."""
     _check_ranges(document, found)
-    _check_later(document, found)
     our_sources = sources(document, node.name, found)
     our_pools = pools(document, our_sources, found)
     our_tenants = tenants(document, our_pools, found)
@@ -108,6 +107,7 @@ def assemble(
         advertise=_advertise(document, our_tenants, found),
         titles=_titles(document, found),
         suppression=_suppression(document),
+        inbound=inbound(document, origin, read_key, found),
         tlsrpt=_tlsrpt(document, our_sources, our_tenants, found),
         sources=our_sources,
         pools=our_pools,
@@ -156,13 +156,6 @@ def _check_ranges(document: Document, found: Findings) -> None:
         schedule = getattr(document.retry, lane).schedule
         if not schedule or min(schedule) <= 0:
             found.wrong(f"retry.{lane}.schedule", "needs at least one time, each above 0")
-
-
-def _check_later(document: Document, found: Findings) -> None:
-    default = Document()
-    for path in _LATER:
-        if _at(document, path) != _at(default, path):
-            found.wrong(path, "not available yet: leave it at its default")
 
 
 def _at(document: Document, path: str) -> Any:

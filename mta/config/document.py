@@ -43,6 +43,10 @@ class HttpTable(Struct, frozen=True):
 
 class InboundTable(Struct, frozen=True):
     listen: str = ""
+    certificate: str = ""
+    key: str = ""
+    feedback: str = ""
+    max_connections: int = 1000
     advertise: bool = False
 
 

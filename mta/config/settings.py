@@ -15,6 +15,7 @@ from mta.config.problems import Problem
 from mta.delivery.settings import PathSettings, Provider, StaticRoute
 from mta.dns.settings import DnsSettings
 from mta.events.settings import EventSettings
+from mta.inbound.settings import InboundSettings
 from mta.intake.admission import Rules
 from mta.intake.settings import IntakeSettings, TenantPolicy
 from mta.jetstream.settings import NatsSettings
@@ -65,6 +66,7 @@ class Config(Struct, frozen=True, kw_only=True):
     advertise: bool = False
     titles: dict[str, str] = {}
     suppression: SuppressionSettings = SuppressionSettings()
+    inbound: InboundSettings = InboundSettings()
     tlsrpt: TlsRptSettings = TlsRptSettings()
     sources: dict[str, EgressSource] = {}
     pools: dict[str, EgressPool] = {}

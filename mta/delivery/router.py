@@ -83,6 +83,11 @@ class Router:
             return self._route(answer, await self._policies.resolve(domain, is_urgent=is_urgent))
         return self._route(answer)
 
+    async def provider_of(self, domain: str) -> str:
+        """Its token; `other` where there is no way to the domain, or none known now."""
+        route = self.look_up(domain) or await self.resolve(domain)
+        return route.provider if isinstance(route, Site) else OTHER
+
     async def recheck(self, domain: str) -> None:
         """A policy of the domain stood in the way of its mail: look whether it still is the one that holds (T-06)."""
         if self._policies is not None:

@@ -6,17 +6,16 @@
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 from msgspec import Struct
 
-from mta.dns.record import DnsTrouble
+from mta.classify.classifier import Classifier
 from mta.inbound.admission import Admission
-from mta.inbound.authentic import Authenticity
+from mta.inbound.authentic import Authenticity, Texts
 from mta.inbound.counters import Counters
 from mta.inbound.fact import Recording
-from mta.inbound.judge import Classify
 from mta.inbound.listener import Listener
 from mta.inbound.origin import Origins
 from mta.inbound.reception import ProviderOf, Reception
@@ -24,18 +23,20 @@ from mta.inbound.settings import InboundSettings, WorkerSettings
 from mta.inbound.tls import Unusable, expired, server_context
 from mta.inbound.workers import READER, ReportWorkers, usual_workers
 from mta.jetstream.connection import Link
+from mta.model.outcome import Stage, Verdict
+from mta.model.reply import Reply
 from mta.model.token import TokenKey, TokenReader
 
 log = structlog.get_logger()
 
 
 class Asked(Struct, frozen=True):
-    """Who is asked, and told. `texts` are the TXT records of a name."""
+    """Who is asked, and told."""
 
     link: Link
     recorder: Recording
-    classify: Classify
-    texts: Callable[[str], Awaitable[tuple[str, ...] | DnsTrouble]]
+    classifier: Classifier
+    texts: Texts
     provider_of: ProviderOf
 
 
@@ -54,7 +55,12 @@ class Inbound:
         self._settings = settings
         self._workers = ReportWorkers(WorkerSettings(workers=usual_workers()), reader)
         self.counters = Counters()
+        self._is_open = False
         tokens = TokenReader(keys)
+
+        def classify(reply: Reply, provider: str) -> Verdict:
+            return asked.classifier.classify(Stage.OUT_OF_BAND, reply, provider=provider)
+
         reception = Reception(
             settings,
             tokens,
@@ -62,7 +68,7 @@ class Inbound:
             authenticity=Authenticity(asked.texts, self._workers.verify, settings.dns_s),
             origins=Origins(asked.link),
             recorder=asked.recorder,
-            classify=asked.classify,
+            classify=classify,
             provider_of=asked.provider_of,
             counters=self.counters,
         )
@@ -76,29 +82,22 @@ class Inbound:
         )
 
     async def start(self, sockets: Iterable[socket.socket]) -> None:
-        """Bound sockets, which are ours from here on. `WorkersBusy` if no worker comes up."""
-        await self._workers.start()
-        await self._listener.open(sockets)
+        """Bound sockets, which are ours from here on; without any nothing is started. `WorkersBusy` if no worker comes
+        up."""
+        sockets = tuple(sockets)
+        if sockets:
+            self._is_open = True
+            await self._workers.start()
+            await self._listener.open(sockets)
 
     async def drain(self, limit_s: float) -> None:
-        await self._listener.drain(limit_s)
-        log.info("inbound_closed", **self.counters.told())
+        """What is on the way is finished within the limit."""
+        if self._is_open:
+            await self._listener.drain(limit_s)
+            log.info("inbound_closed", **self.counters.told())
 
     async def stop(self) -> None:
         await self._workers.stop()
-
-
-def bound(address: str, port: int) -> socket.socket:
-    """An address of this machine; OSError if it is not, or in use."""
-    one = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-    try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind((address, port))
-        one.setblocking(False)
-    except OSError:
-        one.close()
-        raise
-    return one
 
 
 def _context(settings: InboundSettings) -> ssl.SSLContext | None:

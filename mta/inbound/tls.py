@@ -35,8 +35,11 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext | Unusable:
 
 def expired(certificate: str, now: float) -> str:
     """Since when the certificate is; empty while it is valid. Such a one is still used: most senders look at none."""
-    with open(certificate, "rb") as file:
-        ends = x509.load_pem_x509_certificate(file.read()).not_valid_after_utc
+    try:
+        with open(certificate, "rb") as file:
+            ends = x509.load_pem_x509_certificate(file.read()).not_valid_after_utc
+    except (OSError, ValueError):  # OpenSSL has read it, so it is good enough
+        return ""
     return f"{ends:%Y-%m-%d}" if ends < datetime.fromtimestamp(now, UTC) else ""
 
 

@@ -42,3 +42,27 @@ def test_the_unit_says_what_the_process_contract_wants() -> None:
     }
     assert {key: unit["Service"][key] for key in wanted} == wanted
     assert "LoadCredential=dkim:/etc/mta/dkim\n" in UNIT.read_text()
+
+
+@pytest.mark.parametrize(("name", "stream"), [("smtp", "25"), ("http", "127.0.0.1:9925")])
+def test_sockets_come_by_name(tmp_path: Path, name: str, stream: str) -> None:
+    """The daemon knows them by these names; verified together with the service they are for."""
+    path = UNIT.with_name(f"mta-{name}.socket")
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(path.read_text())
+    assert unit["Socket"]["ListenStream"] == stream
+    assert unit["Socket"]["FileDescriptorName"] == name
+    assert unit["Socket"]["Service"] == UNIT.name
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("NOT TESTED: systemd-analyze is not installed")
+    service = UNIT.read_text().replace("ExecStart=/usr/bin/mta ", "ExecStart=/bin/true ")
+    (tmp_path / UNIT.name).write_text(service.replace("[Install]", f"Sockets={path.name}\n[Install]"))
+    (tmp_path / path.name).write_text(path.read_text())
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / path.name), str(tmp_path / UNIT.name)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

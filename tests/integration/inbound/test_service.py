@@ -29,8 +29,7 @@ from mta.jetstream.subjects import index_subject
 from mta.model import ids, times
 from mta.model.event import EventType
 from mta.model.index import IndexEntry
-from mta.model.outcome import BounceClass, Stage, Verdict
-from mta.model.reply import Reply
+from mta.model.outcome import BounceClass
 from mta.model.token import Purpose, TokenKey, TokenMint
 from tests.fakes.dns_server import Answer, FakeDns, txt
 from tests.fakes.nats import NatsServer, eventually
@@ -120,10 +119,6 @@ class Running:
 CLASSIFIER = Classifier(shipped_rules())
 
 
-def verdict(reply: Reply, provider: str) -> Verdict:
-    return CLASSIFIER.classify(Stage.OUT_OF_BAND, reply, provider=provider)
-
-
 def token(
     purpose: Purpose = Purpose.BOUNCE,
     index: int = 1,
@@ -153,7 +148,7 @@ async def running(link: Link, **settings: Any) -> AsyncIterator[Running]:
         async def provider_of(domain: str) -> str:
             return "google" if domain == "example.test" else "other"
 
-        asked = Asked(link, kept, verdict, partial(texts, nameservers), provider_of)
+        asked = Asked(link, kept, CLASSIFIER, partial(texts, nameservers), provider_of)
         inbound = Inbound(
             InboundSettings(**settings),
             "mx.acme.test",

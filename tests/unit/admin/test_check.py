@@ -1,7 +1,9 @@
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 
 from mta.admin.check import check
 from mta.admin.output import Output
@@ -76,3 +78,39 @@ def test_people_get_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "pass  configuration" in out
     assert "warn  tenants" in out
     assert " warn" in out.splitlines()[-1]
+
+
+def test_h16_a_certificate_that_cannot_be_used_fails(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The daemon runs without it; whoever asks hears of it. Where reports come in is said as well."""
+    leaf = trustme.CA().issue_cert("mx.acme.test", not_after=datetime.now(UTC) + timedelta(days=9))
+    for name, content in (("token-k1", b"k" * 32), ("k.pem", leaf.private_key_pem.bytes()), ("c.pem", b"?")):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_bytes(content)
+    text = """
+        [inbound]
+        listen = '127.0.0.1:2525'
+        certificate = 'c.pem'
+        key = 'k.pem'
+        [tokens]
+        keys = { k1 = 'token-k1' }
+        [tenants.acme]
+        return_path = 'b.acme.test'
+    """
+    code, found = checked(tmp_path, text, capsysbinary)
+    assert code == 1
+    assert found["inbound"][1].startswith("127.0.0.1:2525, reports to b.acme.test")
+    assert found["inbound certificate"][0] == "fail"
+    leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "c.pem"))
+    code, found = checked(tmp_path, text, capsysbinary)
+    assert (code, found["inbound certificate"][0]) == (0, "pass")
+    old = trustme.CA().issue_cert(
+        "mx.acme.test",
+        not_before=datetime.now(UTC) - timedelta(days=9),
+        not_after=datetime.now(UTC) - timedelta(days=1),
+    )
+    old.cert_chain_pems[0].write_to_path(str(tmp_path / "c.pem"))
+    old.private_key_pem.write_to_path(str(tmp_path / "k.pem"))
+    code, found = checked(tmp_path, text, capsysbinary)
+    assert (code, found["inbound certificate"][0]) == (0, "warn")

@@ -107,20 +107,6 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "[inbound]\nlisten = '127.0.0.1:2526'",
-            "inbound.listen: not available yet: leave it at its default",
-        ),
-    ],
-)
-def test_a_feature_that_comes_later_cannot_be_turned_on(refused: Refused, text: str, said: str) -> None:
-    """Refused rather than ignored."""
-    assert refused(text) == [f"mta.toml: {said}"]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
         ("[node]\nworkers = 1025", "node.workers: expected 0 (one per core) to 1024"),
         ("[node]\ndrain_timeout = '0s'", "node.drain_timeout: must be above 0"),
         (
