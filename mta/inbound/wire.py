@@ -16,6 +16,8 @@ from msgspec import Struct
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _LINE_END = b"\r\n"
 _END_OF_DATA = b"\r\n.\r\n"
+_BEGUN_END = 2
+"""Octets behind the last line that may turn out to be its dot and a CR."""
 
 
 class Fault(Enum):
@@ -207,5 +209,5 @@ class _Body:
             self.give_up(Fault.TOO_LONG)
             return
         self._line_at = max(self._line_at, self._content.rfind(b"\n") + 1)
-        if len(self._content) - 2 > self._most:
+        if len(self._content) - 2 > self._most + (0 if self.is_whole else _BEGUN_END):
             self.give_up(Fault.TOO_LARGE)

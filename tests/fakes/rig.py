@@ -65,6 +65,7 @@ drain_timeout = "10s"
 {http}
 [inbound]
 advertise = {advertise}
+listen = "{listen}"
 [queue]
 hold = "{hold}"
 [compose]
@@ -226,6 +227,7 @@ class Rig:
         tenants: str = TENANTS,
         http: str = 'listen = ""',
         advertise: bool = False,
+        listen: str = "",
     ) -> None:
         """Writes the configuration; it holds from the next start of the daemon."""
         nats = "embedded = true"
@@ -247,6 +249,7 @@ class Rig:
                 tenants=tenants,
                 http=http,
                 advertise=json.dumps(advertise),
+                listen=listen,
             )
         )
 

@@ -1,0 +1,70 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mta.inbound.signature import Signature, aligned, holds
+
+
+def signature(tags: str) -> bytes:
+    return f"DKIM-Signature: {tags}\r\n".encode()
+
+
+GOOD = "v=1; a=rsa-sha256; d=arf.example.test; s=s1; h=from; bh=x; b=y"
+BODY = b"From: feedback@arf.example.test\r\n\r\nx\r\n"
+
+
+def test_those_of_the_author_are_found() -> None:
+    """His own domain's and those above it, with their place among all; folded as dkimpy folds."""
+    raw = b"".join(
+        (
+            signature(GOOD.replace("arf.example", "evil")),
+            signature(GOOD.replace("; ", ";\r\n ")),
+            b"Received: by somebody\r\n",
+            signature(GOOD.replace("arf.", "").replace("rsa", "ed25519")),
+            BODY,
+        )
+    )
+    assert aligned(raw, "arf.example.test") == (
+        Signature(1, "arf.example.test", "s1"),
+        Signature(2, "example.test", "s1"),
+    )
+    assert aligned(raw, "arf.example.test")[0].record == "s1._domainkey.arf.example.test"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        GOOD.replace("arf.example.test", "other.test"),
+        GOOD.replace("arf.example.test", "x.arf.example.test"),
+        GOOD.replace("arf.example.test", "test"),
+        GOOD.replace("arf.example.test", "rf.example.test"),
+        GOOD.replace("rsa-sha256", "rsa-sha1"),
+        GOOD.replace("s=s1; ", ""),
+        GOOD.replace("d=", "e="),
+        f"{GOOD}; l=0",
+        f"{GOOD}; \r\n l = 10",
+        "",
+        ";" * 10_000,
+    ],
+)
+def test_others_are_not(tags: str) -> None:
+    """Of strangers and children of the author's domain, of weak kind, of a part of the message, or broken."""
+    assert aligned(signature(tags) + BODY, "arf.example.test") == ()
+
+
+def test_few_are_looked_at() -> None:
+    """Whoever writes a thousand makes us ask for five keys at most."""
+    raw = b"".join(signature(GOOD.replace("s1", f"s{n}")) for n in range(1000)) + BODY
+    assert len(aligned(raw, "arf.example.test")) == 5
+
+
+def test_two_authors_are_none() -> None:
+    assert not holds(b"From: a@b.test\r\n" + BODY, (Signature(0, "b.test", "s1"),), {})
+
+
+@given(st.binary(max_size=300))
+def test_any_octets_may_come(raw: bytes) -> None:
+    """Nothing is raised, nothing found that is not there."""
+    for one in (raw, signature(GOOD) + raw, b"DKIM-Signature:" + raw + b"\r\n" + BODY):
+        for found in aligned(one, "arf.example.test"):
+            assert not holds(one, (found,), {found.record: "v=DKIM1; p="})
