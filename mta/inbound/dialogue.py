@@ -1,10 +1,9 @@
 """One SMTP conversation with whoever brings reports: aiosmtpd's server, with its octets and its patience taken over.
 
-aiosmtpd knows the commands and their order. What it would take in, and for how long, is decided here, because its own
-reader takes a lone LF for the end of a command, keeps a timer only for commands it knows, reads a message that is too
-large line by line to its end, calls no 5xx a fault but that for an unknown word, and cannot change to TLS under uvloop
-(it builds asyncio's SSLProtocol itself). So lines and messages come from `Wire`, every wait has a deadline that no
-octet puts off, and TLS is begun by the loop.
+aiosmtpd knows the commands and their order. What it would take in, and for how long, is decided here: its own reader
+takes a lone LF for the end of a command, starts its timer anew at commands it knows and at no others, reads a message
+that is too large line by line to its end, and calls no 5xx a fault but that for an unknown word. So lines and messages
+come from `Wire`, every wait has a deadline that no octet puts off, and TLS is begun by the loop, with nothing unread.
 
 Invariants: at most one recipient, which must be admitted; one message in work; after anything unexpected, one last
 reply and the end. Nothing a peer says is repeated to it or logged.
@@ -121,7 +120,6 @@ class Dialogue(SMTP):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._is_over = True
-        self._wire.end_body()
         super().connection_lost(error)
         self._host.ended(self)
 

@@ -103,6 +103,12 @@ def test_h6_nothing_comes_after_a_bare_octet(raw: bytes) -> None:
     assert b"C" not in heard([raw])
 
 
+def test_h6_a_pair_may_come_in_two_pieces() -> None:
+    """And what is no pair is found out by its second half."""
+    assert heard([b"NOOP\r", b"\nA\r\n"]) == [b"NOOP", b"A"]
+    assert heard([b"NOOP\r", b"A\r\n"]) == [Fault.BARE]
+
+
 def test_h4_a_long_command_takes_no_memory() -> None:
     """And the next one is read as one."""
     wire = Wire(LIMITS, Room(10**6))

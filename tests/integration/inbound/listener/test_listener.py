@@ -65,7 +65,7 @@ async def test_h3_octets_put_nothing_off() -> None:
 
 async def test_h3_a_message_has_its_time() -> None:
     """Slowloris on DATA: what was sent is given up, and the room with it."""
-    async with served(idle_s=30.0, data_s=0.5) as server, greeted(server) as slow:
+    async with served(idle_s=300.0, data_s=0.5) as server, greeted(server) as slow:
         await slow.until_data()
 
         async def drip() -> None:
