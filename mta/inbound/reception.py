@@ -24,6 +24,7 @@ from mta.jetstream.errors import JetStreamError
 from mta.model.report import Report, ReportKind
 from mta.model.token import AddressToken, Purpose, TokenReader
 
+_SAY_EVERY_S = 60.0
 _TAKEN = "250 2.0.0 Ok"
 _LATER = "451 4.3.0 Cannot be stored now, come again"
 _GUILTY = Refuse("unreadable", "554 5.6.0 This cannot be read")
@@ -78,6 +79,7 @@ class Reception:
         self._provider_of = provider_of
         self._counters = counters
         self._clock = clock
+        self._said_at: dict[str, float] = {}
 
     async def receive(self, addressee: Addressee, raw: bytes) -> str:
         """The reply to the end of data."""
@@ -159,6 +161,10 @@ class Reception:
         return refusal.reply
 
     def _put_off(self, why: str, detail: str, reply: str = _LATER) -> str:
+        """Said now and then: strangers decide how often it happens."""
         self._counters.put_off[why] += 1
-        log.warning("report_put_off", why=why, detail=detail[:200])
+        now = self._clock()
+        if now - self._said_at.get(why, 0.0) > _SAY_EVERY_S:
+            self._said_at[why] = now
+            log.warning("report_put_off", why=why, detail=detail[:200], times=self._counters.put_off[why])
         return reply

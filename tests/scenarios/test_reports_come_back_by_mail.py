@@ -9,8 +9,6 @@ from tests.fakes.nats import NatsServer, eventually, free_port
 from tests.fakes.reports import dsn, mail
 from tests.fakes.rig import Place, Rig
 
-pytest.importorskip("mta.classify.report", reason="NOT TESTED: NOBODY READS REPORTS YET")
-
 
 class Reporting:
     """Whoever sends reports to the daemon of a rig."""

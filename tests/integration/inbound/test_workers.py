@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from mta.inbound.settings import WorkerSettings
+from mta.inbound.workers import READER as READER_OF_THE_DAEMON
 from mta.inbound.workers import Guilty, ReportWorkers, WorkersBusy
 from mta.model.report import Report, ReportKind
+from tests.fakes.bombs import BOMBS
 from tests.fakes.reports import READER, dsn, mail
 
 
@@ -109,3 +111,18 @@ async def _patient(workers: ReportWorkers) -> Report:
                 return await workers.read(dsn())
             except WorkersBusy:
                 continue
+
+
+async def test_h8_bombs_made_to_break_parsers() -> None:
+    """By the reader that the daemon has: each is read or refused within its second, and a good report beside each is
+    read."""
+    async with reading(READER_OF_THE_DAEMON, workers=2) as workers:
+        for name, make in BOMBS.items():
+            began = time.monotonic()
+            bomb, good = await asyncio.gather(
+                workers.read(make()[: 1 << 20]), workers.read(dsn()), return_exceptions=True
+            )
+            assert isinstance(bomb, Report | Guilty), name
+            assert isinstance(good, Report), name
+            assert good.recipients[0].recipient == "bob@example.test"
+            assert time.monotonic() - began < 4.0, name

@@ -9,6 +9,7 @@ import pytest
 import trustme
 
 from mta.inbound.tls import Unusable, expired, server_context
+from tests.fakes.nats import eventually
 from tests.fakes.trust import server as presenting
 from tests.integration.inbound.listener.peer import greeted, peer, served
 
@@ -62,6 +63,8 @@ async def test_h16_a_handshake_that_fails_ends_alone(context: ssl.SSLContext, ga
         await one.rest()
         async with greeted(server) as good:
             assert (await good.deliver()).startswith("250")
+        await one.close()
+        await eventually(lambda: server.listener.connections == 0)
 
 
 async def test_h16_a_client_hello_at_the_greeting_is_no_command(context: ssl.SSLContext) -> None:
