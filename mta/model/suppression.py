@@ -19,13 +19,16 @@ class SuppressReason(StrEnum):
 
 
 class Mark(Struct, frozen=True, omit_defaults=True, gc=False):
-    """One entry of MTA_SUPPRESSION. `at` and `expires_at` are RFC 3339; without the latter it holds for good.
-    `source` is the id of the event it came from, or who made it by hand. `address` is empty where only hashes are
-    kept."""
+    """One entry of MTA_SUPPRESSION."""
 
     reason: SuppressReason
     at: str
+    """Since when (RFC 3339)."""
     source: str = ""
+    """The id of the event it came from, or who made it by hand."""
     expires_at: str = ""
+    """RFC 3339; without it the mark holds for good."""
     address: str = ""
+    """Empty where only hashes are kept."""
     detail: str = ""
+    """More than the reason says."""

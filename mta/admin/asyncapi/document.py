@@ -113,12 +113,35 @@ def _channels() -> dict[str, Any]:
                 "description": "Base32 of 16 bytes BLAKE2b over tenant, a zero byte and the payload's id."
             },
         ),
+        **_suppression(tenant),
+    }
+
+
+def _suppression(tenant: Schema) -> dict[str, Any]:
+    """A mark holds for all mail of a tenant or for one kind of it: two lengths of key."""
+    said = "Addresses that get no more {}: the key-value bucket `MTA_SUPPRESSION`. To be written by `mta suppress`."
+    bucket, stream = f"$KV.{layout.SUPPRESSION}", f"KV_{layout.SUPPRESSION}"
+    address = {
+        "description": "Base32 of 16 bytes BLAKE2b over the address in lower case with its domain in A-labels, or over "
+        "`@` and a whole domain."
+    }
+    kind = {"description": "As in the payload; `_`: bulk mail without one.", "examples": ["marketing", "_"]}
+    return {
         "suppression": _channel(
-            f"$KV.{layout.SUPPRESSION}.{{key}}",
-            "Addresses that get no more mail: the key-value bucket `MTA_SUPPRESSION`. Write by `mta suppress`.",
-            f"KV_{layout.SUPPRESSION}",
-            ["mark"],
-            key={"description": "Stands for tenant, kind of mail and address; several parts."},
+            *(f"{bucket}.{{tenant}}.{{address}}", said.format("mail of a tenant"), stream, ["mark"]),
+            tenant=tenant,
+            address=address,
+        ),
+        "suppressionOfStream": _channel(
+            *(
+                f"{bucket}.{{tenant}}.{{address}}.{{stream}}",
+                said.format("mail of one kind"),
+                stream,
+                ["mark"],
+            ),
+            tenant=tenant,
+            address=address,
+            stream=kind,
         ),
     }
 
@@ -141,6 +164,12 @@ def _operations() -> dict[str, Any]:
             "send", "index", "A payload that was accepted is remembered.", "indexEntry"
         ),
         "markAddress": _operation("send", "suppression", "An address gets no more mail.", "mark"),
+        "markAddressForStream": _operation(
+            "send",
+            "suppressionOfStream",
+            "An address gets no more mail of one kind, as after an unsubscribe.",
+            "mark",
+        ),
     }
 
 
@@ -231,7 +260,9 @@ def _own_schemas() -> dict[str, Schema]:
     }
 
 
-def _channel(address: str, description: str, stream: str, messages: list[str], **parameters: Any) -> Schema:
+def _channel(
+    address: str, description: str, stream: str, messages: list[str], /, **parameters: Any
+) -> Schema:
     return {
         "address": address,
         "description": description,

@@ -26,7 +26,8 @@ SUBJECTS = {
     "operations": ops_subject("n", "t"),
     "deadLetters": dead_subject("schema"),
     "index": index_subject(bytes(16)),
-    "suppression": f"$KV.{layout.SUPPRESSION}.k",
+    "suppression": f"$KV.{layout.SUPPRESSION}.t.a",
+    "suppressionOfStream": f"$KV.{layout.SUPPRESSION}.t.a.s",
 }
 
 
