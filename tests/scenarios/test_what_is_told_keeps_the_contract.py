@@ -21,16 +21,16 @@ NOT_YET = {"queued", "suppressed", "oob_bounced", "complained", "unsubscribed", 
 
 async def test_events_of_all_types(rig: Rig) -> None:
     """Each as its schema says."""
-    unknown = On("rcpt", [b"550 5.1.1 no such user\r\n"], recipient="nobody@")
+    unknown = On("rcpt", [b"550 5.1.1 no such user\r\n"])
     async with rig.destination(On("dot", [b"451 4.3.0 later\r\n"], times=1), unknown) as place:
         nobody = place.to("nobody")
         unknown.recipient = nobody
-        soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+        soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
         payloads = [
+            rig.payload(f"dora@{rig.dead_domain()}", expires_at=soon),
             rig.payload(place.to("ada"), nobody, "no address", metadata={"a": 1}, tags=["t"]),
             rig.payload(place.to("bob"), dry_run=True),
             rig.payload(place.to("cy"), content={"subject": "{{ x }}", "text": "x"}),
-            rig.payload(f"dora@{rig.dead_domain()}", expires_at=soon),
             rig.payload(place.to("eve"), content={}),
         ]
         told = [event for one in payloads for event in (await rig.deliver(one)).events]
