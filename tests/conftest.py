@@ -17,3 +17,16 @@ async def nats_server(tmp_path: Path) -> AsyncIterator[NatsServer]:
     await server.start()
     yield server
     server.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A real server that could not be had is told even where skips are not."""
+    reasons = {
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", ())
+        if "real_server" in report.keywords and isinstance(report.longrepr, tuple)
+    }
+    for reason in sorted(reasons):
+        terminalreporter.write_line(
+            f"WARNING: real_server tests did not run: {reason}", yellow=True, bold=True
+        )

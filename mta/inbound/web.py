@@ -250,7 +250,7 @@ class _Doors(web.Server):
 
     def is_old(self, handler: web.RequestHandler) -> bool:
         inside = self._inside.get(handler)
-        return inside is None or self._loop.time() - inside[1] > self._settings.turn_s
+        return inside is None or self._loop.time() - inside[1] >= self._settings.turn_s
 
     def count(self, what: str) -> None:
         self._counts[what] += 1

@@ -60,8 +60,10 @@ async def serving(
     reader = TokenReader([TokenKey("k1", SECRET)])
     server = OneClickServer(reader, ledger.record, settings, sockets, clock=lambda: 1_795_000_000.0)
     await server.start()
-    yield server
-    await server.close()
+    try:
+        yield server
+    finally:
+        await server.close()
 
 
 async def connect(server: OneClickServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

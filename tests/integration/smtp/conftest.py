@@ -13,16 +13,3 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("real_server") is not None:
         return {"uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A real server that could not be had is told even where skips are not."""
-    reasons = {
-        report.longrepr[2].removeprefix("Skipped: ")
-        for report in terminalreporter.stats.get("skipped", ())
-        if "real_server" in report.keywords and isinstance(report.longrepr, tuple)
-    }
-    for reason in sorted(reasons):
-        terminalreporter.write_line(
-            f"WARNING: real_server tests did not run: {reason}", yellow=True, bold=True
-        )
