@@ -219,6 +219,15 @@ def test_l02_one_click_cannot_be_forged() -> None:
         unsealed(CLICK[:-4] + "AAAA")
 
 
+@pytest.mark.parametrize("campaign", ["", "a", "ab"])
+def test_l02_one_link_has_one_spelling(campaign: str) -> None:
+    """Whatever bits the last character has to spare."""
+    token = MINT.one_click("acme", campaign, "", BOB, MESSAGE)
+    assert READER.one_click(token) is not None
+    for character in set(string.ascii_letters + string.digits + "-_") - {token[-1]}:
+        assert READER.one_click(token[:-1] + character) is None
+
+
 @given(
     st.text(max_size=100) | st.from_regex(r"k2[A-Za-z0-9_-]{0,100}", fullmatch=True) | st.binary(max_size=80)
 )
