@@ -3,7 +3,6 @@
 Both read MTA_EVENTS from a time on, with a filter, and count in bounded memory. What peers said is shown escaped.
 """
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from mta.admin.frequent import Frequent, Group
 from mta.admin.history import read
 from mta.admin.output import Output, Table, cell, many
 from mta.admin.tail import Filters, moment, reply_line
+from mta.classify.normalise import Normaliser
 from mta.config.settings import Config
 from mta.jetstream.layout import EVENTS
 from mta.jetstream.pull import Pulled
@@ -83,21 +83,11 @@ class Refusal(Struct, frozen=True, gc=False):
         return last or " ".join(filter(None, (_NO_REPLY, self.bounce.detail)))
 
 
-def normalised(text: str) -> str:
-    """A reply without what differs from one message to the next."""
-    folded = " ".join(re.sub(r"\n[245]\d\d[ -]", "\n", text).split()).casefold()
-    return _VARYING.sub(lambda match: f"<{match.lastgroup}>", folded[:_MOST_READ])
+def _normalised(normaliser: Normaliser, one: Refusal) -> str:
+    """A reply as rules are matched against it: without what differs from one message to the next."""
+    octets = one.smtp.text.encode("utf-8", "surrogatepass").decode("latin-1")
+    return normaliser(octets, one.smtp.code, one.smtp.enhanced).text
 
-
-_MOST_READ = 1_000
-_VARYING = re.compile(
-    r"(?P<url>https?://[^\s<>\"')\]]+)"
-    r"|(?P<addr>[^\s<>()\[\]\"',;:@]+@[^\s<>()\[\]\"',;:@]+)"
-    r"|(?P<ip>\b(?:\d{1,3}\.){3}\d{1,3}\b|(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}\b)"
-    r"|(?P<host>\b(?:[a-z0-9_-]+\.)+[a-z]{2,}\b)"
-    r"|(?P<id>\b(?=[a-z-]*\d)[0-9a-z_-]{10,}\b)"
-    r"|(?P<n>\b\d{4,}\b)"
-)
 
 _KEYS: dict[str, Callable[[Refusal], str]] = {
     "class": lambda one: one.bounce.bounce_class,
@@ -107,9 +97,18 @@ _KEYS: dict[str, Callable[[Refusal], str]] = {
     ),
     "rule": lambda one: one.bounce.rule,
     "domain": lambda one: one.recipient_domain,
-    "text": lambda one: normalised(one.smtp.text) if one.smtp.code else one.said,
 }
-BY = tuple(_KEYS)
+BY = (*_KEYS, "text")
+
+
+def _key(by: str) -> Callable[[Refusal], str]:
+    """WrongUsage for what is none."""
+    if by == "text":
+        normaliser = Normaliser()
+        return lambda one: _normalised(normaliser, one) if one.smtp.code else one.said
+    if by not in _KEYS:
+        raise WrongUsage(f"--by {by}: expected one of {', '.join(BY)}")
+    return _KEYS[by]
 
 
 async def top(
@@ -121,11 +120,9 @@ async def top(
     limit: int = 20,
 ) -> int:
     """0 also where nothing was refused. WrongUsage for a `by` that is none, and a type that tells of no refusal."""
-    if by not in _KEYS:
-        raise WrongUsage(f"--by {by}: expected one of {', '.join(BY)}")
+    key, counted = _key(by), Frequent[str, Refusal](_ROOM)
     if chosen.type and chosen.type not in REFUSALS:
         raise WrongUsage(f"--type {chosen.type}: expected one of {', '.join(REFUSALS)}")
-    key, counted = _KEYS[by], Frequent[str, Refusal](_ROOM)
 
     def note(one: Refusal) -> None:
         kind = f"{one.bounce.bounce_class} {one.bounce.type}"
@@ -148,7 +145,7 @@ async def unknown(
     config: Config | None, environ: Mapping[str, str], output: Output, chosen: Filters, limit: int = 10
 ) -> int:
     """`limit` is of rows by provider."""
-    counted = Frequent[tuple[str, str, str], Refusal](_ROOM_UNKNOWN)
+    normaliser, counted = Normaliser(), Frequent[tuple[str, str, str], Refusal](_ROOM_UNKNOWN)
     total = 0
 
     def note(one: Refusal) -> None:
@@ -157,7 +154,7 @@ async def unknown(
         bounce = one.bounce
         is_basic = bounce.rule.startswith(_BASIC_RULE) or bounce.bounce_class == BounceClass.UNDETERMINED
         if is_basic and one.smtp.code:
-            key = (one.provider or "other", one.smtp.stage, normalised(one.smtp.text))
+            key = (one.provider or "other", one.smtp.stage, _normalised(normaliser, one))
             counted.note(key, f"{bounce.bounce_class} {bounce.type}", one, one.time)
 
     kinds = tuple(kind for kind in REFUSALS if kind is not EventType.EXPIRED)
