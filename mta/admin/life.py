@@ -83,6 +83,12 @@ class Life(Struct):
             self.recipient = str(event.get("recipient") or event.get("recipient_domain") or self.recipient)
 
     @property
+    def kind_of_mail(self) -> tuple[str, str]:
+        """Stream and lane, as its events have them."""
+        first: dict[str, Any] = self.events[0] if self.events else {}
+        return _text(first, "stream"), _text(first, "lane")
+
+    @property
     def end(self) -> str:
         """The type of its terminal event, empty while it has none."""
         for event in self.events:

@@ -2,7 +2,8 @@
 
 Subjects name no recipient, so events are read from a time on and searched. A message id tells the time it was accepted,
 and the index that of a payload: there the reading starts; for anything else it starts at `--since`. Beside events it
-looks at the index, at what waits in MTA_RETRY, and whether the payload is still in the queue.
+looks at the index, at what waits in MTA_RETRY, whether the payload is still in the queue, and at marks that keep more
+mail from the recipient.
 """
 
 import time
@@ -11,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from rich.text import Text
 
 from mta.admin.access import link, needed
@@ -26,13 +27,17 @@ from mta.events.settings import RecipientForm
 from mta.intake.decode import Rejected, decode_due
 from mta.jetstream.connection import Link, Stored
 from mta.jetstream.consumers import held_subjects
-from mta.jetstream.layout import EVENTS, INDEX, RETRY
+from mta.jetstream.kv import Bucket
+from mta.jetstream.layout import EVENTS, INDEX, RETRY, SUPPRESSION
 from mta.jetstream.pull import Pulled
 from mta.jetstream.schedule import SCHEDULE
 from mta.jetstream.subjects import due_subject, escape, index_subject, retry_subject
 from mta.model import ids, index, times
 from mta.model.index import IndexEntry
 from mta.model.lane import Lane
+from mta.model.suppression import Mark
+from mta.suppression.key import mark_key, payload_scope
+from mta.suppression.store import MarkStore
 
 _SLACK_S = 60.0
 """How much earlier than its own time something is looked for: clocks differ."""
@@ -47,6 +52,13 @@ class Waiting(Struct, frozen=True, gc=False):
     recipient: str
 
 
+class Held(Struct, frozen=True, gc=False):
+    """A mark that keeps mail like this from the recipient: `scope` names whose address and which mail."""
+
+    scope: str
+    mark: Mark
+
+
 class Case(Struct):
     """One message, with what is known of it beside its events. `is_queued`: its payload is still in its work queue."""
 
@@ -54,6 +66,7 @@ class Case(Struct):
     entry: IndexEntry | None = None
     waiting: Waiting | None = None
     is_queued: bool = False
+    held: tuple[Held, ...] = ()
 
     @property
     def state(self) -> str:
@@ -132,6 +145,8 @@ class _Payloads:
         self._entries: dict[tuple[str, str], IndexEntry | None] = {}
         self._waiting: dict[tuple[str, str], dict[str, Waiting]] = {}
         self._queued: dict[tuple[str, str], bool] = {}
+        self._store = MarkStore(Bucket(link, SUPPRESSION))
+        self._marks: dict[str, Mark | None] = {}
 
     async def entry(self, tenant: str, payload_id: str) -> IndexEntry | None:
         if not payload_id:
@@ -144,10 +159,11 @@ class _Payloads:
 
     async def case(self, life: Life) -> Case:
         entry = await self.entry(life.tenant, life.payload_id)
+        held = await self._held(life)
         if life.end or not life.payload_id:
-            return Case(life, entry)
+            return Case(life, entry, held=held)
         waiting = (await self.waiting(life.tenant, life.campaign, life.payload_id)).get(life.message_id)
-        return Case(life, entry, waiting, entry is not None and await self._is_queued(entry))
+        return Case(life, entry, waiting, entry is not None and await self._is_queued(entry), held)
 
     async def unheard(self, entry: IndexEntry, heard: list[Life], room: int) -> list[Life]:
         """Messages of a payload that wait and of which no event tells, as before their first attempt."""
@@ -174,6 +190,25 @@ class _Payloads:
                     found |= _recipients(await self._link.last_message(RETRY, subject), tenant)
             self._waiting[key] = found
         return self._waiting[key]
+
+    async def _held(self, life: Life) -> tuple[Held, ...]:
+        """Of the address and its domain, for all mail and for mail of this kind; none where the address is hidden."""
+        local, at, domain = life.recipient.rpartition("@")
+        if not local or not at:
+            return ()
+        scopes = {"all mail": (life.recipient, ""), f"all mail to {domain}": (f"@{domain}", "")}
+        stream, lane = life.kind_of_mail
+        if lane in Lane.__members__.values() and (scope := payload_scope(stream, Lane(lane))):
+            scopes[f"mail of {stream}" if stream else "bulk mail without a stream"] = (life.recipient, scope)
+        found = []
+        for said_scope, (address, scope) in scopes.items():
+            key = mark_key(life.tenant, address, scope)
+            if key not in self._marks:
+                kept = await self._store.get(key)
+                self._marks[key] = None if kept is None else kept.mark
+            if (mark := self._marks[key]) is not None:
+                found.append(Held(said_scope, mark))
+        return tuple(found)
 
     async def _is_queued(self, entry: IndexEntry) -> bool:
         key = (entry.tenant, entry.payload_id)
@@ -233,7 +268,9 @@ def _plain(case: Case) -> dict[str, Any]:
         "accepted_at": case.entry.accepted_at if case.entry is not None else "",
         "due_at": waiting.due_at if waiting is not None else "",
     }
-    return {**{name: value for name, value in found.items() if value}, "events": life.events}
+    marks = [{"scope": one.scope, **to_builtins(one.mark)} for one in case.held]
+    told = {name: value for name, value in found.items() if value}
+    return {**told, **({"marks": marks} if marks else {}), "events": life.events}
 
 
 def _show(case: Case, output: Output) -> None:
@@ -256,7 +293,17 @@ def _show(case: Case, output: Output) -> None:
         text = f"attempt {case.waiting.attempts + 1}, waits in {RETRY}"
         table.add_row(*_row(case.waiting.due_at, began, "due", text))
     output.show(table)
+    for one in case.held:
+        output.say(f"  {_withheld(one)}", "magenta")
     output.say("")
+
+
+def _withheld(held: Held) -> str:
+    mark = held.mark
+    until = f" until {moment(mark.expires_at, '', 'seconds')}" if mark.expires_at else ""
+    since = f" since {moment(mark.at, '', 'seconds')}" if mark.at else ""
+    source = f", from {mark.source}" if mark.source else ""
+    return f"gets no {held.scope.removeprefix('all ')}{since}{until}: {mark.reason}{source}"
 
 
 def _row(at: str, began: str, kind: str, text: str) -> tuple[Text, Text, Text, Text]:

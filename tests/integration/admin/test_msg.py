@@ -20,7 +20,8 @@ from mta.intake.admission import Admitted
 from mta.intake.retry import encode_retry, waiting_recipient
 from mta.jetstream.connection import Link
 from mta.jetstream.consumers import held_subjects
-from mta.jetstream.layout import PAYLOADS, RETRY
+from mta.jetstream.kv import Bucket
+from mta.jetstream.layout import PAYLOADS, RETRY, SUPPRESSION
 from mta.jetstream.schedule import retry, retry_number
 from mta.jetstream.subjects import event_subject, index_subject, payload_subject
 from mta.model import ids, times
@@ -29,6 +30,9 @@ from mta.model.index import IndexEntry
 from mta.model.lane import Lane
 from mta.model.outcome import Attempt, Stage
 from mta.model.reply import Reply
+from mta.model.suppression import Mark, SuppressReason
+from mta.suppression.key import mark_key
+from mta.suppression.store import MarkStore
 from tests.fakes.nats import eventually
 from tests.unit.intake.payloads import ARRIVAL, judged
 
@@ -245,6 +249,33 @@ async def test_another_tenants_mail_is_left_out(
     await sent.tell(EventType.DELIVERED, 1, 1)
     assert (await asked(config, "bob@example.test", capsys, tenant="other"))[0] == 1
     assert (await asked(config, "bob@example.test", capsys, tenant="acme"))[0] == 0
+
+
+async def test_what_keeps_more_mail_from_him_is_shown(
+    config: Config, link: Link, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Marks of the address, of its domain and of mail of this kind; not those of other mail."""
+    sent = Sent(link)
+    await sent.tell(EventType.COMPLAINED, 1, 1)
+    store = MarkStore(Bucket(link, SUPPRESSION))
+    at = times.render(sent.at)
+    for address, scope, reason in (
+        ("bob@example.test", "", SuppressReason.COMPLAINED),
+        ("bob@example.test", "_", SuppressReason.UNSUBSCRIBED),
+        ("bob@example.test", "news", SuppressReason.UNSUBSCRIBED),
+        ("@example.test", "", SuppressReason.INVALID_DOMAIN),
+    ):
+        await store.add(mark_key("acme", address, scope), Mark(reason, at, "an event"), time.time())
+    _, (case,), _ = await asked(config, "cust-9", capsys)
+    assert [(one["scope"], one["reason"]) for one in case["marks"]] == [
+        ("all mail", "complained"),
+        ("all mail to example.test", "invalid_domain"),
+        ("bulk mail without a stream", "unsubscribed"),
+    ]
+    await msg(config, {}, Output(), question("cust-9", {}), tenant="", since_s=WEEK_S, limit=20)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert any(line.startswith("gets no mail since ") and "complained" in line for line in lines)
+    assert any(line.startswith("gets no mail to example.test since ") for line in lines)
 
 
 async def test_a_person_reads_a_timeline(
