@@ -25,6 +25,7 @@ from mta.cli_explain import app as explains
 from mta.cli_msg import msg
 from mta.cli_options import ConfigOption, DomainArgument, JsonOption, MaybeFile, TenantOption
 from mta.cli_options import run as _run
+from mta.cli_suppress import app as suppressions
 
 _TYPERS_USAGE = 2
 
@@ -47,6 +48,7 @@ app.add_typer(campaigns, name="campaign")
 app.add_typer(bounces, name="bounces")
 app.add_typer(dkim_keys, name="dkim")
 app.add_typer(explains, name="explain")
+app.add_typer(suppressions, name="suppress")
 
 
 def _version(asked: bool) -> None:

@@ -22,6 +22,10 @@ _OPERATION = "KV-Operation"
 _MARKER = "Nats-Marker-Reason"
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _TTL = "Nats-TTL"
+_BATCH_ID = "Nats-Batch-Id"
+_BATCH_SEQUENCE = "Nats-Batch-Sequence"
+_BATCH_COMMIT = "Nats-Batch-Commit"
+_BATCH_S = 30.0
 _BATCH = 500
 _PULL_S = 5.0
 _AGAIN_S = 0.5
@@ -83,10 +87,6 @@ class Bucket:
         answer = await self._link.call(self._prefix + key, value, headers=replacing(sequence, ttl_s))
         return int(answer["seq"])
 
-    def subject(self, key: str) -> str:
-        """For those who publish many at once."""
-        return self._prefix + key
-
     async def create(self, key: str, value: bytes) -> bool:
         """False if the key has a value already; of two who create, one gets True."""
         if await self._put_after(key, value, 0):
@@ -103,6 +103,19 @@ class Bucket:
             return False
         return True
 
+    async def create_all(self, values: list[tuple[str, bytes, float]], batch: str) -> None:
+        """All of these (key, value, seconds to live or 0.0) or, if any of the keys ever had a value, none: Conflict. At
+        most 1,000, each key once; `batch` is an id of its own (ADR-50). One fsync of the server for all of them, where
+        each by itself would cost one."""
+        *others, (key, value, ttl_s) = values
+        for number, (other, content, lasts_s) in enumerate(others, 1):
+            headers = {_BATCH_ID: batch, _BATCH_SEQUENCE: str(number), **replacing(0, lasts_s)}
+            await self._link.publish(self._prefix + other, content, headers=headers)
+        last = {_BATCH_ID: batch, _BATCH_SEQUENCE: str(len(values)), _BATCH_COMMIT: "1"}
+        await self._link.call(
+            self._prefix + key, value, headers={**last, **replacing(0, ttl_s)}, timeout_s=_BATCH_S
+        )
+
     async def delete(self, key: str, sequence: int | None = None) -> None:
         """Leaves a marker, so that watchers learn of it. No error if there was nothing; Conflict if `sequence` is
         given and no longer the last."""
@@ -117,7 +130,22 @@ class Bucket:
             if change.value is not None:
                 found.add(change.key)
 
-        follower = _Follower(self._link, self._stream, self._prefix, note, headers_only=True)
+        await self._read(note, prefix, headers_only=True)
+        return sorted(found)
+
+    async def each(self, on_value: Callable[[Change], None], prefix: str = "") -> None:
+        """Hands over every value there is, as `keys` finds them, in the order in which they were put."""
+
+        def note(change: Change) -> None:
+            if change.value is not None:
+                on_value(change)
+
+        await self._read(note, prefix)
+
+    async def _read(
+        self, on_change: Callable[[Change], None], prefix: str, *, headers_only: bool = False
+    ) -> None:
+        follower = _Follower(self._link, self._stream, self._prefix, on_change, headers_only=headers_only)
         try:
             await follower.open(f"{self._prefix}{prefix}.>" if prefix else f"{self._prefix}>")
             while not follower.is_loaded:
@@ -125,7 +153,6 @@ class Bucket:
                     raise JetStreamUnavailable(f"{self._stream}: the list of keys broke off")
         finally:
             await follower.close()
-        return sorted(found)
 
     async def watch(
         self,

@@ -72,7 +72,7 @@ def key_of(tenant: str, hashed: str, stream: str = "") -> str:
 def parse_key(key: str) -> MarkKey | None:
     """None for a key that is none of ours. A token that was cut stays as it is."""
     tokens = key.split(".")
-    if len(tokens) not in (2, 3) or not all(tokens) or not _is_digest(tokens[1]):
+    if len(tokens) not in (2, 3) or not all(tokens) or not is_digest(tokens[1]):
         return None
     tenant = unescape(tokens[0])
     stream = tokens[2] if len(tokens) == 3 else ""
@@ -94,7 +94,7 @@ def payload_scope(stream: str, lane: Lane) -> str:
 def number_of_key(key: str) -> int | None:
     """Of a key of the bucket; None if that is none of ours."""
     tokens = key.split(".")
-    if len(tokens) not in (2, 3) or not _is_digest(tokens[1]):
+    if len(tokens) not in (2, 3) or not is_digest(tokens[1]):
         return None
     first = int(tokens[1][:_NUMBER_CHARACTERS].translate(_DIGITS), 32) >> 1
     return first ^ _salt(tokens[0], tokens[2] if len(tokens) == 3 else "")
@@ -125,5 +125,6 @@ def _stream_token(stream: str) -> str:
     return EMPTY if stream == NO_STREAM else escape(stream)
 
 
-def _is_digest(token: str) -> bool:
+def is_digest(token: str) -> bool:
+    """Whether it has the form of a hash."""
     return len(token) == _DIGEST_CHARACTERS and _BASE32.issuperset(token)

@@ -12,6 +12,7 @@ from mta.jetstream.errors import Conflict, JetStreamUnavailable
 from mta.jetstream.kv import Bucket, Change
 from mta.model.suppression import Mark, SuppressReason
 from mta.model.times import moment
+from mta.suppression.table import minutes_of, pack, reason_of
 
 _TRIES = 20
 _WEIGHT = {reason: weight for weight, reason in enumerate(SuppressReason)}
@@ -55,6 +56,21 @@ def outweighs(mark: Mark, old: Mark | None, now: float) -> bool:
         return True
     weight, before = _WEIGHT[mark.reason], _WEIGHT[old.reason]
     return weight > before or (weight == before and ends_at(mark) > ends_at(old))
+
+
+def packed(mark: Mark) -> int:
+    """As the table keeps it."""
+    end = ends_at(mark)
+    return pack(mark.reason, 0.0 if end == FOREVER else end)
+
+
+def covers(old: int, new: int, now: float) -> bool:
+    """Whether of two packed marks (0: none) the new one adds nothing: `outweighs`, to the minute."""
+    before, after = reason_of(old, now), reason_of(new, now)
+    if before is None or after is None:
+        return after is None
+    ends, end = minutes_of(old) or FOREVER, minutes_of(new) or FOREVER
+    return _WEIGHT[before] > _WEIGHT[after] or (before is after and ends >= end)
 
 
 class MarkStore:

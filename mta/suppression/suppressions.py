@@ -35,7 +35,7 @@ from mta.suppression.key import (
     salt,
 )
 from mta.suppression.settings import AddressForm, SuppressionSettings
-from mta.suppression.store import FOREVER, MarkStore, ends_at
+from mta.suppression.store import MarkStore, packed
 from mta.suppression.table import SHARDS, Table, pack, reason_of
 
 _SAVE_EVERY_S = 300.0
@@ -143,7 +143,7 @@ class Suppressions:
         if (
             found is not None and kept.sequence > self._place.sequence
         ):  # else the watch has told of it already
-            self._table.put(found, _packed(kept.mark))
+            self._table.put(found, packed(kept.mark))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -221,11 +221,6 @@ class Suppressions:
             for _ in range(_SHARDS_A_SWEEP):
                 self._table.sweep(shard, self._wall())
                 shard = (shard + 1) % SHARDS
-
-
-def _packed(mark: Mark) -> int:
-    end = ends_at(mark)
-    return pack(mark.reason, 0.0 if end == FOREVER else end)
 
 
 def _packed_value(value: bytes) -> int:

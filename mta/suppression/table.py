@@ -51,6 +51,11 @@ def reason_of(value: int, now: float) -> SuppressReason | None:
     return _REASONS[code - 1]
 
 
+def minutes_of(value: int) -> int:
+    """Since the epoch, when it ends; 0: never."""
+    return value >> _REASON_BITS
+
+
 class Table:
     """Not for more than one thread."""
 

@@ -1,0 +1,146 @@
+"""A suppression list in a file: CSV with a header, NDJSON, or one address a line; read line by line, each either good
+or with a reason and its number.
+
+The columns of CSV and the members of a JSON line are `email` (or `@domain`), `reason`, `expires` (a time, or how long
+from now), `detail`, `stream`, and `hash`, under which an entry of a list without addresses comes back.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+
+from msgspec import Struct
+
+from mta.config.units import Seconds
+from mta.model.address import BadAddress, canonical_domain, parse
+from mta.model.suppression import SuppressReason
+from mta.model.times import moment
+from mta.suppression.key import is_digest
+
+COLUMNS = ("email", "hash", "reason", "expires", "detail", "stream", "at", "source")
+"""Of an exported file; an import needs none but one of the first two."""
+MOST_DETAIL = 500
+_MOST_LINE = 10_000
+_MOST_STREAM = 64
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """`target` is a canonical address, `@domain`, or a hash. `expires_at` is seconds since the epoch, 0.0: for good.
+    Empty: what the import says for all."""
+
+    line: int
+    target: str
+    reason: SuppressReason | None = None
+    expires_at: float | None = None
+    detail: str = ""
+    stream: str = ""
+
+
+class BadLine(Struct, frozen=True, gc=False):
+    line: int
+    reason: str
+
+
+class NoList(ValueError):
+    """The file as a whole cannot be read as a list."""
+
+
+def entries(lines: Iterable[str], now: float, *, is_json: bool = False) -> Iterator[Entry | BadLine]:
+    """Without `is_json` a first line with a column `email` or `hash` is a header, and all is CSV."""
+    if is_json:
+        source = _json_lines(lines)
+    else:
+        rest = iter(lines)
+        first = next(rest, "")
+        names = [name.strip().lower() for name in first.lstrip("\ufeff").split(",")]
+        whole = chain((first.lstrip("\ufeff"),), rest)
+        is_csv = "email" in names or "hash" in names
+        source = _csv_lines(whole) if is_csv else _plain_lines(whole)
+    for line, fields in source:
+        try:
+            yield BadLine(line, fields) if isinstance(fields, str) else _entry(line, fields, now)
+        except ValueError as error:
+            yield BadLine(line, str(error))
+
+
+def _plain_lines(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, str] | str]]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield number, {"email": line.strip()}
+
+
+def _json_lines(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, object] | str]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line) if len(line) <= _MOST_LINE else "the line is too long"
+        except (ValueError, RecursionError):
+            fields = "no JSON"
+        yield number, fields if isinstance(fields, (dict, str)) else "no JSON object"
+
+
+def _csv_lines(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, str] | str]]:
+    reader = csv.reader(lines)
+    try:
+        names = [name.strip().lower() for name in next(reader)]
+        if unknown := set(names) - set(COLUMNS) - {""}:
+            raise NoList(f"unknown columns: {', '.join(sorted(unknown))}; known are {', '.join(COLUMNS)}")
+        for row in reader:
+            if len(row) > len(names):
+                yield reader.line_num, "there are more fields than columns"
+            elif any(row):
+                yield reader.line_num, dict(zip(names, row, strict=False))
+    except csv.Error as error:
+        raise NoList(f"line {reader.line_num}: {error}") from error
+
+
+def _entry(line: int, fields: Mapping[str, object], now: float) -> Entry:
+    words = {name: str(value).strip() for name, value in fields.items() if value is not None}
+    reason = words.get("reason", "").lower()
+    if reason and reason not in SuppressReason.__members__.values():
+        raise ValueError(f"`reason` is none of {', '.join(SuppressReason)}")
+    stream = words.get("stream", "")
+    if len(stream) > _MOST_STREAM:
+        raise ValueError(f"`stream` is longer than {_MOST_STREAM} characters")
+    expires = words.get("expires", "")
+    return Entry(
+        line=line,
+        target=target_of(words.get("email", "") or words.get("hash", "")),
+        reason=SuppressReason(reason) if reason else None,
+        expires_at=ends_at(expires, now) if expires else None,
+        detail=words.get("detail", "")[:MOST_DETAIL],
+        stream=stream,
+    )
+
+
+def target_of(text: str) -> str:
+    """A canonical address, `@domain` or a hash; ValueError."""
+    text = text.strip()
+    if not text:
+        raise ValueError("there is no address")
+    if is_digest(text):
+        return text
+    try:
+        if text.startswith("@"):
+            return "@" + canonical_domain(text[1:])
+        return parse(text, utf8=True).text.lower()
+    except BadAddress as error:
+        raise ValueError(str(error)) from error
+
+
+def ends_at(text: str, now: float) -> float:
+    """Of a time, or of a duration from now on; 0.0 of `0`, which is for good. ValueError."""
+    if text == "0":
+        return 0.0
+    try:
+        return now + float(Seconds.parse(text))
+    except ValueError:
+        pass
+    try:
+        return moment(text)
+    except ValueError as error:
+        raise ValueError(
+            f"an end such as 90d or 2027-01-31T00:00:00Z is expected, not {text[:40]}"
+        ) from error

@@ -1,0 +1,101 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mta.admin.marks_file import BadLine, Entry, NoList, ends_at, entries, target_of
+from mta.model.suppression import SuppressReason
+from mta.suppression.key import mark_key
+
+NOW = 1_795_000_000.0
+HASH = mark_key("acme", "bob@example.test").partition(".")[2]
+
+
+def read(text: str, *, is_json: bool = False) -> list[Entry | BadLine]:
+    return list(entries(text.splitlines(keepends=True), NOW, is_json=is_json))
+
+
+def test_one_address_a_line() -> None:
+    """Empty lines are nothing; the number is the line's."""
+    assert read("Bob@Example.test\n\n@gone.test\nnobody\n") == [
+        Entry(1, "bob@example.test"),
+        Entry(3, "@gone.test"),
+        BadLine(4, "there is no @ between local part and domain"),
+    ]
+
+
+def test_columns_by_name() -> None:
+    """In any order, in any case, quoted, behind a mark of the byte order."""
+    text = '\ufeffReason,EMAIL,detail\ncomplained,bob@example.test,"twice, loudly"\n,eve@example.test\n'
+    assert read(text) == [
+        Entry(2, "bob@example.test", SuppressReason.COMPLAINED, detail="twice, loudly"),
+        Entry(3, "eve@example.test"),
+    ]
+
+
+def test_objects_by_line() -> None:
+    """As the verb exports them; what is no object is bad and nothing more."""
+    rows = [{"email": "bob@example.test", "expires": "1h", "stream": "news", "other": 1}, {"hash": HASH}]
+    text = "\n".join(map(json.dumps, rows)) + "\n[1]\n{\n" + "[" * 5_000 + "\n" + "x" * 20_000
+    found = read(text, is_json=True)
+    assert found[:2] == [Entry(1, "bob@example.test", None, NOW + 3600, "", "news"), Entry(2, HASH)]
+    assert [(bad.line, bad.reason) for bad in found[2:] if isinstance(bad, BadLine)] == [
+        (3, "no JSON object"),
+        (4, "no JSON"),
+        (5, "no JSON"),
+        (6, "the line is too long"),
+    ]
+
+
+def test_a_column_nobody_knows_is_no_list() -> None:
+    """A misspelt one would be ignored in silence."""
+    with pytest.raises(NoList, match="unknown columns: expiry"):
+        read("email,expiry\nbob@example.test,1d\n")
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("bob@example.test,whim,,", "`reason` is none of"),
+        ("bob@example.test,,soon,", "an end such as 90d"),
+        (",,,", "there is no address"),
+        ("bob@example.test,,,,x", "more fields than columns"),
+        ("bob@example.test,,," + "s" * 65, "`stream` is longer"),
+    ],
+)
+def test_a_bad_line_says_why(row: str, reason: str) -> None:
+    """And the next one is read."""
+    found = read(f"email,reason,expires,stream\n{row}\neve@example.test,,,\n")
+    if row != ",,,":  # an empty row is nothing
+        bad = found.pop(0)
+        assert isinstance(bad, BadLine)
+        assert reason in bad.reason
+    assert [entry.target for entry in found if isinstance(entry, Entry)] == ["eve@example.test"]
+
+
+@given(st.text(max_size=300), st.booleans())
+def test_nothing_in_a_file_is_more_than_a_bad_line(text: str, is_json: bool) -> None:
+    """Or no list at all."""
+    try:
+        found = read(text, is_json=is_json)
+    except NoList:
+        return
+    assert all(isinstance(one, (Entry, BadLine)) for one in found)
+
+
+def test_an_end_is_a_time_or_a_while() -> None:
+    """0 is for good."""
+    assert ends_at("0", NOW) == 0.0
+    assert ends_at("90d", NOW) == NOW + 90 * 86_400
+    assert ends_at("2027-01-31T00:00:00Z", NOW) == 1_801_353_600.0
+    for text in ("", "tomorrow", "2027-01-31", "-1d"):
+        with pytest.raises(ValueError):
+            ends_at(text, NOW)
+
+
+def test_a_target_is_canonical() -> None:
+    """Address, domain or hash."""
+    assert target_of(" Bob@BÜCHER.test ") == "bob@xn--bcher-kva.test"
+    assert target_of("@BÜCHER.test") == "@xn--bcher-kva.test"
+    assert target_of(HASH) == HASH
