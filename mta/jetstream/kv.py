@@ -26,7 +26,7 @@ _BATCH_ID = "Nats-Batch-Id"
 _BATCH_SEQUENCE = "Nats-Batch-Sequence"
 _BATCH_COMMIT = "Nats-Batch-Commit"
 _BATCH_S = 30.0
-_BATCH = 500
+_BATCH = 2_000
 _PULL_S = 5.0
 _AGAIN_S = 0.5
 _FORGOTTEN_AFTER_S = 60
@@ -239,7 +239,7 @@ class _Follower:
             "name": self._link.inbox().rpartition(".")[2],
             "filter_subject": filter_subject,
             "ack_policy": "none",
-            "deliver_policy": "by_start_sequence" if self.last else "last_per_subject",
+            "deliver_policy": "by_start_sequence" if self.last else "all",
             "headers_only": self._headers_only,
             "mem_storage": True,
             "num_replicas": 1,

@@ -99,7 +99,10 @@ class Suppressor:
         while some := list(islice(lines, _AT_ONCE)):
             done = await asyncio.gather(*map(self._line, some), return_exceptions=True)
             for error in filter(None, done):
-                raise error
+                if isinstance(error, JetStreamError) or not isinstance(error, Exception):
+                    raise error
+                # An event must neither end the daemon nor come back for ever.
+                log.error("suppression_failed", exc_info=error)
 
     async def _line(self, line: bytes) -> None:
         heard = hear(line)
@@ -111,7 +114,7 @@ class Suppressor:
             return
         target = f"@{heard.recipient_domain}" if accusation.is_domain else self._address(heard)
         if "@" not in target[:-1]:
-            log.warning("suppression_without_address", event=heard.id)
+            log.warning("suppression_without_address", id=heard.id)
             return
         if accusation.kind is None or await self._is_out(heard, target, accusation):
             await self._suppressions.add(heard.tenant, target, accusation.mark, accusation.stream)

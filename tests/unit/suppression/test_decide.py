@@ -41,7 +41,13 @@ def event(kind: str = "bounced", *, at: float = NOON, number: int = 1, **fields:
 
 
 def bounced(bounce_class: str, actions: list[str], confidence: str = "high", **more: Any) -> dict[str, Any]:
-    bounce = {"class": bounce_class, "category": "x", "type": "hard", "confidence": confidence, "actions": actions}
+    bounce = {
+        "class": bounce_class,
+        "category": "x",
+        "type": "hard",
+        "confidence": confidence,
+        "actions": actions,
+    }
     return {"bounce": bounce | {"rule": "r"} | more.pop("bounce", {}), **more}
 
 
