@@ -17,6 +17,7 @@ from mta.classify.vocabulary import (
     DELAYED,
     FAILED,
     OTHER_SUBJECTS,
+    PROGRAMS,
     ROLE_NAMES,
     ROLE_WORDS,
     ROLES,
@@ -85,7 +86,8 @@ def author_of(root: Part) -> Author:
     if not is_role:
         points -= 3 * is_of_list(root) + 3 * is_answer
         points -= 4 * (has(subject, ANSWERS) and not has_subject)
-        points -= 2 * bool(root.header("user-agent") or root.header("x-mailer") or root.header("list-id"))
-    is_person = (is_answer and not is_role) or (is_of_list(root) and not is_role) or points < 0
+        points -= 2 * has(fold(root.header("user-agent") + root.header("x-mailer")), PROGRAMS)
     is_technical = is_null or could_be or root.kind == "multipart/report" or says_so(root)
+    is_reply = is_answer and (not is_role or (bool(root.header("in-reply-to")) and not is_technical))
+    is_person = is_reply or (is_of_list(root) and not is_role) or points < 0
     return Author(address, domain, points, is_role, has_subject, is_technical, is_person)

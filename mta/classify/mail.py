@@ -245,8 +245,7 @@ def _decoded(body: bytes, charset: str = "") -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
-        # Cut within a character, or UTF-8 but for a few octets.
-        if codec or error.start >= len(body) - 4:
+        if codec or (error.end == len(body) and error.reason == "unexpected end of data"):  # cut by a cap
             return body.decode("utf-8", "replace")
         return body.decode("cp1252", "replace")
 

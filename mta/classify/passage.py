@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from mta.classify.vocabulary import ORIGINAL, fold, has
 
-MAX_LINES = 600
-MAX_LINE = 1500
+MAX_TEXT = 48 * 1024
+"""Characters of the text; a failure has hardly a tenth of it."""
+MAX_LINES = 500
+MAX_LINE = 1000
 
 _HEADER = re.compile(r"(?:[>|][ \t]{0,4})?([A-Za-z][A-Za-z0-9-]{1,40}):(?:\s|$)")
 _TRACE = frozenset({"received", "return-path", "message-id", "mime-version", "dkim-signature"})
@@ -86,7 +88,7 @@ class Passage(Struct, frozen=True):
 def passage_of(text: str, *, to_the_headers: bool = False) -> Passage:
     """`to_the_headers`: a line that announces the message does not end it, its header fields do."""
     text = text.replace("：", ": ")
-    lines = [line[:MAX_LINE].rstrip() for line in text.split("\n", MAX_LINES)[:MAX_LINES]]
+    lines = [line[:MAX_LINE].rstrip() for line in text[:MAX_TEXT].split("\n", MAX_LINES)[:MAX_LINES]]
     folded = [fold(line) for line in lines]
     end = next(
         (

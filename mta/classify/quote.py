@@ -10,23 +10,23 @@ from msgspec import Struct
 
 from mta.classify.mail import clean
 
-MAX_LOOKED_AT = 8192
+MAX_LOOKED_AT = 16384
 """Characters of one text."""
 MAX_REPLY = 1024
 
 STATUS = re.compile(r"(?<![\d.])([45])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
-_WITH_STATUS = re.compile(r"(?<![\d.#])([245]\d\d)[- :;(<]{1,3}#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
+_WITH_STATUS = re.compile(r"(?<![\d.#])([245]\d\d)[- :;,(<]{1,3}#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
+_NO_UNIT = r"(?![ \t]?(?:[kmg]i?b|bytes|octets|seconds|minutes|hours|days|attempts|messages|recipients)\b)"
 _AT_FRONT = re.compile(
-    r"^[ \t>*\"'(<\[-]{0,20}(?:smtp;\s?)?([45]\d\d)(?:[ ](?!\d)|-(?!\d{3}-)|$|[:;,.](?=\s|$))",
+    rf"^[ \t>*\"'(<\[-]{{0,20}}(?:smtp;\s?)?([45]\d\d){_NO_UNIT}(?:[ ](?!\d)|-(?!\d{{3}}-)|$|[:;,.](?=\s|$))",
     re.MULTILINE | re.IGNORECASE,
 )
-_BEHIND_ADDRESS = re.compile(r"[:>\]),]\s{1,3}([45]\d\d)[- ](?=[A-Za-z#<\"'])")
+_BEHIND_ADDRESS = re.compile(rf"[:>\]),]\s{{1,3}}([45]\d\d){_NO_UNIT}[- ](?=[A-Za-z#<\"'])", re.IGNORECASE)
 _INTRODUCED = re.compile(
     r"(?:said|says|replied|returned|repl(?:y|ies)|response|responded|error|code|status|smtp|reason|diagnostic[- ]?code"
     r"|issued|antwort|fehler|meldung|erreur|errore|erro|ответ|ошибка|<<<|>>>|#)"
     r"[ \t]{0,3}(?:(?:code|number|message|nr\.?|with|is|was)[ \t]{0,3})?[:;=(#<'\"\[ \t-]{0,6}\n?[ \t]{0,40}"
-    r"(?:[:;=(#<'\"\[]{0,3})(?<![\d.])([45]\d\d)(?!\d|\.\d|[ \t]?(?:[kmg]?b|bytes|seconds|minutes|hours"
-    r"|days|attempts)\b)",
+    rf"(?:[:;=(#<'\"\[]{{0,3}})(?<![\d.])([45]\d\d)(?!\d|\.\d){_NO_UNIT}",
     re.IGNORECASE,
 )
 _CODES = (_AT_FRONT, _BEHIND_ADDRESS, _INTRODUCED)
@@ -64,9 +64,11 @@ def _reply(text: str) -> str:
     """Up to where it ends, without the bracket or quotation mark it stands in."""
     end = _END.search(text)
     said = clean(text[: end.start()] if end else text, MAX_REPLY)
-    for opening, closing in ("<>", "()", "[]", "''", '""'):
-        if said.endswith(closing) and (said.count(opening) < said.count(closing) or said.count(closing) == 1):
+    for opening, closing in ("<>", "()", "[]"):
+        if said.endswith(closing) and said.count(opening) < said.count(closing):
             said = said[:-1].rstrip()
+    if said.endswith(("'", '"')) and said.count(said[-1]) % 2:
+        said = said[:-1].rstrip()
     return said
 
 

@@ -56,7 +56,7 @@ def quoted_reply(reported: Reported) -> Reply:
 
 def _unpacked(root: Part) -> Part:
     """Gateways that inspect mail pass a report on as the attachment of an empty message of their own."""
-    if root.kind == "multipart/mixed" and author_of(root).is_role:
+    if root.kind == "multipart/mixed" and (author := author_of(root)).is_role and not author.is_person:
         parts = list(own_parts(root))
         inner = parts[0].parts[0] if parts[0].is_message and parts[0].parts else None
         if inner is not None and inner.kind == "multipart/report":
@@ -86,11 +86,13 @@ def _bounce(root: Part, headers: tuple[tuple[str, str], ...], author: Author) ->
     original = original_of(headers)
     if dsn is not None and any("@" in one.recipient for one in dsn.recipients):
         return _report(_completed(dsn, passage, original, author), original, dsn)
-    is_named = bool(named(passage, original, _others(root, author)))
+    found = named(passage, original, _others(root, author)) if author.is_system else []
     is_returned = bool(headers) or any(part.is_message for part in own_parts(root) if part is not root)
-    if dsn is None and not author.reports_failure(root, passage, is_named=is_named, is_returned=is_returned):
+    if dsn is None and not author.reports_failure(
+        root, passage, is_named=bool(found), is_returned=is_returned
+    ):
         return None
-    recipients = _in_words(root, passage, original, author)
+    recipients = _in_words(root, passage, original, author, found)
     if dsn is not None and dsn.recipients:  # it has a status for whom it does not name as an address
         recipients = _merged(dsn.recipients, recipients)
     if not recipients:
@@ -166,9 +168,11 @@ def _others(root: Part, author: Author) -> frozenset[str]:
     return frozenset(one.lower() for value in told for one in addresses(value, 10)) | {author.address.lower()}
 
 
-def _in_words(root: Part, passage: Passage, original: Original, author: Author) -> tuple[Reported, ...]:
+def _in_words(
+    root: Part, passage: Passage, original: Original, author: Author, found: list[Named]
+) -> tuple[Reported, ...]:
+    """`found` are those whom the passage names."""
     listed = addresses(" ".join(root.all("x-failed-recipients")[:100]), 100)
-    found = named(passage, original, _others(root, author))
     if not found and passage.is_returned:
         longer = passage_of("\n".join((*passage.lines, passage.rest)), to_the_headers=True)
         found = named(longer, original, _others(root, author))

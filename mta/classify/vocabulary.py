@@ -44,7 +44,7 @@ ROLES = phrases(
     """
     mailer-daemon | mailerdaemon | mail-daemon | maildaemon | mailer_daemon | mail.daemon | mdaemon | postmaster |
     postmast | mailsystem | mail-system | mail.delivery | maildelivery | mail-delivery | mail_delivery |
-    nondelivery | non-delivery | microsoftexchange | undeliver
+    nondelivery | non-delivery | microsoftexchange | undeliver | mailsecurity | mail_security
     """
 )
 """Parts of the local part of those who report failures."""
@@ -113,6 +113,15 @@ SUBJECTS = phrases(
     반송 | 배달할 수 없 | 전달되지
     """
 )
+
+PROGRAMS = phrases(
+    """
+    thunderbird | outlook | apple mail | iphone mail | ipad mail | mutt | evolution | k-9 | the bat | eudora |
+    roundcube | squirrelmail | webmail | horde | sylpheed | claws | kmail | zimbra | aquamail | foxmail | gnus |
+    windows mail | alpine | mailmate | seamonkey | fairemail | mozilla | mailspring | em client | postbox
+    """
+)
+"""With which people write mail."""
 
 OTHER_SUBJECTS = phrases(
     """

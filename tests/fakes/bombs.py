@@ -91,6 +91,13 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "messages_in_messages": lambda: _messages(30_000),
     "signs_at": lambda: _text("@" * 1_000_000),
     "addresses_in_lines": lambda: _text("".join(f"<{n}@a.test>:\r\n550 no\r\n" for n in range(40_000))),
+    "many_addresses_in_a_line": lambda: _text((" ".join(f"{n}@a.test" for n in range(80)) + "\r\n") * 800),
+    "long_lines_between_addresses": lambda: _text(
+        "".join(f"<{n % 100}@a.test> {'user unknown ' * 90} <{n * 7 % 100}@a.test>\r\n" for n in range(700))
+    ),
+    "ideographs": lambda: _text("".join(f"<{n}@a.test> {'漢字仮名' * 70}\r\n" for n in range(700))),
+    "signs_at_in_lines": lambda: _text(("a@" * 500 + "\r\n") * 900),
+    "codes": lambda: _text("error code 55 code: 550" * 40_000),
     "address_of_a_megabyte": lambda: _text("a" * 500_000 + "@" + "a." * 250_000),
     "tags_unfinished": lambda: _text("<" * 1_000_000, "text/html"),
     "comments_unfinished": lambda: _text("<!--<style" * 100_000, "text/html"),
