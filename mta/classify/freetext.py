@@ -23,6 +23,8 @@ _SEGMENT = 30
 """Lines behind an address that may be about it."""
 _MAX_SEGMENT = 3000
 """Characters of them."""
+_ADJACENT = 2
+"""Lines from one recipient of a list to the next."""
 _PLACES = 6
 """Of one address, that are looked at for its reply."""
 
@@ -55,24 +57,40 @@ def named(passage: Passage, original: Original, others: frozenset[str]) -> list[
         if low in chosen:
             at_line.setdefault(one.line, set()).add(low)
     former = {one.line: one.address for one in found if one.is_former}
-    of_all: Quote | None = None
+    quotes = {
+        low: _about(passage, at_line, low, [at for at in places[low] if at >= line][:_PLACES])
+        for low, line in chosen.items()
+    }
+    _share(quotes, chosen, passage)
     result = []
     for low, line in chosen.items():
-        quote = _about(passage, at_line, low, [at for at in places[low] if at >= line][:_PLACES])
-        if quote is None:
-            of_all = quote = of_all or reason(passage)
         came_from = next((former[at] for at in range(line, line + 3) if at in former), "")
+        quote = quotes[low] or Quote()
         result.append(Named(spelled[low], quote, came_from if came_from.lower() != low else ""))
     return result
 
 
-def reason(passage: Passage) -> Quote:
-    """What the whole failure quotes, for a recipient it does not name."""
-    quote = quoted("\n".join(line for line in passage.lines if not _is_aside(line)))
+def reason(passage: Passage, end: int | None = None) -> Quote:
+    """What the whole failure quotes, for a recipient it does not name; its lines up to `end`."""
+    lines, folded = passage.lines[:end], passage.folded[:end]
+    quote = quoted("\n".join(line for line in lines if not _is_aside(line)))
     if quote.code or quote.status:
         return quote
-    telling = [line for line, low in zip(passage.lines, passage.folded, strict=True) if has(low, FAILED)]
+    telling = [line for line, low in zip(lines, folded, strict=True) if has(low, FAILED)]
     return Quote(text=clean(" ".join(telling[:3]).lstrip(" -=*_|#"), MAX_REPLY))
+
+
+def _share(quotes: dict[str, Quote | None], chosen: dict[str, int], passage: Passage) -> None:
+    """Recipients in a list have what is said behind the last of them; the others what is said before the first."""
+    later: Quote | None = None
+    line = len(passage.lines)
+    for low in reversed(list(chosen)):
+        if quotes[low] is None and line - chosen[low] <= _ADJACENT:
+            quotes[low] = later
+        later, line = quotes[low], chosen[low]
+    if None in quotes.values():
+        before = reason(passage, min(chosen.values()) + 1)
+        quotes.update({low: before for low, quote in quotes.items() if quote is None})
 
 
 def plain_name(passage: Passage) -> str:

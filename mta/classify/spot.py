@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from mta.classify.mail import clean
+
 MAX_LOOKED_AT = 2000
 """Of the @ in one text."""
 _LOCAL = 128  # RFC 5321 section 4.5.3.1.1 has 64; what gateways wrap is longer
@@ -75,7 +77,7 @@ def _at(text: str, at: int) -> Spotted | None:
     if (
         whole is not None and not whole[1].isascii()
     ):  # RFC 6531: nothing but the brackets says where it begins
-        return Spotted(whole[1], whole.start(1), whole.end(1))
+        return Spotted(whole[1], whole.start(1), whole.end(1)) if clean(whole[1]) == whole[1] else None
     before = _LOCAL_END.search(text[max(at - _LOCAL, 0) : at])
     if before is None:
         return None
@@ -97,5 +99,7 @@ def _at(text: str, at: int) -> Spotted | None:
         inner = _CODED.sub(lambda match: chr(int(match[1], 16)), imcea[2])
         local, _, domain = inner.rpartition("@")
     if not local or len(local) > 64 or "." not in domain or domain.rpartition(".")[2].isdigit():
+        return None
+    if not domain.isascii() and clean(domain) != domain:
         return None
     return Spotted(f"{local}@{domain}", at - len(before[0]), after.end())

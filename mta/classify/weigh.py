@@ -110,7 +110,7 @@ def weighed(lines: list[Line], original: Original, others: frozenset[str]) -> It
             before = line.text[found[place - 1].end if place else 0 : one.start]
             low = one.address.lower()
             weight = _context(lines[at : at + _FOLLOWING + 1], one, before) + 4 * (since <= _NEAR)
-            weight += 3 * (low in recipients) + 3 * (low in to) - 5 * (low in senders) - 8 * (low in others)
+            weight += LEAST * (low in recipients or low in to) - 5 * (low in senders) - 8 * (low in others)
             weight -= 5 * (low.partition("@")[0] in _STRANGERS and low not in to)
             if is_former and low not in others:
                 weight = max(weight, SURE)

@@ -51,6 +51,7 @@ def test_help_is_quick_and_names_every_verb() -> None:
         "campaign",
         "dkim",
         "explain",
+        "bounces",
     ):
         assert f" {verb} " in done.stdout
     heavy = "('nats', 'jinja2', 'cryptography', 'aiosmtplib')"
@@ -176,3 +177,24 @@ def test_help_takes_no_time() -> None:
         return time.perf_counter() - started
 
     assert min(timed() for _ in range(3)) < 1.0
+
+
+def test_a_mail_that_came_back_is_read_from_standard_input() -> None:
+    """`mta bounces read -` needs no configuration."""
+    done = mta(
+        "bounces",
+        "read",
+        "-",
+        "--json",
+        given=b"From: MAILER-DAEMON@a.test\n\nNot delivered to:\n\n<b@c.test>\n550 no\n",
+    )
+    assert done.returncode == 0
+    assert '"kind":"bounce"' in done.stdout
+    assert '"recipient":"b@c.test"' in done.stdout
+
+
+def test_a_mail_that_is_not_there_is_missing_input() -> None:
+    """66, and one line that says so."""
+    done = mta("bounces", "read", "/nonexistent/mail.eml")
+    assert (done.returncode, done.stdout) == (66, "")
+    assert "cannot read /nonexistent/mail.eml" in done.stderr

@@ -18,8 +18,10 @@ from mta.classify.spot import MAX_LOOKED_AT, addresses, first_address, spotted, 
         ("ada+tag_1@b-c.d.test,", "ada+tag_1@b-c.d.test"),
         ("收件人ada@b.test的", "ada@b.test"),
         ("<josé@b.test>", "josé@b.test"),
-        ("ada@bücher.test", ""),
         ("ada@üben.test", "ada@üben.test"),
+        ("<a\x00\x80@b.test>", ""),
+        ("<é\u202e@b.test>", ""),
+        ("a@é\u202eb.test", ""),
         ("ada@localhost", ""),
         ("ada@[192.0.2.1]", ""),
         ("ada@10.0.0.1", ""),
@@ -30,8 +32,7 @@ from mta.classify.spot import MAX_LOOKED_AT, addresses, first_address, spotted, 
 )
 def test_an_address_is_found_in_what_is_around_it(text: str, expected: str) -> None:
     """Brackets, quotation marks, labels and the notation of gateways are not of it."""
-    if expected or "bücher" not in text:
-        assert first_address(text) == expected
+    assert first_address(text) == expected
 
 
 def test_where_it_stands_is_known() -> None:

@@ -1,0 +1,62 @@
+import pytest
+
+from mta.classify.autoreply import answers, detail_of, is_answer_subject, says_so
+from mta.classify.mail import parse
+from tests.unit.classify.reports import mail
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ("Auto-Submitted: auto-replied", True),
+        ("Auto-Submitted: Auto-Generated; owner=x", True),
+        ("Auto-Submitted: no", False),
+        ("X-Autoreply: yes", True),
+        ("Precedence: auto_reply", True),
+        ("Precedence: bulk", False),
+        ("Auto-Submitted: auto-generated\nList-Unsubscribe: <https://x.test>", False),
+        ("Auto-Submitted: auto-generated\nContent-Type: application/gzip", False),
+        ("Auto-Submitted: auto-generated\nSubject: Report Domain: x.test", False),
+        ("Subject: hello", False),
+    ],
+)
+def test_a_machine_says_that_it_is_one(headers: str, expected: bool) -> None:
+    """RFC 3834 section 5, and those older than it; lists and aggregate reports answer nothing (B-04)."""
+    assert says_so(parse(mail(headers))) is expected
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "expected"),
+    [
+        ("Out of Office: hello", "", True),
+        ("AW: Abwesenheitsnotiz: hello", "", True),
+        ("I need your vacation plan", "Please send it.", False),
+        ("my vacation", "I am out of the office until Monday.", True),
+        ("Read: hello", "", True),
+        ("hello", "I am out of the office until Monday.", False),
+    ],
+)
+def test_a_subject_says_it_where_no_header_does(subject: str, body: str, expected: bool) -> None:
+    """In front; elsewhere the text has to say so too."""
+    assert answers(parse(mail(f"Subject: {subject}", body))) is expected
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "detail"),
+    [
+        ("Re: a", "Please confirm your message: https://x.test", "challenge"),
+        ("Re: a", "She has left the company.", "moved"),
+        ("Gelesen: a", "", "read_receipt"),
+        ("Re: a", "Thank you.", ""),
+    ],
+)
+def test_the_detail_is_of_the_words(subject: str, body: str, detail: str) -> None:
+    """`challenge`, `moved`, `read_receipt` or nothing."""
+    assert detail_of(parse(mail(f"Subject: {subject}", body))) == detail
+
+
+def test_prefixes_of_answers_are_known_at_the_front_only() -> None:
+    """In the languages of mail programs, repeated or numbered."""
+    for subject in ("re: a", "aw: a", "fwd: re: a", "re[2]: a", "回复: a"):
+        assert is_answer_subject(subject)
+    assert not is_answer_subject("a re: b")
