@@ -45,7 +45,7 @@ def shown(file: str, report: Report, classifier: Classifier) -> dict[str, Any]:
     is_bounce = report.kind is ReportKind.BOUNCE
     feedback_type = report.complaint.feedback_type if report.complaint else ""
     return {
-        "file": file,
+        "file": file.encode("utf-8", "backslashreplace").decode(),
         "kind": report.kind,
         "detail": report.detail,
         "recipients": [

@@ -62,7 +62,7 @@ class Author(Struct, frozen=True):
         evidence = 3 * says + 2 * is_returned + 2 * is_quoted + 4 * is_listed + 2 * self.has_subject
         if self.is_role:
             return evidence + is_named >= 3
-        if has(told, CHALLENGE) or not (self.is_technical or is_returned or is_listed):
+        if has(told, CHALLENGE) or not (self.is_technical or is_listed):
             return False
         return (is_named or is_returned) and evidence + 2 * is_named >= 5
 
@@ -70,24 +70,32 @@ class Author(Struct, frozen=True):
 def author_of(root: Part) -> Author:
     sender = root.header("from")
     address = first_address(sender)
-    domain = address.rpartition("@")[2].lower()
-    local = fold(address.rpartition("@")[0] or sender[:100])
-    name = fold(words(sender)[:300])
     subject = fold(words(root.header("subject")))
-    is_role = has(local, ROLES) or has(name, ROLE_NAMES) or sender.strip().endswith(_NULL)
+    is_role = _is_role(sender)
     is_answer = is_answer_subject(subject)
-    has_subject = has(subject, SUBJECTS) and not is_answer
-    is_other = has(subject, OTHER_SUBJECTS) and not has_subject
+    has_subject = has(subject, SUBJECTS) and not is_answer and not subject.startswith(ANSWERS)
+    returned = [
+        part.parts[0] for part in own_parts(root) if part is not root and part.is_message and part.parts
+    ]
+    is_forward = any(one.kind == "multipart/report" or _is_role(one.header("from")) for one in returned)
     is_null = any(value.strip() in _NULL for value in root.all("return-path"))
-    could_be = not ROLE_WORDS.isdisjoint(_WORD.findall(local))
-    points = 3 * is_role + could_be + 2 * is_null + 2 * has_subject - 4 * is_other
-    points += 3 * bool(root.header("x-failed-recipients")) + 2 * (root.kind == "multipart/report")
-    points += says_so(root) + 1 * any(part.is_message for part in own_parts(root) if part is not root)
+    could_be = not ROLE_WORDS.isdisjoint(_WORD.findall(fold(address.rpartition("@")[0])))
+    is_report = root.kind == "multipart/report"
+    points = 3 * is_role + could_be + 2 * is_null + 2 * has_subject + 2 * is_report
+    points += 3 * bool(root.header("x-failed-recipients")) + says_so(root) + bool(returned)
+    points -= 4 * (has(subject, OTHER_SUBJECTS) and not has_subject)
     if not is_role:
-        points -= 3 * is_of_list(root) + 3 * is_answer
+        points -= 3 * is_of_list(root) + 3 * is_answer + 4 * is_forward
         points -= 4 * (has(subject, ANSWERS) and not has_subject)
         points -= 2 * has(fold(root.header("user-agent") + root.header("x-mailer")), PROGRAMS)
-    is_technical = is_null or could_be or root.kind == "multipart/report" or says_so(root)
+    is_technical = is_null or could_be or is_report or says_so(root) or bool(returned)
     is_reply = is_answer and (not is_role or (bool(root.header("in-reply-to")) and not is_technical))
-    is_person = is_reply or (is_of_list(root) and not is_role) or points < 0
+    is_person = is_reply or (not is_role and is_of_list(root)) or points < 0
+    domain = address.rpartition("@")[2].lower()
     return Author(address, domain, points, is_role, has_subject, is_technical, is_person)
+
+
+def _is_role(sender: str) -> bool:
+    """By the value of From: its local part, its name, or an empty address."""
+    local = fold(first_address(sender).rpartition("@")[0] or sender[:100])
+    return has(local, ROLES) or has(fold(words(sender)[:300]), ROLE_NAMES) or sender.strip().endswith(_NULL)

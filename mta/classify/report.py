@@ -145,10 +145,10 @@ def _dsn(root: Part, author: Author) -> Dsn | None:
     if not author.is_system and root.kind != "multipart/report":
         return None
     parts = [part for part in own_parts(root) if part is not root or not part.is_message]
-    for part in parts:
-        if part.kind in _DSN_KINDS:
-            return read_dsn(text_of(part))
-    if not (author.is_role or author.has_subject):
+    fields = [text_of(part) for part in parts if part.kind in _DSN_KINDS]
+    if fields:
+        return read_dsn("\n\n".join(fields))
+    if not (author.is_role or (author.is_technical and author.has_subject)):
         return None
     for part in parts:
         if part.kind.startswith(("text/", "application/")) and looks_like_dsn(text := text_of(part)):

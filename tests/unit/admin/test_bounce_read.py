@@ -47,6 +47,14 @@ def test_the_line_of_an_mbox_is_dropped(tmp_path: Path, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["kind"] == "bounce"
 
 
+def test_a_name_that_is_no_utf_8_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON has no other text."""
+    file = tmp_path / "a\udcff.eml"
+    file.write_bytes(raw("qmail"))
+    read([str(file)], Output(as_json=True))
+    assert json.loads(capsys.readouterr().out)["file"].endswith("a\\udcff.eml")
+
+
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """`-` stands for it."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw("qmail"))))
