@@ -48,13 +48,12 @@ class Re2Patterns:
         for pattern in (*patterns, ""):
             self._set.Add(pattern)
         self._set.Compile()
-        self._sentinel = len(patterns)
-        self._slow = RePatterns(patterns)
+        self._patterns = tuple(patterns)
 
     def matches(self, text: str) -> list[int]:
         found = self._set.Match(text)
         if not found:
-            return self._slow.matches(text)
+            return RePatterns(self._patterns).matches(text)
         if len(found) == 1:
             return []
         found.sort()

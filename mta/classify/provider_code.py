@@ -7,7 +7,7 @@ group refusals by.
 import re
 
 _FORMS = re.compile(
-    r"[?&]p=(?P<google>[A-Za-z]{4,40})"  # Gmail: https://support.google.com/mail/?p=NoSuchUser
+    r"[?&]p=(?P<google>[A-Za-z][A-Za-z0-9]{3,40})"  # Gmail: https://support.google.com/mail/?p=NoSuchUser
     r"|(?P<net>(?:gmx\.|web\.de|mail\.com|ionos|1und1|1and1|kundenserver)"
     r"[^\s]{0,200}[?&]c=(?P<gmx>[a-z0-9]{1,12}))"  # United Internet
     r"|\b(?P<spam>AS)\(?(?P<number>\d{3,12})\b"  # Microsoft: AS(4810)

@@ -28,13 +28,13 @@ _CAPITALS = re.compile(r"\\.|(ADDR|HOST|IP|URL|ID|N[a-z]*|TIME|STATUS)(?![A-Z])|
 
 
 class RuleTable(Struct, frozen=True, kw_only=True):
-    """`since` is the date the fact was known to hold, `source` where it comes from."""
+    """`text` are alternatives, one to a line. `since` is the date the fact was known to hold, `source` where it comes from."""
 
     class_: str = field(name="class")
     stage: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     enhanced: tuple[str, ...] = ()
-    text: str = ""
+    text: tuple[str, ...] = ()
     provider_code: str = ""
     scope: str = ""
     confidence: Literal["high", "low"] = "high"
@@ -54,7 +54,8 @@ def rules(
     is_operators: bool = False,
 ) -> tuple[tuple[Rule, ...], dict[str, tuple[str, ...]]]:
     """The rules in order and, for each provider, whose rules hold for it as well; findings for what cannot be.
-    `providers` are those there are; None: any name is one."""
+    `providers` are those there are; None: any name is one. Of the shipped file the patterns are not compiled to see
+    whether they can be: that takes a quarter of a second, and a test has done it."""
     families = _families(table.get(FAMILIES, {}), providers, found)
     made = []
     for layer, named in table.items():
@@ -105,7 +106,8 @@ def _rule(
     codes, digit = _codes(stated.code, path, found)
     stages = _stages(stated.stage, path, found)
     enhanced = _enhanced(stated.enhanced, path, found)
-    _check_text(stated, path, found)
+    if is_operators:
+        _check_text(stated, path, found)
     if stated.scope and stated.scope not in ACCUSED:
         found.wrong(f"{path}.scope", f"unknown scope{nearest(stated.scope, ACCUSED)}")
     if not _DATE.fullmatch(stated.since):
@@ -127,7 +129,7 @@ def _rule(
         codes=codes,
         digit=digit,
         enhanced=enhanced,
-        text=stated.text,
+        text="|".join(stated.text),
         provider_code=stated.provider_code,
         accused=stated.scope,
         confidence=stated.confidence,
@@ -199,14 +201,17 @@ def _enhanced(words: tuple[str, ...], path: str, found: Findings) -> tuple[tuple
 
 
 def _check_text(stated: RuleTable, path: str, found: Findings) -> None:
-    for key, pattern in (("text", stated.text), ("provider_code", stated.provider_code)):
-        if pattern and (fault := fault_of(pattern)):
-            found.wrong(f"{path}.{key}", fault)
-    for match in _CAPITALS.finditer(stated.text):
-        letter = match[2]
-        if letter and letter != letter.lower():
-            found.wrong(
-                f"{path}.text",
-                f"can never match: {show(letter)} in {show(stated.text)}; refusals are matched in lower case",
-            )
-            return
+    if stated.provider_code and (fault := fault_of(stated.provider_code)):
+        found.wrong(f"{path}.provider_code", fault)
+    for at, pattern in enumerate(stated.text):
+        fault = fault_of(pattern) or ("" if pattern else "matches everything: leave it out")
+        if fault:
+            found.wrong(f"{path}.text[{at}]", fault)
+        for match in _CAPITALS.finditer(pattern):
+            letter = match[2]
+            if letter and letter != letter.lower():
+                found.wrong(
+                    f"{path}.text[{at}]",
+                    f"can never match: {show(letter)} in {show(pattern)}; refusals are matched in lower case",
+                )
+                break
