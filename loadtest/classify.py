@@ -22,12 +22,12 @@ _REPLIES = (
      " go to\n5.1.1  https://support.google.com/mail/?p=NoSuchUser a640c23a62f3a-si{n}ejc.12 - gsmtp"),
     ("microsoft", Stage.RCPT, 550, "5.5.0", "5.5.0 Requested action not taken: mailbox unavailable (S2017062302)."
      " [DB3EUR04FT{n}.eop-eur04.prod.protection.outlook.com]"),
-    ("yahoo", Stage.MAIL, 421, "4.7.0", "4.7.0 [TSS04] Messages from 192.0.2.{n} temporarily deferred due to unexpected"
+    ("yahoo", Stage.MAIL, 421, "4.7.0", "4.7.0 [TSS04] Messages from {ip} temporarily deferred due to unexpected"
      " volume or user complaints - 4.16.55.1; see https://postmaster.yahooinc.com/error-codes"),
     ("other", Stage.RCPT, 550, "5.1.1", "5.1.1 <bob{n}@b.test>: Recipient address rejected: User unknown in virtual"
      " mailbox table"),
-    ("other", Stage.RCPT, 554, "5.7.1", "5.7.1 Service unavailable; Client host [192.0.2.{n}] blocked using"
-     " zen.spamhaus.org; https://www.spamhaus.org/query/ip/192.0.2.{n}"),
+    ("other", Stage.RCPT, 554, "5.7.1", "5.7.1 Service unavailable; Client host [{ip}] blocked using"
+     " zen.spamhaus.org; https://www.spamhaus.org/query/ip/{ip}"),
     ("other", Stage.RCPT, 450, "4.2.0", "4.2.0 <bob{n}@b.test>: Recipient address rejected: Greylisted, see"
      " http://postgrey.schweikert.ch/help/b.test.html"),
     ("other", Stage.RCPT, 552, "5.2.2", "5.2.2 <bob{n}@b.test>: user is over quota"),
@@ -35,7 +35,15 @@ _REPLIES = (
     ("barracuda", _END, 550, "", "permanent failure for one or more recipients (bob{n}@b.test:550 5.1.1 User unknown)"),
     ("other", Stage.RCPT, 550, "", "No such user here ({n})"),
 )  # fmt: skip
-_HOSTILE = ("a" * 2048, "ab1 " * 512, "@" * 2048, "1.2.3.4." * 256, "user " * 409, "(((((550 5.1.1 " * 136, "\x00\xff" * 1024)
+_HOSTILE = (
+    "a" * 2048,
+    "ab1 " * 512,
+    "@" * 2048,
+    "1.2.3.4." * 256,
+    "user " * 409,
+    "(((((550 5.1.1 " * 136,
+    "\x00\xff" * 1024,
+)
 
 
 def measure(count: int) -> dict[str, float]:
@@ -46,7 +54,7 @@ def measure(count: int) -> dict[str, float]:
     fresh, again = [], []
     for number in range(_ROUNDS):
         asked = [
-            (stage, Reply(code, tuple(text.replace("{n}", str(number * count + at)).split("\n")), enhanced), provider)
+            (stage, Reply(code, _lines(text, number * count + at), enhanced), provider)
             for at in range(count)
             for provider, stage, code, enhanced, text in _REPLIES
         ]
@@ -61,6 +69,11 @@ def measure(count: int) -> dict[str, float]:
         "hostile_us": hostile * 1e6,
         "build_ms": build_s * 1e3,
     }
+
+
+def _lines(text: str, number: int) -> tuple[str, ...]:
+    ip = f"192.0.{number // 250 % 250}.{number % 250}"
+    return tuple(text.replace("{n}", str(number)).replace("{ip}", ip).split("\n"))
 
 
 def _each(classifier: Classifier, asked: list[tuple[Stage, Reply, str]]) -> float:

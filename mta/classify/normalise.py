@@ -20,7 +20,7 @@ import unicodedata
 
 from msgspec import Struct
 
-from mta.classify.provider_code import provider_code
+from mta.classify.provider_code import code_in_link, provider_code
 
 MOST_CHARS = 2048
 """Of a reply; the longest known refusals have some 800."""
@@ -31,12 +31,82 @@ _PLAIN = re.compile(r"[<(\[\"'`*-]*[^\W\d_]+(?:['/-][^\W\d_]+)*[>)\]\"'`.,:;!?*-
 _STATUS = re.compile(r"[<(\[\"'#:]*([245]\.\d{1,3}\.\d{1,3})[>)\]\"',.:;]*")
 _REPEATED = re.compile(r"([45]\d\d)-(?:#?([245]\.\d{1,3}\.\d{1,3}))?")
 _INNER = re.compile(r"(?:.*[:;(\[<\"'])?([45]\d\d)(?:[- ]#?([245]\.\d{1,3}\.\d{1,3}))?[:,]?")
-_KEPT = re.compile(
-    r"spamhaus|spamcop|barracuda|sorbs|surbl|uribl|invaluement|dnsbl|dnswl|njabl|abuseat|uceprotect|psbl|mailspike|"
-    r"senderscore|senderbase|talosintelligence|cloudmark|manitu|nixspam|spamrats|0spam|truncate|hostkarma|junkemail|"
-    r"csi\.mimecast|ipcheck\.proofpoint|backscatter|spameatingmonkey|blocklist|blacklist|lashback|wpbl|(?:^|[./-])rbl|"
-    r"rbl[./]|(?:^|[./])[a-z]*bl\.|openspf|open-spf|delist|greylist|sender-?check|antispam"
+_KEPT = frozenset(
+    {
+        *(
+            "spamhaus",
+            "spamcop",
+            "barracudacentral",
+            "barracuda",
+            "sorbs",
+            "surbl",
+            "uribl",
+            "invaluement",
+            "dnsbl",
+        ),
+        *(
+            "abuseat",
+            "uceprotect",
+            "psbl",
+            "mailspike",
+            "senderscore",
+            "senderbase",
+            "talosintelligence",
+            "manitu",
+        ),
+        *(
+            "nixspam",
+            "spamrats",
+            "hostkarma",
+            "junkemailfilter",
+            "backscatterer",
+            "spameatingmonkey",
+            "lashback",
+        ),
+        *(
+            "ipcheck",
+            "csi",
+            "zen",
+            "dbl",
+            "xbl",
+            "pbl",
+            "sbl",
+            "cbl",
+            "bl",
+            "rbl",
+            "dnsrbl",
+            "rhsbl",
+            "blocklist",
+        ),
+        *(
+            "blacklist",
+            "njabl",
+            "wpbl",
+            "openspf",
+            "delist",
+            "greylist",
+            "greylisting",
+            "postgrey",
+            "ahbl",
+            "0spam",
+        ),
+        *(
+            "dnsbl1",
+            "dnsbl2",
+            "dnswl",
+            "dul",
+            "drone",
+            "cymru",
+            "truncate",
+            "gbudb",
+            "s5h",
+            "ix",
+            "dmarc",
+            "dkim",
+        ),
+    }
 )
+"""Of the names of hosts, and in links: they say what is meant."""
 _TLDS = re.compile(
     r"[a-z]{2}|xn--.*|com|net|org|info|biz|edu|gov|mil|int|arpa|test|example|invalid|localhost|local|lan|internal|"
     r"intra|corp|home|name|pro|mobi|asia|jobs|tel|travel|cat|museum|coop|aero|cloud|email|mail|online|shop|site|"
@@ -45,7 +115,7 @@ _TLDS = re.compile(
     r"hamburg|koeln|wien|paris|london|tokyo|vip|top|work|works|global|consulting|design|studio|family|gmbh|swiss"
 )
 _WORDS_WITH_DIGITS = re.compile(
-    r"(?:8bitmime|smtputf8|utf-?8|utf-?16|ipv[46]|rfc-?\d{3,4}|base64|sha-?(?:1|256)|tls(?:v?1(?:\.\d)?)|md5|"
+    r"(?:8bitmime|smtputf8|utf-?8|utf-?16|ipv[46]|rfc[-.]?\d{3,4}|base64|sha-?(?:1|256)|tls(?:v?1(?:\.\d)?)|md5|"
     r"us-ascii|7bit|8bit|"
     r"iso-\d+(?:-\d+)?|3des|rc4|mx\d?|[45]xx|4yz|5yz|0x[0-9a-f]{1,4})"
 )
@@ -63,6 +133,15 @@ _PARTS = re.compile(
 _TIME = re.compile(
     r"\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?|\d{4}-\d{2}-\d{2}(?:t\d{2}:?\d{2}:?\d{2}(?:\.\d+)?z?)?"
 )
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
+_OPEN, _SHUT = r"[<(\[\"']*", r"[>)\].,;:\"'!?]*"
+_NAME = r"[^\s<>()\[\]\"',;:@]+"
+_ADDRESS = re.compile(f"({_OPEN}){_NAME}@{_NAME}?({_SHUT})")
+_IPV4 = re.compile(rf"({_OPEN})(?:\d{{1,3}}\.){{3}}\d{{1,3}}({_SHUT})")
+_HOST = re.compile(rf"({_OPEN})((?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*[a-z0-9])({_SHUT})", re.IGNORECASE)
+_SIMPLE = re.compile(rf"({_OPEN})([A-Za-z0-9]+(?:[._+~-]+[A-Za-z0-9]+)*)({_SHUT})")
+_LINK = re.compile(rf"({_OPEN})((?:https?|ftp)://[^\s<>\"')\]]+)(.*)", re.IGNORECASE)
+_MEASURED = re.compile(r"[0-9][0-9._,+/~-]*([a-z]{0,5})")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\ufeff]+")
 _MARKS = re.compile("[\u0300-\u036f]")
 _QUOTES = str.maketrans(
@@ -123,9 +202,9 @@ class Normaliser:
                 if status[1] != enhanced and not _begins(out, begins):
                     out.append("STATUS")
                 continue
-            token = provider_code(word)
+            normal, token = _odd(word[:_MOST_WORD])
             provider = provider or token
-            out.append(_replaced(word[:_MOST_WORD]))
+            out.append(normal)
         if len(out) == begins:
             begins, found_code, found_status = 0, code, enhanced or found_status
         return Normal(" ".join(out[begins:]), found_code, found_status or enhanced, provider)
@@ -177,6 +256,28 @@ def _folded(word: str) -> str:
     return unicodedata.normalize("NFC", _MARKS.sub("", word))
 
 
+def _odd(word: str) -> tuple[str, str]:
+    """A word that is more than letters, made comparable; and the provider's code in it, if there is one. What most of
+    them are is found without looking at every part."""
+    if "://" in word and (link := _LINK.fullmatch(word)):
+        return link[1] + _link(link[2]) + _replaced(link[3]), code_in_link(link[2])
+    if "@" in word and (address := _ADDRESS.fullmatch(word)):
+        return f"{address[1]}ADDR{address[2]}", ""
+    if "." in word:
+        if ip := _IPV4.fullmatch(word):
+            return f"{ip[1]}IP{ip[2]}", ""
+        if host := _HOST.fullmatch(word):
+            return host[1] + _host(host[2].lower()) + host[3], provider_code(word)
+    if simple := _SIMPLE.fullmatch(word):
+        return simple[1] + _word(simple[2].lower()) + simple[3], provider_code(word)
+    return _replaced(word), provider_code(word)
+
+
+def _link(link: str) -> str:
+    kept = [part for part in _SEPARATORS.split(link.lower()) if part in _KEPT]
+    return "URL:" + ".".join(kept) if kept else "URL"
+
+
 def _replaced(word: str) -> str:
     word = _folded(word)
     if word.isdigit():
@@ -188,7 +289,7 @@ def _token(match: re.Match[str]) -> str:
     kind, part = match.lastgroup, match[0]
     match kind:
         case "url":
-            return part.split("?")[0] if _KEPT.search(part) else "URL"
+            return _link(part)
         case "addr":
             return "ADDR"
         case "uuid":
@@ -205,7 +306,7 @@ def _token(match: re.Match[str]) -> str:
 
 def _host(part: str) -> str:
     name = part.rstrip(".")
-    if _KEPT.search(name):
+    if not _KEPT.isdisjoint(_SEPARATORS.split(name)):
         return part
     last = name.rpartition(".")[2]
     if _TLDS.fullmatch(last):
@@ -217,15 +318,10 @@ def _host(part: str) -> str:
 
 
 def _word(part: str) -> str:
-    if not any(c.isdigit() for c in part):
+    if part.isalpha() or _WORDS_WITH_DIGITS.fullmatch(part):
         return part
-    if part.isdigit():
-        return "N"
-    if _WORDS_WITH_DIGITS.fullmatch(part):
-        return part
+    if measured := _MEASURED.fullmatch(part):
+        return "N" + measured[1]
     if _TIME.fullmatch(part):
         return "TIME"
-    letters = sum(c.isalpha() for c in part)
-    if part[0].isdigit() and letters <= 5 and part.lstrip("0123456789.,").isalpha():
-        return "N" + part.lstrip("0123456789.,")
-    return "N" if not letters else "ID"
+    return "ID" if any(map(str.isdigit, part)) else part

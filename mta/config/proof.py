@@ -70,7 +70,9 @@ def _read(rule: Rule, text: str) -> tuple[Stage, str, str]:
 def _elsewhere(rule: Rule, explained: Explanation, reply: str) -> str:
     got = explained.rule
     if got.provider_code:
-        said = f'"{got.label}" ({got.bounce_class}) takes it first, by the code {explained.normal.provider_code}'
+        said = (
+            f'"{got.label}" ({got.bounce_class}) takes it first, by the code {explained.normal.provider_code}'
+        )
     elif explained.matched == "":
         said = f'no text matched, so it comes out at "{got.label}" ({got.bounce_class})'
     else:
