@@ -18,8 +18,8 @@ _ROUNDS = 7
 _END = Stage.END_OF_DATA
 _REPLIES = (
     ("google", Stage.RCPT, 550, "5.1.1", "5.1.1 The email account that you tried to reach does not exist. Please try"
-     "\n5.1.1 double-checking the recipient's email address for typos or\n5.1.1 unnecessary spaces. For more information,"
-     " go to\n5.1.1  https://support.google.com/mail/?p=NoSuchUser a640c23a62f3a-si{n}ejc.12 - gsmtp"),
+     "\n5.1.1 double-checking the recipient's email address for typos or\n5.1.1 unnecessary spaces. For more"
+     " information, go to\n5.1.1  https://support.google.com/mail/?p=NoSuchUser a640c23a62f3a-si{n}ejc.12 - gsmtp"),
     ("microsoft", Stage.RCPT, 550, "5.5.0", "5.5.0 Requested action not taken: mailbox unavailable (S2017062302)."
      " [DB3EUR04FT{n}.eop-eur04.prod.protection.outlook.com]"),
     ("yahoo", Stage.MAIL, 421, "4.7.0", "4.7.0 [TSS04] Messages from {ip} temporarily deferred due to unexpected"
