@@ -142,10 +142,15 @@ _HOST = re.compile(rf"({_OPEN})((?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*[a-z0-9])({_SHU
 _SIMPLE = re.compile(rf"({_OPEN})([A-Za-z0-9]+(?:[._+~-]+[A-Za-z0-9]+)*)({_SHUT})")
 _LINK = re.compile(rf"({_OPEN})((?:https?|ftp)://[^\s<>\"')\]]+)(.*)", re.IGNORECASE)
 _MEASURED = re.compile(r"[0-9][0-9._,+/~-]*([a-z]{0,5})")
+_TRAILING = frozenset({"", "ID", "N", "TIME", "STATUS"})
+"""What a reply may end in without saying anything by it."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\ufeff]+")
-_MARKS = re.compile("[\u0300-\u036f]")
-_QUOTES = str.maketrans(
-    {"’": "'", "‘": "'", "“": '"', "”": '"', "´": "'", "`": "'", "–": "-", "—": "-", "ß": "ss"}
+_MARKS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
+_FOLDED = str.maketrans(
+    {
+        **{"’": "'", "‘": "'", "“": '"', "”": '"', "´": "'", "`": "'", "–": "-", "—": "-"},
+        **{"ß": "ss", "ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "æ": "ae", "Æ": "ae", "đ": "d", "ı": "i"},
+    }
 )
 
 
@@ -192,7 +197,7 @@ class Normaliser:
                 )
                 if is_again and int(word[:3]) == code and not (at and words[at - 1][-1] in ":;"):
                     continue
-                if at and _opens(inner, word, words[at - 1], following):
+                if _opens(inner, word, words[at - 1] if at else "", following):
                     found_code, found_status, begins = int(inner[1]), inner[2] or "", len(out)
                     continue
             status = _STATUS.fullmatch(word)
@@ -205,6 +210,8 @@ class Normaliser:
             normal, token = _odd(word[:_MOST_WORD])
             provider = provider or token
             out.append(normal)
+        while len(out) > begins + 1 and out[-1].strip("()[]<>.,;:-#") in _TRAILING:
+            del out[-1]
         if len(out) == begins:
             begins, found_code, found_status = 0, code, enhanced or found_status
         return Normal(" ".join(out[begins:]), found_code, found_status or enhanced, provider)
@@ -222,11 +229,13 @@ def _opens(inner: re.Match[str], word: str, before: str, following: str) -> bool
     """Whether a number is the code of a reply inside this one."""
     is_led = len(word) > 3 and inner.start(1) > 0 and not word[inner.start(1) - 1].isalnum()
     if inner[2] or _STATUS.fullmatch(following.lstrip("#")):
-        return is_led or inner.start(1) == 0
+        return is_led or (bool(before) and inner.start(1) == 0)
     if not following:
         return False
     return (
-        is_led or before[-1] in ":;" or before.lower() in ("said", "says", "replied", "response", "returned")
+        is_led
+        or before[-1:] in (":", ";")
+        or before.lower() in ("said", "says", "replied", "response", "returned")
     )
 
 
@@ -252,7 +261,7 @@ def _folded(word: str) -> str:
     word = word.casefold()
     if word.isascii():
         return _CONTROLS.sub("", word).replace("`", "'")
-    word = unicodedata.normalize("NFKD", _CONTROLS.sub("", word.translate(_QUOTES)))
+    word = unicodedata.normalize("NFKD", _CONTROLS.sub("", word.translate(_FOLDED)))
     return unicodedata.normalize("NFC", _MARKS.sub("", word))
 
 

@@ -18,7 +18,7 @@ _FORMS = re.compile(
     r"|(?P<exchange>(?:RESOLVER|STOREDRV|QUEUE|ROUTING|SMTPSEND|TRANSPORT|AGENT|APPROVAL)\.[A-Z]{2,30}"
     r"(?:\.[A-Z]{2,40}){0,3})"  # Exchange
     r"|(?P<outlook>(?:RP|SC|DY|OU|DNT|HCA)-\d{3})\b"  # Outlook.com until 2020, and gateways that quote it
-    r"|(?P<netease>(?-i:DT|HL|RP|MI|IP):(?-i:[A-Z]{3}))\b"  # NetEase
+    r"|(?P<netease>(?:DT|HL|RP|MI|(?-i:IP)):[A-Z]{3})\b"  # NetEase
     r"|(?P<snds>S(?:3\d{3}|775|844))\b"  # Outlook.com without its parentheses
     r"|(?P<sfr>MXIN\d{3})\b)",  # SFR
     re.IGNORECASE,
