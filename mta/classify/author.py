@@ -77,7 +77,12 @@ def author_of(root: Part) -> Author:
     returned = [
         part.parts[0] for part in own_parts(root) if part is not root and part.is_message and part.parts
     ]
-    is_forward = any(one.kind == "multipart/report" or _is_role(one.header("from")) for one in returned)
+    is_forward = any(
+        one.kind == "multipart/report"
+        or _is_role(one.header("from"))
+        or one.header("subject") == root.header("subject")
+        for one in returned
+    )
     is_null = any(value.strip() in _NULL for value in root.all("return-path"))
     could_be = not ROLE_WORDS.isdisjoint(_WORD.findall(fold(address.rpartition("@")[0])))
     is_report = root.kind == "multipart/report"

@@ -110,7 +110,9 @@ SUBJECTS = phrases(
     сообщение о доставке | не вдалося доставити | μη παραδοτεο | 配信不能 | 配信でき | 配信失敗 | 配信エラー |
     送信できません | 送信エラー | エラーメール | 配信状況 | 未配信 | 配達不能 | 退信 | 无法投递 | 投递失败 |
     无法送达 | 未送达 | 系統退信 | 退件 | 無法傳遞 | 傳遞失敗 | 未能送达 | 投递状态 | 배달되지 | 전송 실패 |
-    반송 | 배달할 수 없 | 전달되지
+    반송 | 배달할 수 없 | 전달되지 |
+    recapito non riuscito | nie powiodlo sie | misslyckades | mislykkedes | mislyktes | nezdarilo | сбой доставки |
+    не удалась | не удалось | failure report | delivery incomplete | error delivering | problem delivering
     """
 )
 
@@ -175,7 +177,12 @@ FAILED = phrases(
     配信されません | 届きません | 届けられません | 送信できません | 配信に失敗 | 送信に失敗 | 配信不能 |
     届かな | お届けでき | 配信できな | エラーが発生 | 配達でき | 无法投递 | 无法送达 | 未能送达 | 投递失败 |
     不能投递 | 被退回 | 退回 | 无法发送 | 无法传递 | 無法傳遞 | 無法送達 | 未送达 | 배달하지 못 | 배달되지 |
-    전송하지 못 | 전달되지 | 보낼 수 없 | 실패
+    전송하지 못 | 전달되지 | 보낼 수 없 | 실패 |
+    recapito non riuscito | consegna non riuscita | nie powiodlo sie | misslyckades | mislykkedes | mislyktes |
+    nezdarilo | сбой доставки | не удалась | 传递失败 | 傳遞失敗 | 配信できませ | 未能传递 | فشل | تعذر |
+    נכשלה | לא ניתן | problem sending | undelivered message | no fue posible entregar | impossivel entregar |
+    remise impossible | error de entrega | esuat | не успя |
+    livraison impossible | not be sent | refused your message | does not exist
     """
 )
 """What says that it did not arrive."""
@@ -192,16 +199,19 @@ DELAYED = phrases(
     aun no se ha | todavia no | seguira intentando | retraso | ainda nao foi entregue | esta atrasada |
     continuara tentando | non e stato ancora | e in ritardo | ritardat | nog niet bezorgd | vertraagd |
     jeszcze nie zostala | opozni | задержан | еще не доставлено | отложена | 遅延 | 遅れて | 延迟 | 延遲 |
-    지연
+    지연 |
+    temporary problem | will retry | delivery incomplete | viivastyn | forsinket | forsenad | zpozden | kesik |
+    gecik | затрым | задерж
     """
 )
 """What says that it is still being tried, where nothing says it was given up."""
 
 GIVEN_UP = phrases(
     """
-    giving up | given up | gave up | permanent | no further attempts | will not be retried | been removed |
-    not going to try again | endgultig | aufgegeben | definitiv | permanente | permanenti | expired |
-    kept trying | stopped trying
+    giving up | given up | gave up | permanent error | permanent failure | permanent fatal | permanent delivery |
+    failed permanently | permanently failed | a permanent | no further attempts | will not be retried | been removed |
+    not going to try again | endgultig | aufgegeben | erreur permanente | error permanente | erro permanente |
+    errore permanente | expired | kept trying | stopped trying
     """
 )
 

@@ -28,8 +28,9 @@ ECHO = re.compile(
 )
 """Fields of the message that a notice repeats: a list's address as often as the recipient's."""
 FORMER = ("generated from", "expanded from", "originally addressed to", "forwarded from", "alias for")
-_NEAR = 4
-"""Lines between an announcement and the address."""
+_ANNOUNCED, _HINTED = 4, 3
+_NEAR = {_ANNOUNCED: 4, _HINTED: 1, 0: 0}
+"""Lines between an announcement of that weight and the address."""
 _FOLLOWING = 2
 """Lines behind an address that may give the reason."""
 
@@ -95,7 +96,7 @@ def weighed(lines: list[Line], original: Original, others: frozenset[str]) -> It
     recipients = {address.lower() for address in original.recipients}
     to = {address.lower() for address in original.to}
     senders = {address.lower() for address in original.senders} - to
-    since = _NEAR + 1  # lines since an announcement
+    opening, since = 0, 0  # what the last announcement adds, and the lines since
     left = MAX_SIGNS
     for at, line in enumerate(lines):
         if not line.folded:
@@ -109,16 +110,29 @@ def weighed(lines: list[Line], original: Original, others: frozenset[str]) -> It
         for place, one in enumerate(found):
             before = line.text[found[place - 1].end if place else 0 : one.start]
             low = one.address.lower()
-            weight = _context(lines[at : at + _FOLLOWING + 1], one, before) + 4 * (since <= _NEAR)
+            weight = _context(lines[at : at + _FOLLOWING + 1], one, before) + opening
             weight += LEAST * (low in recipients or low in to) - 5 * (low in senders) - 8 * (low in others)
             weight -= 5 * (low.partition("@")[0] in _STRANGERS and low not in to)
             if is_former and low not in others:
                 weight = max(weight, SURE)
             yield Weighed(one.address, at, min(weight, LEAST) if is_echo else weight, is_former)
-        if line.announces and (line.folded.endswith(":") or line.fails):
-            since = 0
+        this = _opening(line)
+        if this and this >= opening:
+            opening, since = this, 0
         elif not found:
             since += 1
+            if since > _NEAR[opening]:
+                opening = 0
+
+
+def _opening(line: Line) -> int:
+    """What a line adds to the addresses below it: it announces them, or may do so in a language nobody here speaks."""
+    is_open = line.folded.endswith(":")
+    if not line.fails and has(line.folded, NOT_RECIPIENT):
+        return 0
+    if (line.fails and (is_open or line.announces)) or (line.announces and is_open):
+        return _ANNOUNCED
+    return _HINTED if is_open or line.announces else 0
 
 
 def _context(lines: list[Line], one: Spotted, before: str) -> int:
