@@ -38,7 +38,7 @@ def fields_of(root: Part) -> dict[str, list[str]] | None:
 
 def is_forwarded_complaint(root: Part, headers: tuple[tuple[str, str], ...]) -> bool:
     """Microsoft's programme sends the message itself back, with one field more."""
-    return any(name == _JMRP for name, _ in (*headers, *root.headers))
+    return root.kind != "multipart/report" and any(name == _JMRP for name, _ in (*headers, *root.headers))
 
 
 def read_feedback(

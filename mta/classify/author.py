@@ -80,7 +80,7 @@ def author_of(root: Part) -> Author:
     is_forward = any(
         one.kind == "multipart/report"
         or _is_role(one.header("from"))
-        or one.header("subject") == root.header("subject")
+        or one.header("subject") == root.header("subject") != ""
         for one in returned
     )
     is_null = any(value.strip() in _NULL for value in root.all("return-path"))

@@ -13,6 +13,7 @@ from mta.classify.spot import addresses
 MAX_ADDRESSES = 20
 _HEADER_KINDS = ("text/rfc822-headers", "message/rfc822-headers", "text/rfc822", "message/global-headers")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,60}:\s")
+_MESSAGE_ID = re.compile(r"<([^<>\s]{1,500})>")
 _INTRODUCTION = 30
 """Lines that may stand in front of a message's headers."""
 # Our tokens first: the return path and its echoes, the address for complaints, that of unsubscribing by mail.
@@ -102,8 +103,14 @@ def original_of(headers: tuple[tuple[str, str], ...]) -> Original:
 
 
 def message_id(value: str) -> str:
-    """Without the angle brackets."""
-    return clean(value[:2000], 500).strip("<> ")
+    """The first one of a field, without the angle brackets."""
+    match = _MESSAGE_ID.search(value[:2000])
+    return clean(match[1] if match else value[:2000], 500).strip("<> ")
+
+
+def answered(root: Part) -> str:
+    """The Message-ID of what a mail answers (RFC 5322 section 3.6.4), or ""."""
+    return message_id(root.header("in-reply-to") or root.header("references"))
 
 
 def _each(values: list[str], most: int) -> list[str]:

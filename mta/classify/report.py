@@ -20,7 +20,15 @@ from mta.classify.dsn import DELAYED_ACTION, FAILED, Dsn, address_of, looks_like
 from mta.classify.freetext import Named, named, plain_name, reason
 from mta.classify.mail import Part, own_parts, parse, text_of, words
 from mta.classify.markup import visible
-from mta.classify.original import Original, attached, in_text, original_of, texts_before_original
+from mta.classify.original import (
+    Original,
+    answered,
+    attached,
+    in_text,
+    message_id,
+    original_of,
+    texts_before_original,
+)
 from mta.classify.passage import Passage, passage_of
 from mta.classify.quote import with_status
 from mta.classify.spot import addresses, first_address
@@ -85,7 +93,7 @@ def _bounce(root: Part, headers: tuple[tuple[str, str], ...], author: Author) ->
         headers = in_text(passage.rest)
     original = original_of(headers)
     if dsn is not None and any("@" in one.recipient for one in dsn.recipients):
-        return _report(_completed(dsn, passage, original, author), original, dsn)
+        return _report(root, _completed(dsn, passage, original, author), original, dsn)
     found = named(passage, original, _others(root, author)) if author.is_system else []
     is_returned = bool(headers) or any(part.is_message for part in own_parts(root) if part is not root)
     if dsn is None and not author.reports_failure(
@@ -99,10 +107,10 @@ def _bounce(root: Part, headers: tuple[tuple[str, str], ...], author: Author) ->
         if dsn is None and not (headers or passage.is_returned or author.has_subject):
             return None
         recipients = (_unnamed(passage),)
-    return _report(recipients, original, dsn)
+    return _report(root, recipients, original, dsn)
 
 
-def _report(recipients: tuple[Reported, ...], original: Original, dsn: Dsn | None) -> Report:
+def _report(root: Part, recipients: tuple[Reported, ...], original: Original, dsn: Dsn | None) -> Report:
     is_bad = any(one.action in _NOT_OK for one in recipients)
     return Report(
         ReportKind.BOUNCE if is_bad else ReportKind.NONE,
@@ -110,7 +118,7 @@ def _report(recipients: tuple[Reported, ...], original: Original, dsn: Dsn | Non
         detail="" if is_bad else "delivered",
         reporting_mta=dsn.reporting_mta if dsn else "",
         arrival_date=dsn.arrival_date if dsn else "",
-        original_message_id=original.message_id,
+        original_message_id=original.message_id or answered(root),
         addresses=original.addresses,
     )
 
@@ -121,7 +129,7 @@ def _answer(root: Part, headers: tuple[tuple[str, str], ...]) -> Report | None:
         return None
     original = original_of(headers)
     recipients: tuple[Reported, ...] = ()
-    message_id = original.message_id
+    about = original.message_id or answered(root)
     if receipt is not None:
         found = {
             line.partition(":")[0].strip().lower(): line.partition(":")[2]
@@ -129,12 +137,12 @@ def _answer(root: Part, headers: tuple[tuple[str, str], ...]) -> Report | None:
         }
         address = address_of(found.get("final-recipient", "") or found.get("original-recipient", ""))
         recipients = (Reported(recipient=address),) if address else ()
-        message_id = message_id or found.get("original-message-id", "").strip(" <>\t")[:500]
+        about = message_id(found.get("original-message-id", "")) or about
     return Report(
         ReportKind.AUTO_REPLY,
         recipients=recipients,
         detail="read_receipt" if receipt is not None else autoreply.detail_of(root),
-        original_message_id=message_id,
+        original_message_id=about,
         addresses=original.addresses,
     )
 

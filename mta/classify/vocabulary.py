@@ -3,7 +3,7 @@
 Data, in folded form (`fold`): small letters without accents, single spaces. What is matched is always a phrase and
 never the only evidence; who wrote a mail and how it is built are asked first (`mta.classify.report`). The languages:
 English, German, French, Spanish, Portuguese, Italian, Dutch, Scandinavian, Finnish, Polish, Czech, Hungarian, Turkish,
-Russian, Ukrainian, Greek, Japanese, Chinese, Korean.
+Romanian, Russian, Ukrainian, Bulgarian, Greek, Arabic, Hebrew, Japanese, Chinese, Korean.
 """
 
 import unicodedata

@@ -1,6 +1,7 @@
 from mta.classify.mail import parse
 from mta.classify.original import (
     MAX_ADDRESSES,
+    answered,
     attached,
     in_text,
     message_id,
@@ -42,7 +43,15 @@ def test_addresses_are_capped() -> None:
 
 def test_a_message_id_is_bare() -> None:
     """Without brackets, and in one line."""
-    assert message_id(" <a@b>\n ") == "a@b"
+    assert message_id(" <a@b>\n ") == message_id("a@b") == message_id("<a@b> <c@d>") == "a@b"
+    assert message_id("<a\x00b>") == "a b"
+
+
+def test_what_a_mail_answers_is_what_it_is_about() -> None:
+    """RFC 3834 section 3.1.6: where nothing is returned, that is all there is."""
+    assert answered(parse(mail("References: <1@x.test> <2@x.test>\nIn-Reply-To: <2@x.test>"))) == "2@x.test"
+    assert answered(parse(mail("References: <1@x.test>"))) == "1@x.test"
+    assert answered(parse(mail("Subject: a"))) == ""
 
 
 def test_the_text_of_the_returned_message_is_not_the_reports() -> None:
