@@ -403,7 +403,7 @@ def recorder_settings(config: Config) -> RecorderSettings:
 def one_click(config: Config, recorder: Recorder, sockets: Sequence[socket.socket]) -> OneClickServer | None:
     """None where links lead elsewhere, or there are none."""
     http, keys = config.http, config.keys.tokens
-    if not (http.public_url and http.address and keys):
+    if not (http.public_url and (http.address or sockets) and keys):
         return None
     settings = WebSettings(http.public_url, http.address, http.port, config.titles)
     return OneClickServer(TokenReader(keys), recorder.record, settings, sockets)

@@ -46,7 +46,8 @@ class EventType(StrEnum):
     COMPLAINED = "complained"
     """The recipient called the message spam, and the provider told us."""
     UNSUBSCRIBED = "unsubscribed"
-    """The recipient wants no more of this kind of mail; `detail` says by which way we heard of it."""
+    """The recipient wants no more of this kind of mail; `detail` says by which way we heard of it. By
+    `one_click` all we know is what the link says, and `payload_id` is absent."""
     AUTO_REPLIED = "auto_replied"
     """A machine answered the message, as for a vacation; `detail` says of what kind the answer is."""
 

@@ -221,21 +221,26 @@ async def test_t11_tls_reports_are_made_where_they_are_turned_on(rig: Rig, nats_
 
 
 @pytest.mark.parametrize(
-    ("http", "is_answered"),
+    ("http", "is_bound", "is_answered"),
     [
-        ('public_url = "https://u.acme.test"', True),
-        ('listen = ""\npublic_url = "https://u.acme.test"', False),
-        ("", False),
+        ('public_url = "https://u.acme.test"', False, True),
+        ('listen = ""\npublic_url = "https://u.acme.test"', False, False),
+        ('listen = ""\npublic_url = "https://u.acme.test"', True, True),
+        ("", False, False),
+        ("", True, False),
     ],
 )
 async def test_where_one_click_is_answered(
-    rig: Rig, nats_server: NatsServer, http: str, is_answered: bool
+    rig: Rig, nats_server: NatsServer, http: str, is_bound: bool, is_answered: bool
 ) -> None:
-    """Where there are links, and nobody else answers them."""
+    """Where there are links, and nobody else answers them; on a socket of the service manager's, too."""
     rig.configure(http=http)
     config = load(rig.config, {})
     link = await open_link(nats_server.settings(), name="test", report=lambda _: None)
     suppressions = Suppressions(Bucket(link, SUPPRESSION), SuppressionSettings())
     recorder = Recorder(Pump(link), link, suppressions, recorder_settings(config))
-    assert (one_click(config, recorder) is not None) is is_answered
+    sockets = [socket.socket()] if is_bound else []
+    assert (one_click(config, recorder, sockets) is not None) is is_answered
+    for one in sockets:
+        one.close()
     await link.close()

@@ -55,7 +55,7 @@ _REQUIRED: dict[EventType, tuple[str, ...]] = {
     EventType.CANCELLED: ("payload_id", "message_id", "bounce"),
     EventType.OOB_BOUNCED: ("payload_id", "message_id", "bounce"),
     EventType.COMPLAINED: ("payload_id", "message_id"),
-    EventType.UNSUBSCRIBED: ("payload_id", "message_id"),
+    EventType.UNSUBSCRIBED: ("message_id",),
     EventType.AUTO_REPLIED: ("payload_id", "message_id"),
 }
 """Beside what every event has."""
