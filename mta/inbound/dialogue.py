@@ -98,6 +98,7 @@ class Dialogue(SMTP):
         self._is_sealed = False
         self._is_leaving = False
         self._is_over = False
+        self._is_lost = False
         self._is_deaf = False
         self._swallowed = 0
         self._faults = 0
@@ -119,7 +120,9 @@ class Dialogue(SMTP):
             self._stream().pause_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._is_over = True
+        if self._is_lost:
+            return
+        self._is_over = self._is_lost = True
         super().connection_lost(error)
         self._host.ended(self)
 
@@ -175,6 +178,9 @@ class Dialogue(SMTP):
             self._part("421 4.3.0 Something is wrong here, come again")
         finally:
             self._close()
+            if self._is_sealed:  # of a connection that ends in its handshake the loop tells nobody
+                self.abort()
+                self.connection_lost(None)
 
     async def _converse(self) -> None:
         """One command."""
@@ -277,6 +283,8 @@ class Dialogue(SMTP):
         self._stream().write(b"220 2.0.0 Go ahead\r\n")
         self._is_sealed = True
         await self._writer.start_tls(context, ssl_handshake_timeout=self._settings.idle_s)
+        if self._is_over or self._writer.transport.is_closing():
+            raise _Over
         self._is_sealed = False
         self.transport = self._writer.transport
         self.tls_context = None  # offered once
