@@ -5,12 +5,16 @@ that many are given to each customer.
 """
 
 import asyncio
+import resource
 import socket
 import ssl
 from collections import Counter
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, cast
+
+import structlog
+from msgspec.structs import replace
 
 from mta.inbound.admission import Admission
 from mta.inbound.counters import Counters
@@ -22,6 +26,8 @@ _BACKLOG = 512
 _RECEIVE_BYTES = 1 << 16
 """Of a socket: the loop hands over at once what is there, and what waits there is not counted in `Room`."""
 _TURNED_AWAY = b"421 4.7.0 Too many connections, come again\r\n"
+
+log = structlog.get_logger()
 
 
 class Listener:
@@ -56,6 +62,7 @@ class Listener:
     async def open(self, sockets: Iterable[socket.socket]) -> None:
         """Bound ones, which are ours from here on."""
         loop = asyncio.get_running_loop()
+        self.settings = _affordable(self.settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         for one in sockets:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
             server = await loop.create_server(lambda: _Door(self), sock=one, backlog=_BACKLOG)
@@ -115,6 +122,16 @@ class _Door(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._listener.admit(cast(asyncio.Transport, transport))
+
+
+def _affordable(settings: InboundSettings, open_files: int) -> InboundSettings:
+    """Of the descriptors this process may have three quarters are for sending: a listener that takes the last one takes
+    it from there, or from the connection to NATS."""
+    most = open_files // 4
+    if open_files == resource.RLIM_INFINITY or settings.max_connections <= most:
+        return settings
+    log.warning("inbound_connections_limited", configured=settings.max_connections, to=most)
+    return replace(settings, max_connections=most)
 
 
 def _network(peer: Any) -> bytes:

@@ -52,7 +52,6 @@ class Inbound:
         asked: Asked,
         reader: str = READER,
     ) -> None:
-        self._settings = settings
         self._workers = ReportWorkers(WorkerSettings(workers=usual_workers()), reader)
         self.counters = Counters()
         self._is_open = False

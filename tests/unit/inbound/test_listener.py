@@ -1,6 +1,7 @@
 import pytest
 
-from mta.inbound.listener import _network
+from mta.inbound.listener import _affordable, _network
+from mta.inbound.settings import InboundSettings
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,12 @@ def test_h3_what_does_not() -> None:
     assert (
         len({_network((one, 1)) for one in ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1")}) == 4
     )
+
+
+@pytest.mark.parametrize(
+    ("open_files", "wanted", "allowed"),
+    [(1024, 1000, 256), (1 << 20, 1000, 1000), (400, 100, 100), (-1, 9, 9)],
+)
+def test_h3_sending_keeps_its_descriptors(open_files: int, wanted: int, allowed: int) -> None:
+    """A shell gives 1,024, the unit a million."""
+    assert _affordable(InboundSettings(max_connections=wanted), open_files).max_connections == allowed
