@@ -17,6 +17,8 @@ _MOST_HEADER = 1 << 16
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.MULTILINE)
 _TAG = re.compile(r"\s*([a-z]{1,8})\s*=\s*([^;\s]{1,255})\s*\Z")
 _MOST_TAGS = 30
+_BROKEN = (dkim.DKIMException, ValueError, LookupError, TypeError, AttributeError)
+"""What dkimpy says of a signature or a key that it cannot read, and what escapes it there."""
 _ALGORITHMS = frozenset(("rsa-sha256", "ed25519-sha256"))
 
 
@@ -57,7 +59,7 @@ def holds(raw: bytes, signatures: tuple[Signature, ...], records: dict[str, str]
         try:
             if dkim.DKIM(raw).verify(signature.place, dnsfunc=published):
                 return True
-        except dkim.DKIMException:
+        except _BROKEN:
             continue
     return False
 

@@ -1,3 +1,6 @@
+import base64
+from hashlib import sha256
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,10 @@ from mta.inbound.signature import Signature, aligned, holds
 
 def signature(tags: str) -> bytes:
     return f"DKIM-Signature: {tags}\r\n".encode()
+
+
+def sha256_of_body() -> str:
+    return base64.b64encode(sha256(b"x\r\n").digest()).decode()
 
 
 GOOD = "v=1; a=rsa-sha256; d=arf.example.test; s=s1; h=from; bh=x; b=y"
@@ -60,6 +67,26 @@ def test_few_are_looked_at() -> None:
 
 def test_two_authors_are_none() -> None:
     assert not holds(b"From: a@b.test\r\n" + BODY, (Signature(0, "b.test", "s1"),), {})
+
+
+STUMBLING = GOOD.replace("rsa", "ed25519").replace("b=y", "b=AAAA")
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        STUMBLING.replace("bh=x", "bh=abc"),
+        STUMBLING.replace("bh=x", "i=arf.example.test; bh=abcd"),
+        STUMBLING.replace("bh=x", f"bh={sha256_of_body()}"),
+    ],
+    ids=["padding", "identity", "short"],
+)
+def test_what_dkimpy_stumbles_over_does_not_hold(tags: str) -> None:
+    """Errors that are not its own, of tags that are not what they should be."""
+    raw = signature(tags) + BODY
+    [found] = aligned(raw, "arf.example.test")
+    record = "v=DKIM1; k=ed25519; p=" + "A" * 43 + "="
+    assert not holds(raw, (found,), {found.record: record})
 
 
 @given(st.binary(max_size=300))
