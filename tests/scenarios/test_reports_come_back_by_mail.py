@@ -2,6 +2,7 @@
 
 import asyncio
 import smtplib
+import sys
 
 import pytest
 
@@ -13,9 +14,11 @@ from tests.fakes.rig import Place, Rig
 class Reporting:
     """Whoever sends reports to the daemon of a rig."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._port = free_port()
-        rig.configure(listen=f"127.0.0.1:{self._port}")
+    def __init__(self, rig: Rig, port: int = 0) -> None:
+        """At a port that the service manager holds, or else the daemon's own."""
+        self._port = port or free_port()
+        if not port:
+            rig.configure(listen=f"127.0.0.1:{self._port}")
 
     async def send(self, recipient: str, raw: bytes) -> int:
         """The code that ended it; 0 for none."""
@@ -74,6 +77,30 @@ async def test_a_late_bounce_is_told(own_rig: Rig) -> None:
         assert rig.told(payload).types(place.to("bob")) == ["delivered", "oob_bounced"]
     await rig.daemon.stop()
     assert "inbound_closed" in rig.log
+
+
+_ACTIVATED = """
+import os, socket, sys
+listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+os.dup2(listening.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="smtp")
+os.execv(sys.executable, [sys.executable, "-m", "mta.cli", "run", *sys.argv[2:]])
+"""
+
+
+async def test_systemd_hands_over_its_socket(own_rig: Rig) -> None:
+    """As `mta-smtp.socket` does: nothing is configured, and the daemon listens."""
+    rig = own_rig
+    port = free_port()
+    reporting = Reporting(rig, port)
+    rig.daemon.command = (sys.executable, "-c", _ACTIVATED, str(port))
+    await rig.start()
+    async with rig.destination() as place:
+        payload = rig.payload(place.to("bob"))
+        await rig.deliver(payload)
+        assert await reporting.send(return_path(place, place.to("bob")), dsn(place.to("bob"))) == 250
+        await rig.saw(payload, "oob_bounced")
 
 
 async def test_h1_a_report_that_was_answered_is_told(own_rig: Rig, nats_server: NatsServer) -> None:
