@@ -162,6 +162,8 @@ def _dkim_keys(
 def _token_keys(document: Document, read_key: KeyReader, found: Findings) -> tuple[TokenKey, ...]:
     if not document.tokens.keys:
         found.odd("tokens.keys", "none: return paths carry no token, so late bounces cannot be told apart")
+        if document.events.recipient != "full":
+            found.odd("events.recipient", "without tokens.keys nobody is suppressed whom a server refuses")
     keys = []
     for key_id, name in document.tokens.keys.items():
         path = join("tokens.keys", key_id)

@@ -3,9 +3,9 @@ import asyncio
 import pytest
 
 from mta.jetstream.connection import Link
-from mta.jetstream.errors import NotFound
-from mta.jetstream.kv import Bucket, Change, Entry
-from mta.jetstream.layout import CONTROL, TEMPLATES
+from mta.jetstream.errors import Conflict, NotFound
+from mta.jetstream.kv import Bucket, Change, Entry, Place
+from mta.jetstream.layout import CONTROL, SUPPRESSION, TEMPLATES
 from mta.jetstream.subjects import kv_key
 from tests.fakes.nats import NatsServer, eventually, running
 
@@ -29,6 +29,68 @@ async def test_only_one_creates(link: Link) -> None:
     assert sorted(await asyncio.gather(*(bucket.create("k", b"%d" % n) for n in range(5)))) == [0, 0, 0, 0, 1]
     await bucket.delete("k")
     assert sorted(await asyncio.gather(*(bucket.create("k", b"%d" % n) for n in range(5)))) == [0, 0, 0, 0, 1]
+
+
+async def test_a_value_replaces_only_the_one_it_was_made_from(link: Link) -> None:
+    """The marker of a deletion has a sequence, too."""
+    bucket = Bucket(link, SUPPRESSION)
+    assert await bucket.last("a") is None
+    first = await bucket.replace("a", b"1", 0)
+    with pytest.raises(Conflict):
+        await bucket.replace("a", b"2", 0)
+    second = await bucket.replace("a", b"2", first)
+    assert await bucket.last("a") == Change("a", b"2", second)
+    with pytest.raises(Conflict):
+        await bucket.delete("a", first)
+    await bucket.delete("a", second)
+    gone = await bucket.last("a")
+    assert gone is not None
+    assert gone.value is None
+    await bucket.replace("a", b"3", gone.sequence, ttl_s=1.0)
+
+    async def has_expired() -> bool:
+        return await bucket.get("a", leader=True) is None
+
+    await eventually(has_expired)
+
+
+async def test_all_are_created_or_none(link: Link) -> None:
+    """One key that is taken refuses the whole batch."""
+    bucket = Bucket(link, SUPPRESSION)
+    await bucket.create_all([(f"k{n}", b"%d" % n, 0.0) for n in range(1_000)], "one")
+    with pytest.raises(Conflict):
+        await bucket.create_all([("new", b"", 0.0), ("k7", b"", 0.0), ("other", b"", 0.0)], "two")
+    await bucket.create_all([("single", b"x", 60.0)], "three")
+    assert len(await bucket.keys()) == 1_001
+    found: list[Change] = []
+    await bucket.each(found.append)
+    assert [(one.key, one.value) for one in found[:3]] == [("k0", b"0"), ("k1", b"1"), ("k2", b"2")]
+
+
+async def test_a_watcher_goes_on_from_where_another_was(link: Link) -> None:
+    """In the same bucket only; of another one of that name it hears everything, and that it is another."""
+    bucket = Bucket(link, SUPPRESSION)
+    sequence = await bucket.put("a", b"1")
+    await bucket.put("b", b"2")
+    born = (await link.api(f"STREAM.INFO.KV_{SUPPRESSION}"))["created"]
+    for after, keys, anew in (
+        (Place(sequence, born), ["b"], []),
+        (Place(sequence, "2001-01-01T00:00:00Z"), ["a", "b"], [born]),
+        (Place(9, born), ["a", "b"], [born]),
+        (None, ["a", "b"], [born]),
+    ):
+        heard: list[str] = []
+        begun: list[str] = []
+        loaded = asyncio.Event()
+        watching = bucket.watch(
+            lambda change, heard=heard: heard.append(change.key),
+            on_loaded=loaded.set,
+            after=after,
+            on_anew=begun.append,
+        )
+        async with running(watching):
+            await asyncio.wait_for(loaded.wait(), 10)
+        assert (heard, begun) == (keys, anew)
 
 
 async def test_keys_are_listed_by_prefix(link: Link) -> None:

@@ -11,6 +11,7 @@ from mta.intake.settings import IntakeSettings
 from mta.jetstream.settings import NatsSettings
 from mta.model.login import EXPECTED, Login
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
+from mta.suppression.settings import AddressForm, SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings
 from tests.fakes.keys import rsa_pem
 from tests.unit.config.conftest import write
@@ -31,6 +32,7 @@ def test_an_empty_file_means_the_stages_own_defaults(loaded: Loaded) -> None:
     assert config.tlsrpt == TlsRptSettings()
     assert config.http == HttpSettings()
     assert (config.advertise, config.titles) == (False, {})
+    assert config.suppression == SuppressionSettings()
     assert str(config.node.state_dir) == "/var/lib/mta"
     assert config.node.name == "box"
 
@@ -77,6 +79,15 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
         [events]
         recipient = "domain"
         flush = "1s"
+        [suppression]
+        addresses = "hash"
+        mailbox_full = "1d"
+        invalid_domain = "2d"
+        inactive_recipient = "3d"
+        invalid_recipient = "4d"
+        recipient_refused = "5d"
+        unsubscribed = "6d"
+        complained = "7d"
     """)
     assert (config.node.name, str(config.node.state_dir), config.node.workers) == ("n1", "/s", 3)
     assert config.node.drain_timeout_s == 10
@@ -102,6 +113,9 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
     )
     assert config.index_recipients == "none"
     assert config.events == EventSettings(recipient=RecipientForm.DOMAIN, flush_s=1)
+    assert config.suppression == SuppressionSettings(
+        AddressForm.HASH, *(days * 86_400.0 for days in range(1, 8))
+    )
 
 
 @pytest.mark.parametrize(

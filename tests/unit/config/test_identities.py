@@ -167,6 +167,15 @@ def test_one_key_may_serve_two_tenants(tmp_path: Path, loaded: Loaded) -> None:
     assert len(loaded(one + one.replace("acme]", "beta]")).keys.dkim) == 2
 
 
+def test_addresses_that_are_not_told_need_a_token_key(tmp_path: Path, loaded: Loaded) -> None:
+    """Whom a server refuses is told to our own daemons under one."""
+    hidden = "[events]\nrecipient = 'domain'\n"
+    assert "events.recipient" in [warning.path for warning in loaded(hidden).warnings]
+    write(tmp_path / "a", "1" * 16)
+    told = loaded(hidden + "[tokens]\nkeys = { k1 = 'a' }")
+    assert "events.recipient" not in [warning.path for warning in told.warnings]
+
+
 def test_equal_token_keys_are_refused(tmp_path: Path, refused: Refused) -> None:
     """A rotation that rotates nothing."""
     write(tmp_path / "a", "1" * 16)

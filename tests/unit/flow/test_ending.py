@@ -1,8 +1,12 @@
+from typing import Self
+
 from mta.delivery.reference import Parked
-from mta.flow.ending import EARLY, PAUSED, ending_of
+from mta.flow.ending import EARLY, PAUSED, ending_of, suppressed_of
 from mta.flow.work import Work
 from mta.intake.orders import Order, Orders, OrderVerb, Target, encode_order, order_key
-from mta.model.outcome import Cancelled, Expired, Failed
+from mta.model.lane import Lane
+from mta.model.outcome import Cancelled, Expired, Failed, Suppressed
+from mta.model.suppression import SuppressReason
 from tests.unit.flow.works import reference, work
 
 NOW = 1_795_000_000.0
@@ -18,6 +22,34 @@ def given(*orders: tuple[OrderVerb, Target, float]) -> Orders:
 def ending(one: Work, orders: Orders, now: float, jitter: float = 0.0, ahead_s: float = 0.0) -> object:
     of = ending_of(one, orders, now, jitter, ahead_s)
     return None if of is None else of(reference(one, 0))
+
+
+class Listed:
+    """Everybody in `reasons` is on the list; remembers what was asked for."""
+
+    def __init__(self, **reasons: SuppressReason) -> None:
+        self.reasons = reasons
+        self.asked: list[object] = []
+
+    def scope(self, *names: object, skips: bool) -> Self | None:
+        self.asked.append((*names, skips))
+        return self if self.reasons else None
+
+    def reason(self, address: str, domain: str, now: float) -> SuppressReason | None:
+        assert address.endswith(f"@{domain}")
+        return self.reasons.get(address.partition("@")[0])
+
+
+def test_who_is_on_the_list_is_suppressed_and_nobody_else() -> None:
+    """By tenant, stream and lane of the payload, and whether it may skip."""
+    one = work(stream="receipts")
+    listed = Listed(r1=SuppressReason.MANUAL)
+    of = suppressed_of(one, listed, NOW)  # type: ignore[arg-type]
+    assert of is not None
+    ends = [of(reference(one, position)) for position in range(3)]
+    assert ends == [None, Suppressed(NOW, SuppressReason.MANUAL), None]
+    assert listed.asked == [("acme", "receipts", Lane.BULK, False)]
+    assert suppressed_of(one, Listed(), NOW) is None  # type: ignore[arg-type]
 
 
 def test_what_is_in_order_is_sent() -> None:

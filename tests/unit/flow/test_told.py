@@ -5,6 +5,7 @@ import pytest
 from mta.classify.classifier import Classifier
 from mta.config.load import shipped_rules
 from mta.delivery.reference import Parked
+from mta.events.settings import RecipientForm
 from mta.flow.told import Teller
 from mta.intake.admission import Admitted
 from mta.intake.decode import RejectCode, Rejected
@@ -20,8 +21,11 @@ from mta.model.outcome import (
     Expired,
     Failed,
     Stage,
+    Suppressed,
 )
 from mta.model.reply import Reply
+from mta.model.suppression import SuppressReason
+from mta.model.token import TokenKey
 from mta.suppression.seal import Seal
 from tests.unit.flow.works import reference, settings, work
 
@@ -42,6 +46,7 @@ DELIVERED = Delivered(Attempt(number=1, at=1.0, stage=Stage.END_OF_DATA, reply=R
         (Expired(5.0, BounceClass.GREYLISTED), "expired"),
         (Failed(5.0, "template", "line 3"), "failed"),
         (Cancelled(5.0, "dry_run", is_dry_run=True), "cancelled"),
+        (Suppressed(5.0, SuppressReason.COMPLAINED), "suppressed"),
     ],
 )
 def test_each_settlement_has_its_event(settlement: object, kind: str) -> None:
@@ -81,6 +86,37 @@ def test_expired_tells_the_last_class() -> None:
     told = json.loads(teller.settled(ref, Expired(5.0, BounceClass.GREYLISTED), 9.0)[1])
     assert told["bounce"]["last_class"] == "greylisted"
     assert "last_class" not in json.loads(teller.settled(ref, Expired(5.0), 9.0)[1])["bounce"]
+
+
+def test_suppressed_says_why() -> None:
+    """Nobody was asked: the class is our own."""
+    _, line = Teller(settings(), Seal(())).settled(
+        reference(work(), 0), Suppressed(5.0, SuppressReason.UNSUBSCRIBED), 9.0
+    )
+    told = json.loads(line)
+    assert (told["bounce"]["class"], told["bounce"]["detail"]) == ("local", "unsubscribed")
+    assert "smtp" not in told
+
+
+@pytest.mark.parametrize("form", RecipientForm)
+def test_who_is_refused_is_sealed_where_he_is_not_named(form: RecipientForm) -> None:
+    """Our daemons must know whom to suppress; what ends well, or goes on, needs no seal."""
+    seal = Seal((TokenKey("k1", b"1" * 16),))
+    teller = Teller(settings(recipient_form=form, hash_keys={"acme": b"k" * 16}), seal)
+    one = work()
+    one.common = teller.common(one.admitted)
+    for settlement, is_needed in (
+        (Bounced(ATTEMPT, VERDICT), True),
+        (Expired(5.0, BounceClass.MAILBOX_FULL), True),
+        (Deferred(ATTEMPT, VERDICT), False),
+        (DELIVERED, False),
+        (Suppressed(5.0, SuppressReason.MANUAL), False),
+    ):
+        told = json.loads(teller.settled(reference(one, 1), settlement, 9.0)[1])  # type: ignore[arg-type]
+        sealed = told.get("sealed_recipient", "")
+        is_sealed = is_needed and form is not RecipientForm.FULL
+        assert seal.open("acme", sealed) == ("r1@example.test" if is_sealed else "")
+        assert ("r1@" in json.dumps(told)) is (form is RecipientForm.FULL)
 
 
 def test_failed_names_code_and_place() -> None:
