@@ -7,9 +7,14 @@ import pytest
 from mta.admin.bounce_read import class_of, read
 from mta.admin.errors import MissingInput
 from mta.admin.output import Output
+from mta.classify.classifier import Classifier
+from mta.config.load import shipped_rules
 from mta.model.outcome import BounceClass
 from mta.model.report import Reported
 from tests.unit.classify.reports import CORPUS, raw
+
+BOOK = shipped_rules()
+CLASSIFIER = Classifier(BOOK)
 
 
 def test_each_file_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,7 +23,7 @@ def test_each_file_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> No
         str(CORPUS / f"{name}.eml")
         for name in ("dsn_two_recipients", "arf_fraud", "auto_rfc3834", "mail_personal")
     ]
-    assert read(files, Output(as_json=True)) == 0
+    assert read(BOOK, files, Output(as_json=True)) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["file"] for line in lines] == files
     assert [line["kind"] for line in lines] == ["bounce", "feedback", "auto_reply", "none"]
@@ -32,7 +37,7 @@ def test_each_file_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_person_reads_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     """Kind and recipients."""
-    assert read([str(CORPUS / "qmail.eml"), str(CORPUS / "names_nobody.eml")], Output()) == 0
+    assert read(BOOK, [str(CORPUS / "qmail.eml"), str(CORPUS / "names_nobody.eml")], Output()) == 0
     out = capsys.readouterr().out
     assert "qmail.eml: bounce" in out
     assert "ada@example.test" in out
@@ -43,7 +48,7 @@ def test_the_line_of_an_mbox_is_dropped(tmp_path: Path, capsys: pytest.CaptureFi
     """As is a mail from standard input read."""
     file = tmp_path / "mbox"
     file.write_bytes(b"From MAILER-DAEMON Tue Nov  3 09:14:02 2026\n" + raw("qmail"))
-    read([str(file)], Output(as_json=True))
+    read(BOOK, [str(file)], Output(as_json=True))
     assert json.loads(capsys.readouterr().out)["kind"] == "bounce"
 
 
@@ -51,20 +56,20 @@ def test_a_name_that_is_no_utf_8_is_shown(tmp_path: Path, capsys: pytest.Capture
     """JSON has no other text."""
     file = tmp_path / "a\udcff.eml"
     file.write_bytes(raw("qmail"))
-    read([str(file)], Output(as_json=True))
+    read(BOOK, [str(file)], Output(as_json=True))
     assert json.loads(capsys.readouterr().out)["file"].endswith("a\\udcff.eml")
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """`-` stands for it."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw("qmail"))))
-    read(["-"], Output(as_json=True))
+    read(BOOK, ["-"], Output(as_json=True))
     assert json.loads(capsys.readouterr().out)["recipients"][0]["recipient"] == "ada@example.test"
 
 
 def test_what_is_shown_is_whom_the_message_was_addressed_to(capsys: pytest.CaptureFixture[str]) -> None:
     """Not where he forwards his mail to."""
-    read([str(CORPUS / "dsn_forwarded_alias.eml")], Output(as_json=True))
+    read(BOOK, [str(CORPUS / "dsn_forwarded_alias.eml")], Output(as_json=True))
     assert json.loads(capsys.readouterr().out)["recipients"][0]["recipient"] == "ada@example.test"
 
 
@@ -72,7 +77,7 @@ def test_what_is_shown_is_whom_the_message_was_addressed_to(capsys: pytest.Captu
 def test_what_is_no_mail_is_missing_input(tmp_path: Path, name: str, said: str) -> None:
     """Exit code 66, with a hint."""
     with pytest.raises(MissingInput, match=said):
-        read([str(tmp_path / name)], Output())
+        read(BOOK, [str(tmp_path / name)], Output())
 
 
 @pytest.mark.parametrize(
@@ -88,4 +93,4 @@ def test_what_is_no_mail_is_missing_input(tmp_path: Path, name: str, said: str) 
 )
 def test_the_class_is_that_of_the_reply_or_of_the_status(reported: Reported, expected: str) -> None:
     """Where nothing was refused there is none."""
-    assert class_of(reported) == expected
+    assert class_of(reported, CLASSIFIER) == expected
