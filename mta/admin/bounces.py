@@ -49,8 +49,9 @@ def explain(book: RuleBook, output: Output, text: str, provider: str, stage: Sta
         raise WrongUsage("that refuses nothing: name a reply with a code from 400 on, or the words of one")
     explained = Classifier(book).explain(stage, reply, provider.strip().lower() or "other")
     output.result(_fields(explained))
-    shown = Table("", "")
-    for name, said in _rows(explained, stage):
+    rows = _rows(explained, stage)
+    shown = Table(*rows[0])
+    for name, said in rows[1:]:
         shown.add_row(cell(name, "bold"), cell(said))
     output.show(shown)
     return 0

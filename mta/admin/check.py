@@ -11,9 +11,10 @@ from pathlib import Path
 from mta.admin.exits import EXIT_CONFIG, EXIT_NO
 from mta.admin.grade import Grade, Line, tell
 from mta.admin.machine import unbindable
-from mta.admin.output import Output
-from mta.config.load import load
-from mta.config.problems import ConfigError
+from mta.admin.output import Output, many
+from mta.config.load import load, shipped
+from mta.config.problems import ConfigError, Findings
+from mta.config.proof import prove
 from mta.config.settings import Config
 from mta.config.state import trouble, unusable
 from mta.inbound.tls import Unusable, expired, server_context
@@ -32,8 +33,11 @@ def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
         ]
         tell(lines, output)
         return EXIT_CONFIG
-    lines = [*_configuration(config), *_machine(config)]
+    broken = _unproven(config)
+    lines = [*_configuration(config), *broken, *_machine(config)]
     tell(lines, output)
+    if broken:
+        return EXIT_CONFIG
     return EXIT_NO if any(line.grade is Grade.FAIL for line in lines) else 0
 
 
@@ -46,6 +50,9 @@ def _configuration(config: Config) -> Iterator[Line]:
         "shaping",
         f"{config.shaping_origin}: {len(config.providers)} providers, {suffixes} MX suffixes, all reachable",
     )
+    book = config.bounces
+    own = f"{config.bounces_origin}: {many(len(book.operator), 'rule')} in front of " if book.operator else ""
+    yield Line(Grade.PASS, "bounces", f"{own}{shipped('bounces.toml')}: {len(book.shipped)} rules")
     if config.nats.login is not None:
         yield Line(Grade.PASS, "NATS login", f"user {config.nats.login.user}")
     elif config.nats.credentials:
@@ -83,6 +90,18 @@ def _inbound(config: Config) -> Iterator[Line]:
         yield Line(Grade.WARN, "inbound certificate", text)
     else:
         yield Line(Grade.PASS, "inbound certificate", settings.certificate)
+
+
+def _unproven(config: Config) -> list[Line]:
+    """Bounce rules that do not do what their examples say."""
+    lines = []
+    for place, is_operators in ((config.bounces_origin, True), (shipped("bounces.toml"), False)):
+        found = Findings(str(place))
+        prove(config.bounces, found, is_operators=is_operators)
+        lines += [
+            Line(Grade.FAIL, problem.path, f"{problem.text}  [{problem.file}]") for problem in found.problems
+        ]
+    return lines
 
 
 def _machine(config: Config) -> Iterator[Line]:

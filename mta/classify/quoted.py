@@ -11,7 +11,7 @@ from mta.model.reply import Reply
 
 MOST_CHARS = 32_768
 
-_CODE = re.compile(r"\s*[<(\[\"']*([245]\d\d)(?![\d.])(?:[ \t-]|[:)\]>\"']|$)")
+_CODE = re.compile(r"\s*[<(\[\"']*([2345]\d\d)(?![\d.])(?:[ \t-]|[:)\]>\"']|$)")
 _LINE = re.compile(r"\s*([245]\d\d)[ -]")
 _STATUS = re.compile(r"[<(\[#\"']*([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)[>)\]:,;\"'-]*(?=\s|$)")
 _LED = re.compile(

@@ -114,3 +114,21 @@ def test_h16_a_certificate_that_cannot_be_used_fails(
     old.private_key_pem.write_to_path(str(tmp_path / "k.pem"))
     code, found = checked(tmp_path, text, capsysbinary)
     assert (code, found["inbound certificate"][0]) == (0, "warn")
+
+
+def test_a_bounce_rule_that_breaks_its_promise_fails(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """With file and rule; one that holds is counted."""
+    rule = "class = 'policy'\ntext = ['xyz']\nsince = '2026-11'\nsource = 's'\ncounter = ['550 x']\n"
+    (tmp_path / "bounces.toml").write_text(f"[generic.a]\n{rule}example = ['550 xyz']\n")
+    code, found = checked(tmp_path, "", capsysbinary)
+    assert code == 0
+    assert "bounces.toml: 1 rule in front of " in found["bounces"][1]
+    (tmp_path / "bounces.toml").write_text(f"[generic.a]\n{rule}example = ['550 nothing of it']\n")
+    code, found = checked(tmp_path, "", capsysbinary)
+    assert code == 78
+    grade, text = found["generic.a.example[0]"]
+    assert grade == "fail"
+    assert "no text matched" in text
+    assert str(tmp_path / "bounces.toml") in text

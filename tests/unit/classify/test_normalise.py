@@ -27,7 +27,7 @@ def text_of(text: str, code: int = 550, enhanced: str = "") -> str:
         ("limit of 10485760 bytes and 25MB reached", "limit of N bytes and Nmb reached"),
         ("retry in 00:05:00 please", "retry in TIME please"),
         ("try RFC5322 and 8BITMIME or IPv6 again", "try rfc5322 and 8bitmime or ipv6 again"),
-        ("blocked using zen.spamhaus.org; see http://www.spamhaus.org/x", "blocked using zen.spamhaus.org; see URL:spamhaus"),
+        ("using zen.spamhaus.org; see http://www.spamhaus.org/x", "using zen.spamhaus.org; see URL:spamhaus"),
         ("unknown.Please look", "unknown. please look"),
         ("user unknown - a9si12 - 17", "user unknown"),
         ("don\u2019t relay".encode().decode("latin-1"), "don't relay"),

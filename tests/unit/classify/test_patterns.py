@@ -72,7 +72,8 @@ def test_a_set_that_ran_out_of_memory_still_answers(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(?=a)", "(?!a)", "(?<=a)b", r"(a)\1", "(?P<n>a)", "(?i)a", r"a\Z", "a*+", "a{2}+", r"\pL", "(", "a{2000}", "[a"]
+    "pattern",
+    ["(?=a)", "(?!a)", "(?<=a)b", r"(a)\1", "(?P<n>a)", "(?i)a", r"a\Z", "a*+", "a{2}+", r"\pL", "(", "a{2000}", "[a"],
 )  # fmt: skip
 def test_what_only_one_understands_is_refused(pattern: str) -> None:
     """Look-around, back-references, flags, possessive and huge repeats."""

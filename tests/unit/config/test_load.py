@@ -127,7 +127,7 @@ def test_an_operators_bounce_rules_stand_in_front(tmp_path: Path, loaded: Loaded
         """
         [generic.ours]
         class = "policy"
-        text = "no such user"
+        text = ["no such user"]
         since = "2026-11"
         source = "our relay"
         example = ["550 no such user"]
