@@ -21,11 +21,11 @@ _CLOSE = 3
 """How much lighter than the heaviest one another recipient may be that is not sure by itself."""
 _SEGMENT = 30
 """Lines behind an address that may be about it."""
-_MAX_SEGMENT = 3000
+_MAX_SEGMENT = 2000
 """Characters of them."""
 _ADJACENT = 2
 """Lines from one recipient of a list to the next."""
-_PLACES = 6
+_PLACES = 4
 """Of one address, that are looked at for its reply."""
 
 _ADDRESS = re.compile(r"[^\s<>@]{1,64}@[^\s<>@]{1,253}")
@@ -126,7 +126,7 @@ def _chosen(found: Iterable[Weighed]) -> dict[str, int]:
 def _about(passage: Passage, at_line: dict[int, set[str]], address: str, places: list[int]) -> Quote | None:
     """What is said of one recipient: behind the place where a reply is quoted beside it, else a status, else the first
     words; of all that is said where nobody else is named. None: there is no reason but that of all."""
-    segments = [_segment(passage.lines, at, at_line, address) for at in places]
+    segments = list(dict.fromkeys(_segment(passage.lines, at, at_line, address) for at in places))
     quotes = [quoted(segment) for segment in segments]
     for quote in quotes:
         if quote.code:

@@ -14,8 +14,8 @@ KINDS = list(EXPECTED)
 PERSONAL = [name for name in EXPECTED if name.startswith("mail_")]
 ODD = {"mail_of_a_shop", "mail_from_administrator", "mail_pastes_bounce_under_its_subject"}
 """Who writes of deliveries in a role or under a notice's subject is a mail system if the return path is null too."""
-# A second is the bound; the test allows for a machine that does others' work.
 MOST_SECONDS = 1.0
+"""Of processor time: the machine may do others' work meanwhile."""
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -101,9 +101,9 @@ def test_a_message_too_long_is_read_as_far_as_the_cap() -> None:
 def test_a_bomb_costs_less_than_a_second(bomb: str) -> None:
     """H8: whatever is sent, the time is bounded and what comes out is small."""
     content = BOMBS[bomb]()
-    before = time.perf_counter()
+    before = time.process_time()
     found = read_report(content)
-    assert time.perf_counter() - before < MOST_SECONDS
+    assert time.process_time() - before < MOST_SECONDS
     assert_harmless(found)
 
 
@@ -151,7 +151,7 @@ TOKENS = [
 ]
 
 
-@settings(max_examples=300, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(CONTENTS),
     st.lists(
@@ -167,10 +167,12 @@ def test_what_is_broken_anywhere_breaks_nothing(
     """No exception, no time, nothing harmful comes of mails of the corpus that are cut and sewn together."""
     for at, length, put in changes:
         content = content[:at] + put + content[at + length :]
+    before = time.process_time()
     assert_harmless(read_report(content))
+    assert time.process_time() - before < MOST_SECONDS
 
 
-@settings(max_examples=200, deadline=1000)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(TOKENS) | st.binary(max_size=60), max_size=60).map(b"".join))
 def test_noise_is_read(content: bytes) -> None:
     """Any octets are a mail of some kind."""
