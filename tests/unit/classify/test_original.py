@@ -27,6 +27,15 @@ def test_the_headers_of_the_returned_message_are_found() -> None:
     assert dict(in_text(quoted))["message-id"] == "<1@x.test>"
 
 
+def test_a_message_returned_as_a_file_is_known_by_its_first_field() -> None:
+    """Some send it as application/octet-stream; other files are none."""
+    report = 'Content-Type: multipart/mixed; boundary="b"'
+    part = "--b\nContent-Type: application/octet-stream\n\n{}\n\n--b--\n"
+    returned = parse(mail(report, part.format("Received: from a\n" + HEADERS)))
+    assert dict(attached(returned))["message-id"] == "<1@x.test>"
+    assert attached(parse(mail(report, part.format(HEADERS)))) == ()
+
+
 def test_what_names_the_sender_comes_before_what_names_the_recipient() -> None:
     """A token is looked for in order."""
     found = original_of(in_text(HEADERS))
