@@ -65,10 +65,6 @@ def test_few_are_looked_at() -> None:
     assert len(aligned(raw, "arf.example.test")) == 5
 
 
-def test_two_authors_are_none() -> None:
-    assert not holds(b"From: a@b.test\r\n" + BODY, (Signature(0, "b.test", "s1"),), {})
-
-
 STUMBLING = GOOD.replace("rsa", "ed25519").replace("b=y", "b=AAAA")
 
 
