@@ -397,7 +397,7 @@ def flow_settings(config: Config) -> FlowSettings:
 
 
 def recorder_settings(config: Config) -> RecorderSettings:
-    return RecorderSettings(config.node.name, config.events.recipient, config.hash_keys)
+    return RecorderSettings(config.node.name, config.events.recipient, config.hash_keys, config.keys.tokens)
 
 
 def one_click(config: Config, recorder: Recorder, sockets: Sequence[socket.socket]) -> OneClickServer | None:

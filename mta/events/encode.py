@@ -207,6 +207,7 @@ def late_event(
     smtp: SmtpPart | None = None,
     feedback: FeedbackPart | None = None,
     detail: str = "",
+    sealed: str = "",
 ) -> Event:
     """About one recipient, after its message was delivered: one of a kind for each message. What a report quotes may
     name others than the recipient (whom it was forwarded to): those are hidden with it."""
@@ -231,6 +232,7 @@ def late_event(
         recipient=recipient_as(common.form, common.hash_key, person) if person.email else "",
         recipient_domain=person.domain,
         recipient_id=person.recipient_id,
+        sealed_recipient=sealed,
         provider=provider,
         from_domain=common.from_domain,
         smtp=smtp or UNSET,

@@ -18,7 +18,7 @@ from mta.inbound.origin import Origin
 from mta.model.event import EventType, FeedbackPart, SmtpPart
 from mta.model.outcome import Stage, Verdict
 from mta.model.reply import Reply
-from mta.model.report import Report, Reported, ReportKind
+from mta.model.report import FORWARDED, UNNAMED, Report, Reported, ReportKind
 from mta.model.token import AddressToken, Purpose, TokenReader
 
 FAILED = "failed"
@@ -143,7 +143,7 @@ def _bounce(report: Report, origin: Origin, is_of: Callable[[str], bool]) -> Dec
     told = report.recipients or (Reported(action=FAILED),)
     ours = [one for one in told if _is_about(one, is_of)]
     unnamed = [one for one in told if not one.recipient and not one.original_recipient]
-    doubt = "" if ours else "unnamed" if unnamed else "forwarded"
+    doubt = "" if ours else UNNAMED if unnamed else FORWARDED
     failed = [one for one in ours or unnamed or told if one.action.lower() in (FAILED, "")]
     if not failed:
         return Drop("not_failed")

@@ -29,6 +29,8 @@ from mta.jetstream.subjects import event_subject, seen_subject
 from mta.model import times
 from mta.model.event import EventType
 from mta.model.suppression import Mark, SuppressReason
+from mta.model.token import TokenKey
+from mta.suppression.seal import Seal
 
 NO_STREAM = "_"
 """The scope of an unsubscribe from mail without a stream; the empty scope is all mail of the tenant."""
@@ -41,12 +43,14 @@ log = structlog.get_logger()
 
 
 class RecorderSettings(Struct, frozen=True):
-    """`hash_keys` are by tenant. Within `deadline_s` a fact is stored, or whoever reported it hears that it is not.
-    `most_known` marks are remembered, at about 200 bytes each."""
+    """`hash_keys` are by tenant; with `tokens` addresses are sealed that events are not to tell. Within `deadline_s` a
+    fact is stored, or whoever reported it hears that it is not. `most_known` marks are remembered, at about 200 bytes
+    each."""
 
     node: str
     form: RecipientForm = RecipientForm.FULL
     hash_keys: dict[str, bytes] = {}
+    tokens: tuple[TokenKey, ...] = ()
     deadline_s: float = 20.0
     most_known: int = 50_000
 
@@ -69,6 +73,7 @@ class Recorder:
         self._link = link
         self._suppressions = suppressions
         self._settings = settings
+        self._seal = Seal(settings.tokens)
         self._known: OrderedDict[str, None] = OrderedDict()
         self._running: dict[str, asyncio.Task[bool]] = {}
         self.replays: Counter[EventType] = Counter()
@@ -156,6 +161,9 @@ class Recorder:
             smtp=fact.smtp,
             feedback=fact.feedback,
             detail=fact.detail,
+            sealed=""
+            if settings.form is RecipientForm.FULL
+            else self._seal.seal(fact.tenant, fact.recipient),
         )
         await self._pump.publish_acked(
             event_subject(fact.tenant, fact.kind, provider, fact.campaign),

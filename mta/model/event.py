@@ -192,7 +192,7 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     recipient_id: str = ""
     """The sender's own id of the recipient, echoed."""
     sealed_recipient: str = ""
-    """Of a refused or expired one whose address the event does not tell: for our own daemons, which suppress it."""
+    """Of a refused, expired or late one whose address is not told: for our own daemons, which suppress it."""
     provider: str = ""
     """Who runs the recipient's mail servers; `_` where the event is about a payload."""
     sender: str = ""

@@ -8,6 +8,12 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+FORWARDED = "forwarded"
+UNNAMED = "unnamed"
+DOUBTS = frozenset((FORWARDED, UNNAMED))
+"""Details of a late bounce that names another address than the one mailed to, or none: it says nothing against that
+one."""
+
 
 class ReportKind(StrEnum):
     BOUNCE = "bounce"

@@ -11,8 +11,10 @@
 | `unsubscribed` | a mark at once, for the stream it names |
 
 A refusal counts only at RCPT, at the end of data or in a report, where it is about this recipient; and not at all while
-its domain is guarded. Strikes are per tenant, and forgotten after 45 days: that a message arrived in between is not
-looked at, since that would mean reading every event there is. Each event counts once, however often it is read.
+its domain is guarded. A report is the word of whoever holds a recipient's token, so it counts against that recipient
+alone, never against the domain, and not where it names somebody else or nobody. Strikes are per tenant, and forgotten
+after 45 days: that a message arrived in between is not looked at, since that would mean
+reading every event there is. Each event counts once, however often it is read.
 """
 
 from enum import StrEnum
@@ -22,6 +24,7 @@ from msgspec import Struct, field
 
 from mta.model.event import EventType
 from mta.model.outcome import BounceClass, Stage
+from mta.model.report import DOUBTS
 from mta.model.suppression import Mark, SuppressReason
 from mta.model.times import moment
 from mta.suppression.guard import GUARDED
@@ -158,10 +161,13 @@ def accusation_of(heard: Heard) -> Accusation | None:
 def _of_bounce(heard: Heard) -> Accusation | None:
     bounce, rule = heard.bounce, heard.bounce.rule
     is_sure = bounce.confidence == _HIGH
-    if bounce.detail == GUARDED or _FAIL not in bounce.actions:
+    is_report = heard.type is EventType.OOB_BOUNCED
+    if bounce.detail == GUARDED or _FAIL not in bounce.actions or (is_report and bounce.detail in DOUBTS):
         return None
     if bounce.bounce_class == BounceClass.INVALID_DOMAIN:
-        return _struck(heard, SuppressReason.INVALID_DOMAIN, StrikeKind.DOMAIN, rule) if is_sure else None
+        if is_report or not is_sure:
+            return None
+        return _struck(heard, SuppressReason.INVALID_DOMAIN, StrikeKind.DOMAIN, rule)
     if _stage(heard) not in _EVIDENCE:
         return None
     reason = _DEAD.get(bounce.bounce_class)  # type: ignore[call-overload]

@@ -17,6 +17,8 @@ from mta.jetstream.errors import JetStreamError, JetStreamUnavailable
 from mta.jetstream.pump import Pump
 from mta.model.event import EventType, FeedbackPart, SmtpPart
 from mta.model.suppression import Mark, SuppressReason
+from mta.model.token import TokenKey
+from mta.suppression.seal import Seal
 from tests.fakes.nats import NatsServer, eventually, running
 
 SETTINGS = RecorderSettings("n1", deadline_s=10.0)
@@ -228,12 +230,14 @@ async def test_a_mark_that_cannot_be_written_fails_nobody(link: Link) -> None:
 async def test_the_recipient_is_hidden_as_configured(link: Link) -> None:
     """`events.recipient`; the list of the suppressed has to know the address."""
     suppressions = KeptSuppressions()
-    settings = RecorderSettings("n1", form=RecipientForm.HASH, hash_keys={"acme": b"k" * 16})
+    keys = (TokenKey("k1", b"s" * 32),)
+    settings = RecorderSettings("n1", RecipientForm.HASH, {"acme": b"k" * 16}, keys)
     async with recording(link, settings, suppressions) as recorder:
         await recorder.record(CLICK)
     [event] = await events(link)
     assert "bob@" not in json.dumps(event)
     assert len(str(event["recipient"])) == 26
+    assert Seal(keys).open("acme", str(event["sealed_recipient"])) == "bob@example.test"
     assert suppressions.added[0][1] == "bob@example.test"
 
 

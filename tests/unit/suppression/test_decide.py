@@ -76,6 +76,13 @@ def outcome(**fields: Any) -> str:
         (bounced("invalid_recipient", SUPPRESS, smtp={"stage": "connect"}), "nothing"),
         (bounced("invalid_recipient", SUPPRESS, kind="oob_bounced", smtp={}), "invalid_recipient all now"),
         (bounced("invalid_recipient", ["retry"], kind="oob_bounced", smtp={}), "nothing"),
+        # Whoever was mailed can write such a report: it is not to end all mail to his provider.
+        (bounced("invalid_domain", ["fail"], kind="oob_bounced", smtp={}), "nothing"),
+        *(
+            (bounced(name, ["fail"], "low", kind="oob_bounced", smtp={}, bounce={"detail": doubt}), "nothing")
+            for name in ("invalid_recipient", "mailbox_full")
+            for doubt in ("forwarded", "unnamed")
+        ),
         (bounced("invalid_recipient", FAIL, "low"), "invalid_recipient all dead 2"),
         (bounced("invalid_recipient", FAIL, "low", provider="docomo"), "invalid_recipient all dead 3"),
         (bounced("inactive_recipient", FAIL, "low", provider="kddi"), "inactive_recipient all dead 3"),
