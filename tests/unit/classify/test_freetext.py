@@ -62,6 +62,13 @@ def test_a_repeated_field_names_the_recipient_where_nothing_else_does() -> None:
     assert [one[0] for one in found("could not be delivered.\nTo: a@x.test\n")] == ["a@x.test"]
 
 
+def test_a_repeated_field_yields_to_a_recipient_that_is_hardly_sure() -> None:
+    """However close the two are."""
+    assert [one[0] for one in found("could not be delivered.\nTo: list@y.test\n\nRecipient: a@x.test\n")] == [
+        "a@x.test"
+    ]
+
+
 def test_the_returned_message_confirms_its_recipient() -> None:
     """An address without any context is one if the message is to it."""
     text = "Something about a@x.test went wrong, ask b@x.test.\n"

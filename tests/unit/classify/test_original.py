@@ -67,3 +67,15 @@ def test_the_text_of_the_returned_message_is_not_the_reports() -> None:
     """Parts behind it are not read either."""
     (only,) = texts_before_original(parse(raw("dsn_groupwise")))
     assert "Thank you for your order" not in only[1]
+
+
+def test_a_text_that_is_a_file_says_nothing() -> None:
+    """What somebody attached is not what he wrote."""
+    part = "--b\nContent-Type: text/plain\n{}\n{}\n"
+    body = (
+        part.format("", "said")
+        + part.format("Content-Disposition: attachment; filename=a.txt\n", "kept")
+        + "--b--\n"
+    )
+    root = parse(mail('Content-Type: multipart/mixed; boundary="b"', body))
+    assert [text.strip() for _, text in texts_before_original(root)] == ["said"]

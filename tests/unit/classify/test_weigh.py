@@ -72,6 +72,12 @@ def test_the_returned_message_speaks_for_its_recipient_and_against_its_sender() 
     assert weight(text, Original(to=(A,))) > weight(text) > weight(text, Original(senders=(A,)))
 
 
+def test_an_announcement_holds_for_the_next_lines_only() -> None:
+    """What comes later is about something else."""
+    near, far = ("Not delivered to the following address:\n" + "blah\n" * lines + A for lines in (1, 9))
+    assert weight(near) > weight(far)
+
+
 def test_the_reporter_is_no_recipient() -> None:
     """Wherever its address stands."""
     assert weight(f"Could not be delivered to:\n{A}\n", others=frozenset({A})) < SURE
