@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.nats import NatsServer, eventually, free_port
 from tests.fakes.reports import dsn, mail
-from tests.fakes.rig import Place, Rig
+from tests.fakes.rig import DOMAIN, TENANTS, Place, Rig
 
 
 class Reporting:
@@ -101,6 +101,31 @@ async def test_systemd_hands_over_its_socket(own_rig: Rig) -> None:
         await rig.deliver(payload)
         assert await reporting.send(return_path(place, place.to("bob")), dsn(place.to("bob"))) == 250
         await rig.saw(payload, "oob_bounced")
+
+
+async def test_h15_our_own_mail_to_our_own_return_path(own_rig: Rig) -> None:
+    """A message of ours that is sent to a return path of ours is no report: refused in the dialogue, one `bounced`, and
+    nothing goes round. A bounce of ours to ourselves is taken once."""
+    rig = own_rig
+    domain, held = rig.bare()
+    port = held.getsockname()[1]
+    held.close()
+    rig.configure(listen=f"127.0.0.1:{port}", tenants=TENANTS.replace(f"b.{DOMAIN}", domain))
+    reporting = Reporting(rig, port)
+    await rig.start()
+    async with rig.destination() as place:
+        first = rig.payload(place.to("bob"))
+        await rig.deliver(first)
+        path = return_path(place, place.to("bob"))
+        assert path.endswith(f"@{domain}")
+        told = await rig.deliver(rig.payload(path))
+        assert told.types(path) == ["bounced"]
+        assert told.end(path)["smtp"]["code"] == 554
+        assert await reporting.send(path, dsn(path, reply="smtp; 554 5.7.1 Only reports are accepted")) == 250
+        await rig.saw(first, "oob_bounced")
+        assert rig.told(first).types(place.to("bob")) == ["delivered", "oob_bounced"]
+        assert "suppress" not in rig.told(first).of(place.to("bob"))[-1]["bounce"]["actions"]
+        assert len(place.mx.received) == 1
 
 
 async def test_h1_a_report_that_was_answered_is_told(own_rig: Rig, nats_server: NatsServer) -> None:
