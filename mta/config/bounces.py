@@ -28,7 +28,8 @@ _CAPITALS = re.compile(r"\\.|(ADDR|HOST|IP|URL|ID|N[a-z]*|TIME|STATUS)(?![A-Z])|
 
 
 class RuleTable(Struct, frozen=True, kw_only=True):
-    """`text` are alternatives, one to a line. `since` is the date the fact was known to hold, `source` its origin."""
+    """`text` are alternatives, one to a line. `since` is when the fact was last known to hold, `source` where it comes
+    from."""
 
     class_: str = field(name="class")
     stage: tuple[str, ...] = ()

@@ -14,11 +14,13 @@ from mta.admin.dkim_gen import gen, order
 from mta.admin.output import Output
 from mta.config.document import DkimTable, Document, DomainTable, RouteTable, SourceTable, TenantTable
 from mta.config.load import load
+from mta.config.problems import Findings
+from mta.config.proof import prove
 from mta.intake.admission import Admitted, Arrival, admit
 from mta.intake.decode import Decoded, decode
 from mta.model.event import Event, EventType, SmtpPart
 from mta.model.lane import Lane
-from mta.model.outcome import Stage
+from mta.model.outcome import BounceClass, Stage
 from mta.model.payload import Payload
 
 PROJECT = Path(__file__).parents[2]
@@ -96,6 +98,21 @@ def test_the_example_configuration_holds(configuration: Path) -> None:
     config = load(configuration, {})
     assert config.warnings == ()
     assert config.tenants["acme"].domains["acme.example"].selectors == ("s2026",)
+
+
+def test_the_example_bounce_rule_holds(configuration: Path) -> None:
+    """Beside the configuration it stands in front of the shipped ones, and its examples prove it."""
+    (configuration.parent / "bounces.toml").write_text(block("example: bounces.toml"))
+    config = load(configuration, {})
+    found = Findings("bounces.toml")
+    prove(config.bounces, found, is_operators=True)
+    assert len(config.bounces.operator) == 1
+    assert found.problems == []
+
+
+def test_every_bounce_class_is_named() -> None:
+    """Staff look them up here."""
+    assert {one for one in BounceClass if f"`{one}`" not in section("Bounces")} == set()
 
 
 def test_the_example_payload_is_admitted(configuration: Path) -> None:
