@@ -30,6 +30,8 @@ _ONWARD = frozenset(("MAIL", "RCPT", "DATA", "QUIT", "STARTTLS"))
 _ANSWERED = _ONWARD | {"EHLO", "HELO", "RSET", "NOOP", "VRFY", "EXPN", "HELP"}
 
 REFUSED = "550 5.7.1 Not accepted here"
+NULL_SENDER = "<>"
+_NULL_RETURN_PATH = b"Return-Path: <>\r\n"
 _FAULTS = {
     Fault.TOO_LONG: "500 5.5.2 Line too long",
     Fault.TOO_LARGE: "552 5.3.4 Message too large",
@@ -227,7 +229,7 @@ class Dialogue(SMTP):
         path, bracket, parameters = arg.removeprefix("<").rpartition(">")
         if not arg.startswith("<") or not bracket or (parameters and not parameters.startswith(" ")):
             return None, None
-        return path or "<>", parameters
+        return path or NULL_SENDER, parameters
 
     def admit(self, envelope: Envelope, address: str) -> str:
         """One recipient a transaction: a report has no more."""
@@ -267,7 +269,9 @@ class Dialogue(SMTP):
             self._host.counters.refused[body.name.lower()] += 1
             return _FAULTS[body]
         self._idle_commands = 0
-        return await self._host.receive(addressee, body)
+        # RFC 5321 section 4.4: a report without a sender is told from a person's mail by that.
+        is_null = self.envelope is not None and self.envelope.mail_from == NULL_SENDER
+        return await self._host.receive(addressee, _NULL_RETURN_PATH + body if is_null else body)
 
     # -- TLS ----------------------------------------------------------------------------------------------------
 
