@@ -1,8 +1,8 @@
 """What a refusal costs to classify: `python -m loadtest.classify [--json]`, in microseconds of CPU.
 
-Replies as real servers write them, each time with another address, IP and session id: so none is known as a whole
-(`fresh_us`), its words are, and the automaton of the patterns has been warmed by others of its kind. `again_us` is the
-same reply once more. `hostile_us` is the worst of long and senseless ones. Rules are built once (`build_ms`).
+Replies as real servers write them, each time with another address, IP and session id, and one word that nobody has seen:
+so nothing but its other words is remembered (`fresh_us`), and the automaton of the patterns has been warmed by others of
+its kind. `again_us` is the same reply once more. `hostile_us` is the worst of long and senseless ones. Rules are built once (`build_ms`).
 """
 
 import argparse
@@ -73,7 +73,8 @@ def measure(count: int) -> dict[str, float]:
 
 def _lines(text: str, number: int) -> tuple[str, ...]:
     ip = f"192.0.{number // 250 % 250}.{number % 250}"
-    return tuple(text.replace("{n}", str(number)).replace("{ip}", ip).split("\n"))
+    word = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+    return tuple(f"{text} z{word}".replace("{n}", str(number)).replace("{ip}", ip).split("\n"))
 
 
 def _each(classifier: Classifier, asked: list[tuple[Stage, Reply, str]]) -> float:

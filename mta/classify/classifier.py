@@ -204,31 +204,18 @@ def disposition(attempt: Attempt, verdict: Verdict | None) -> Delivered | Deferr
     return Deferred(attempt, verdict)
 
 
-def verdict_of(
-    bounce_class: BounceClass,
-    *,
-    rule: str,
-    is_final: bool,
-    detail: str = "",
-    confidence: str = "high",
-    scope: Scope | None = None,
-) -> Verdict:
-    """Only a rule that is sure may suppress at once; of a `low` one the event tells, and a second strike is
-    needed."""
+def verdict_of(bounce_class: BounceClass, *, rule: str, is_final: bool, detail: str = "") -> Verdict:
+    """As the class says, where no reply says more."""
     facts = CLASSES[bounce_class]
-    actions = facts.final if is_final else facts.again
-    if confidence != "high":
-        actions = tuple(action for action in actions if action != "suppress")
     return Verdict(
         bounce_class=bounce_class,
         category=facts.category,
         type=facts.type,
         accused=facts.accused,
-        scope=facts.scope if scope is None else scope,
+        scope=facts.scope,
         rule=rule,
         detail=detail,
-        confidence=confidence,
-        actions=actions,
+        actions=facts.final if is_final else facts.again,
     )
 
 
@@ -253,19 +240,13 @@ def _joined(lines: tuple[str, ...]) -> str:
 
 
 def _verdict_by(rule: Rule, stage: Stage, code: int, provider_code: str) -> Verdict:
-    """`code` is the outer one: what a gateway quotes does not change whether it takes the message later."""
+    """`code` is the outer one: what a gateway quotes does not change whether it takes the message later. Only a rule
+    that is sure may suppress at once; of a `low` one the event tells, and a second strike is needed."""
     is_again = rule.retry == "again" and stage is not Stage.OUT_OF_BAND  # too late: somebody else gave up
     is_final = code >= 500 and stage not in BEFORE_MAIL and not is_again
-    verdict = verdict_of(
-        rule.bounce_class,
-        rule=rule.label,
-        is_final=is_final,
-        detail=rule.detail,
-        confidence=rule.confidence,
-        scope=_scope(rule, stage, code),
-    )
-    actions = verdict.actions
-    if stage not in EVIDENCE:
+    facts = CLASSES[rule.bounce_class]
+    actions = facts.final if is_final else facts.again
+    if "suppress" in actions and (rule.confidence != "high" or stage not in EVIDENCE):
         actions = tuple(action for action in actions if action != "suppress")
     if rule.retry == "long":
         actions = tuple("retry_long" if action == "retry" else action for action in actions)
@@ -273,8 +254,18 @@ def _verdict_by(rule: Rule, stage: Stage, code: int, provider_code: str) -> Verd
         # Who is blamed for what a domain of a tenant sends must not hold up the others' mail.
         changed = ("pause_stream" if action in ("pause_source", "back_off") else action for action in actions)
         actions = tuple(dict.fromkeys(changed))
-    return replace(
-        verdict, actions=actions, accused=rule.accused or verdict.accused, provider_code=provider_code
+    scope = _scope(rule, stage, code)
+    return Verdict(
+        bounce_class=rule.bounce_class,
+        category=facts.category,
+        type=facts.type,
+        accused=rule.accused or facts.accused,
+        scope=facts.scope if scope is None else scope,
+        rule=rule.label,
+        detail=rule.detail,
+        provider_code=provider_code,
+        confidence=rule.confidence,
+        actions=actions,
     )
 
 

@@ -34,6 +34,7 @@ def of_file(name: str, table: str) -> list[Said]:
 
 
 FACTS = of_file("facts.toml", "facts")
+LIVING: list[str] = tomllib.loads((DATA / "living.toml").read_text())["replies"]
 SERVERS = of_file("servers.toml", "samples")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mta.classify.quoted import read_quoted
 from mta.model.outcome import BounceClass, Stage
 from mta.model.reply import Reply
-from tests.unit.classify.replies import CLASSIFIER, FACTS, SERVERS, Said, explained
+from tests.unit.classify.replies import CLASSIFIER, FACTS, LIVING, SERVERS, Said, explained
 
 ALL = [(one, reply) for one in (*FACTS, *SERVERS) for reply in one.replies]
 CHANGES = {
@@ -123,6 +123,14 @@ def test_no_false_invalid_recipient(words: str, enhanced: str) -> None:
     verdict = explained(f"550 {enhanced}<bob@b.test>: {words}", "rcpt").verdict
     assert verdict.bounce_class is not BounceClass.INVALID_RECIPIENT
     assert "suppress" not in verdict.actions
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "end_of_data", "out_of_band", ""])
+def test_others_are_unknown_too(stage: str) -> None:
+    """Senders, hosts, domains, logins: an unknown one is no reason to suppress a recipient."""
+    for reply in LIVING:
+        verdict = explained(reply, stage).verdict
+        assert verdict.bounce_class is not BounceClass.INVALID_RECIPIENT, (reply, verdict.rule)
 
 
 @pytest.mark.parametrize("stage", [Stage.CONNECT, Stage.HELO, Stage.TLS, Stage.AUTH, Stage.MAIL])
