@@ -100,7 +100,7 @@ class Classifier:
         by_provider: dict[str, list[Rule]] = {}
         for rule in book.shipped:
             by_provider.setdefault(rule.provider, []).append(rule)
-        self._families = book.families
+        self._names = {name: (name, *others) for name, others in book.families.items()}
         self._own = {
             provider: Section([one for name in names for one in by_provider.get(name, ())])
             for provider, names in (
@@ -154,13 +154,12 @@ class Classifier:
         """Layer and rule. A report that came later may be about any stage, but most likely about a late one."""
         subject = normal.enhanced.partition(".")[2]
         is_late = stage is None or stage is Stage.OUT_OF_BAND
-        stages = NAMED if stage is None or is_late else frozenset({stage})
+        stages = _STAGES.get(stage, NAMED) if not is_late else NAMED
         own = self._own.get(provider)
+        names = self._names.get(provider) or (provider,)
         choices: tuple[frozenset[Stage] | None, ...] = (stages, None) if is_late else (stages,)
         for at in choices:
-            refusal = Refusal(
-                normal.text, normal.code, subject, normal.provider_code, at, self._names(provider)
-            )
+            refusal = Refusal(normal.text, normal.code, subject, normal.provider_code, at, names)
             if (rule := self._operator.first(refusal)) is not None:
                 return "operator", rule
             if own is not None and (rule := own.first(refusal)) is not None:
@@ -171,9 +170,6 @@ class Classifier:
                 return "generic text", rule
         rule = self._by_code(stages, normal.code, subject)
         return ("enhanced code" if rule.layer == ENHANCED else "basic code"), rule
-
-    def _names(self, provider: str) -> tuple[str, ...]:
-        return (provider, *self._families.get(provider, ()))
 
     def _first_coded(self, stages: frozenset[Stage], code: int, subject: str) -> Rule:
         refusal = Refusal("", code, subject, "", stages, ())
@@ -285,5 +281,6 @@ def _scope(rule: Rule, stage: Stage, code: int) -> Scope | None:
     return accused
 
 
+_STAGES: dict[Stage | None, frozenset[Stage]] = {stage: frozenset({stage}) for stage in Stage}
 _UNKNOWN = Rule(BASIC, "unknown", BounceClass.UNDETERMINED, confidence="low")
 """When even the book's last rule is missing."""

@@ -17,6 +17,7 @@ The time is bounded: at most `MOST_CHARS` are read, and every expression here ru
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -26,6 +27,7 @@ MOST_CHARS = 2048
 """Of a reply; the longest known refusals have some 800."""
 _MOST_WORD = 300
 _MOST_KNOWN, _MOST_KNOWN_WORD = 8192, 40
+_MOST_RARE = 2048
 
 _PLAIN = re.compile(r"[<(\[\"'`*-]*[^\W\d_]+(?:['/-][^\W\d_]+)*[>)\]\"'`.,:;!?*-]*")
 _STATUS = re.compile(r"[<(\[\"'#:]*([245]\.\d{1,3}\.\d{1,3})[>)\]\"',.:;]*")
@@ -204,7 +206,7 @@ class Normaliser:
             if status is not None:
                 if not found_status and not (at and words[at - 1] in ("version", "v")):
                     found_status = status[1]
-                if status[1] != enhanced and not _begins(out, begins):
+                if status[1] != enhanced and len(out) > begins:
                     out.append("STATUS")
                 continue
             normal, token = _odd(word[:_MOST_WORD])
@@ -239,10 +241,6 @@ def _opens(inner: re.Match[str], word: str, before: str, following: str) -> bool
     )
 
 
-def _begins(out: list[str], begins: int) -> bool:
-    return len(out) == begins
-
-
 def _decoded(text: str) -> str:
     """UTF-8 where it is that, else latin-1 as it came."""
     try:
@@ -266,17 +264,22 @@ def _folded(word: str) -> str:
 
 
 def _odd(word: str) -> tuple[str, str]:
-    """A word that is more than letters, made comparable; and the provider's code in it, if there is one. What most of
-    them are is found without looking at every part."""
-    if "://" in word and (link := _LINK.fullmatch(word)):
-        return link[1] + _link(link[2]) + _replaced(link[3]), code_in_link(link[2])
-    if "@" in word and (address := _ADDRESS.fullmatch(word)):
+    """A word that is more than letters, made comparable; and the provider's code in it, if there is one. Addresses
+    hardly ever come twice, most of the others do."""
+    if "@" in word and "://" not in word and (address := _ADDRESS.fullmatch(word)):
         return f"{address[1]}ADDR{address[2]}", ""
-    if "." in word:
-        if ip := _IPV4.fullmatch(word):
-            return f"{ip[1]}IP{ip[2]}", ""
-        if host := _HOST.fullmatch(word):
-            return host[1] + _host(host[2].lower()) + host[3], provider_code(word)
+    if "." in word and (ip := _IPV4.fullmatch(word)):
+        return f"{ip[1]}IP{ip[2]}", ""
+    return _rare(word)
+
+
+@lru_cache(_MOST_RARE)
+def _rare(word: str) -> tuple[str, str]:
+    if "://" in word and (link := _LINK.fullmatch(word)):
+        after = _replaced(link[3]) if link[3] else ""
+        return link[1] + _link(link[2]) + after, code_in_link(link[2])
+    if "." in word and (host := _HOST.fullmatch(word)):
+        return host[1] + _host(host[2].lower()) + host[3], provider_code(word)
     if simple := _SIMPLE.fullmatch(word):
         return simple[1] + _word(simple[2].lower()) + simple[3], provider_code(word)
     return _replaced(word), provider_code(word)
