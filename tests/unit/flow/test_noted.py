@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from mta.classify.classifier import Classifier, verdict_of
 from mta.config.load import shipped_rules
@@ -21,6 +22,7 @@ from mta.model.outcome import (
 from mta.model.payload import LastTry
 from mta.model.reply import Reply
 from mta.model.suppression import SuppressReason
+from mta.suppression.guard import GUARDED
 
 classify = Classifier(shipped_rules()).classify
 
@@ -73,6 +75,21 @@ def test_what_is_noted_is_told_again(settlement: Settlement) -> None:
             )
         case _:
             assert again == settlement
+
+
+def test_a_guarded_domain_is_told_again() -> None:
+    """bounces.md 2.3: told after a crash the refusal suppresses nobody, and is no strike either."""
+    verdict = replace(
+        verdict_of(BounceClass.INVALID_RECIPIENT, rule="r", is_final=True, confidence="low"), detail=GUARDED
+    )
+    note = note_of(Bounced(Attempt(2, 5.0, Stage.RCPT, REFUSED), verdict), "google", 1, 5.0)
+    again = settlement_of(note)
+    assert isinstance(again, Bounced)
+    assert (again.verdict.detail, again.verdict.confidence, again.verdict.actions) == (
+        GUARDED,
+        "low",
+        ("fail",),
+    )
 
 
 def test_of_the_parked_nothing_is_told() -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from mta.model.suppression import Mark, SuppressReason
 from mta.model.times import render
-from mta.suppression.store import FOREVER, decode, encode, ends_at, outweighs
+from mta.suppression.store import FOREVER, covers, decode, encode, ends_at, outweighs, packed
 
 R = SuppressReason
 
@@ -27,6 +27,8 @@ def mark(reason: SuppressReason, end: float = 0.0) -> Mark:
 def test_only_more_weight_replaces(new: Mark, old: Mark | None, wins: bool) -> None:
     """Or the same weight for longer; what has expired weighs nothing."""
     assert outweighs(new, old, 1.5e9) is wins
+    known = packed(old) if old is not None else 0
+    assert covers(known, packed(new), 1.5e9) is not wins
 
 
 def test_a_mark_is_read_back() -> None:
