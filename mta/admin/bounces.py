@@ -16,7 +16,6 @@ from mta.model.outcome import Stage
 _ACTIONS = {
     "fail": "it is not tried again",
     "suppress": "the address is suppressed",
-    "suppress_domain": "the domain is suppressed",
     "retry": "tried again on the normal schedule",
     "retry_long": "tried again on the long schedule",
     "greylist": "tried again soon, from the same source",

@@ -30,6 +30,7 @@ from mta.classify.rules import (
 )
 from mta.classify.section import Refusal, Section, fits, found_in
 from mta.model.outcome import (
+    SUPPRESS,
     Attempt,
     BounceClass,
     Bounced,
@@ -242,8 +243,8 @@ def _verdict_by(rule: Rule, stage: Stage, code: int, provider_code: str) -> Verd
     is_final = code >= 500 and stage not in BEFORE_MAIL and not is_again
     facts = CLASSES[rule.bounce_class]
     actions = facts.final if is_final else facts.again
-    if "suppress" in actions and (rule.confidence != "high" or stage not in EVIDENCE):
-        actions = tuple(action for action in actions if action != "suppress")
+    if SUPPRESS in actions and (rule.confidence != "high" or stage not in EVIDENCE):
+        actions = tuple(action for action in actions if action != SUPPRESS)
     if rule.retry == "long":
         actions = tuple("retry_long" if action == "retry" else action for action in actions)
     if ACCUSED.get(rule.accused) is Scope.STREAM:

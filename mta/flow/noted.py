@@ -28,7 +28,7 @@ from mta.suppression.guard import GUARDED
 
 _DRY_RUN = "dry_run"
 _RULE = "recovered"
-_SURE, _DOUBTFUL = "high", "low"
+_SURE = "high"
 _MOST_TEXT = 200
 
 
@@ -114,8 +114,8 @@ def _attempt(note: Note) -> Attempt:
 def _verdict(note: Note, *, is_final: bool) -> Verdict:
     bounce_class = BounceClass(note.bounce_class) if note.bounce_class else BounceClass.UNDETERMINED
     detail = GUARDED if note.error == GUARDED else ""
-    confidence = _DOUBTFUL if note.error else _SURE
-    return verdict_of(bounce_class, rule=_RULE, is_final=is_final, confidence=confidence, detail=detail)
+    verdict = verdict_of(bounce_class, rule=_RULE, is_final=is_final)
+    return verdict.in_doubt(detail) if note.error else verdict
 
 
 def last_try(note: Note, mx_host: str = "") -> LastTry:

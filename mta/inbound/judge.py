@@ -173,7 +173,5 @@ def _reply(reported: Reported) -> Reply:
 def _verdict(verdict: Verdict, doubt: str) -> Verdict:
     """It failed, for good: nobody tries again. In doubt nobody is suppressed, at no strike."""
     actions = ["fail", *(one for one in verdict.actions if one != "fail" and one not in _AGAIN)]
-    if not doubt:
-        return replace(verdict, actions=tuple(actions))
-    kept = tuple(one for one in actions if not one.startswith("suppress"))
-    return replace(verdict, actions=kept, detail=doubt, confidence="low")
+    final = replace(verdict, actions=tuple(actions))
+    return final.in_doubt(doubt) if doubt else final

@@ -7,6 +7,7 @@ A reply is the peer's word (`mta.model.reply`); an `Outcome` is ours. They diffe
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mta.model.reply import Reply
 from mta.model.suppression import SuppressReason
@@ -139,6 +140,10 @@ class BounceClass(StrEnum):
     """No rule understood the reply."""
 
 
+SUPPRESS = "suppress"
+"""The action that ends all mail to an address."""
+
+
 class Verdict(Struct, frozen=True, gc=False):
     """What a classifier makes of one refusal: the peer's accusation (`accused`, a word of the event contract such
     as `recipient` or `source_ip`), and who backs off (`scope`). `status` is our own, in the code of RFC 3463, where the
@@ -155,6 +160,11 @@ class Verdict(Struct, frozen=True, gc=False):
     confidence: str = "high"
     actions: tuple[str, ...] = ()
     status: str = ""
+
+    def in_doubt(self, detail: str) -> "Verdict":
+        """The same, but sure of nothing: it suppresses nobody at once."""
+        actions = tuple(action for action in self.actions if action != SUPPRESS)
+        return replace(self, actions=actions, confidence="low", detail=detail)
 
 
 class Attempt(Struct, frozen=True, gc=False):

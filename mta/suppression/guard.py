@@ -26,7 +26,6 @@ _MOST_SHARE = 0.30
 _TIMES_USUAL = 3.0
 _LEAST_SHARE = 0.05
 _LEAST_KNOWN = 200.0
-_SUPPRESS = "suppress"
 
 
 class Guarded(Struct, frozen=True, gc=False):
@@ -97,8 +96,7 @@ class DomainGuard:
         accuses = is_invalid or verdict.bounce_class is BounceClass.INACTIVE_RECIPIENT
         if not accuses or not self.is_guarded(domain, now):
             return outcome
-        actions = tuple(action for action in verdict.actions if action != _SUPPRESS)
-        return replace(outcome, verdict=replace(verdict, actions=actions, confidence="low", detail=GUARDED))
+        return replace(outcome, verdict=verdict.in_doubt(GUARDED))
 
     def note(self, domain: str, is_invalid: bool, now: float) -> None:
         tally = self._tallies.get(domain)

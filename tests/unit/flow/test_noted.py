@@ -39,7 +39,7 @@ SETTLEMENTS: list[Settlement] = [
     Suppressed(5.0, SuppressReason.COMPLAINED),
     Bounced(
         Attempt(2, 5.0, Stage.RCPT, REFUSED),
-        verdict_of(BounceClass.INVALID_RECIPIENT, rule="r", is_final=True, confidence="low"),
+        verdict_of(BounceClass.INVALID_RECIPIENT, rule="r", is_final=True).in_doubt(""),
     ),
 ]
 
@@ -80,7 +80,7 @@ def test_what_is_noted_is_told_again(settlement: Settlement) -> None:
 def test_a_guarded_domain_is_told_again() -> None:
     """bounces.md 2.3: told after a crash the refusal suppresses nobody, and is no strike either."""
     verdict = replace(
-        verdict_of(BounceClass.INVALID_RECIPIENT, rule="r", is_final=True, confidence="low"), detail=GUARDED
+        verdict_of(BounceClass.INVALID_RECIPIENT, rule="r", is_final=True).in_doubt(""), detail=GUARDED
     )
     note = note_of(Bounced(Attempt(2, 5.0, Stage.RCPT, REFUSED), verdict), "google", 1, 5.0)
     again = settlement_of(note)
