@@ -317,13 +317,13 @@ async def test_who_waits_for_dns_that_hangs_keeps_nobody_out() -> None:
     mail = channel(Takes(), Takes(), router=asks)
     running = asyncio.create_task(mail.run(), name="channel")
     await asyncio.sleep(0)
-    mail.submit([ref(str(each), domain=f"d{each}.test") for each in range(3000)])
+    mail.submit([ref(str(each), domain=f"d{each}.test") for each in range(100)])
     assert mail.sendable(Lane.BULK) == 0
     asks.answer.set()
     await eventually(lambda: not mail._unrouted[Lane.BULK])
     asks.answer.clear()
-    mail.submit([ref(str(each), domain=f"e{each}.test") for each in range(3000)])
-    assert (mail.sendable(Lane.BULK), mail.sendable(Lane.TRANSACTIONAL)) == (3000, 0)
+    mail.submit([ref(str(each), domain=f"e{each}.test") for each in range(100)])
+    assert (mail.sendable(Lane.BULK), mail.sendable(Lane.TRANSACTIONAL)) == (100, 0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
