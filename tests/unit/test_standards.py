@@ -1,5 +1,5 @@
-"""Where the rules of SMTP and of TLS, and the faults of a peer, of DNS and of TLS are tested: by their ids, so that a
-rule without a test is seen.
+"""Where the rules of SMTP, of TLS and of feedback, and the faults of a peer, of DNS, of TLS and of
+who sends reports are tested: by their ids, so that a rule without a test is seen.
 
 The id of a rule of TLS, and of a fault of DNS or TLS, stands in the docstring of a test of each file named; that of
 another one there or in the name. Rules of other parts (MIME, DKIM) are not of this table.
@@ -173,9 +173,50 @@ TLS = {
     "D12": ("integration/smtp/test_handshakes",),
     "D13": (LOGIN, HOSTS, "unit/smtp/test_tls", RELAY),
 }
+MESSAGE, REPORT, SERVICE = (
+    "unit/compose/test_message",
+    "unit/classify/test_report",
+    "integration/inbound/test_service",
+)
+DIALOGUE, ADMISSION, JUDGE = (
+    "integration/inbound/listener/test_dialogue",
+    "unit/inbound/test_admission",
+    "unit/inbound/test_judge",
+)
+WIRE, BACK, WEB = (
+    "unit/inbound/test_wire",
+    "scenarios/test_reports_come_back_by_mail",
+    "integration/inbound/test_web",
+)
+FEEDBACK = {
+    "L-01": (MESSAGE,),
+    "L-02": (MESSAGE,),
+    "L-03": (WEB, "scenarios/test_unsubscribing_takes_one_click"),
+    "L-04": (MESSAGE,),
+    "L-05": (MESSAGE,),
+    "L-06": (MESSAGE, SERVICE),
+    "L-08": (REPORT, ADMISSION, "unit/compose/test_job"),
+    "F-10": (MESSAGE,),
+    "B-01": (REPORT,),
+    "B-02": ("unit/classify/test_dsn",),
+    "B-03": (REPORT, "unit/classify/test_arf"),
+    "B-04": (REPORT, JUDGE, "unit/classify/test_autoreply"),
+    "H1": (SERVICE, BACK),
+    "H3": (WEB, "integration/inbound/listener/test_listener"),
+    "H4": (DIALOGUE, WIRE),
+    "H6": (DIALOGUE, WIRE),
+    "H7": (DIALOGUE,),
+    "H8": (SERVICE, REPORT, "integration/inbound/test_workers"),
+    "H9": (DIALOGUE, ADMISSION),
+    "H11": (DIALOGUE, ADMISSION, "unit/model/test_token"),
+    "H12": (SERVICE, "integration/inbound/test_recorder"),
+    "H14": (SERVICE, JUDGE, REPORT),
+    "H15": (SERVICE, BACK),
+    "H16": ("integration/inbound/listener/test_tls", "unit/admin/test_check"),
+}
 WHERE = [
     (rule, place)
-    for table in (CLIENT, EXTENSIONS, PEER)
+    for table in (CLIENT, EXTENSIONS, PEER, FEEDBACK)
     for rule, places in table.items()
     for place in places
 ]

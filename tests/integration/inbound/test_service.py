@@ -315,7 +315,8 @@ async def test_mail_to_the_unsubscribe_address_unsubscribes(reports: Running) ->
     assert (fact.kind, fact.recipient, fact.stream) == (EventType.UNSUBSCRIBED, BOB, "news")
 
 
-async def test_l06_a_complaint_counts_with_a_signature_of_its_author(reports: Running) -> None:
+async def test_a_complaint_counts_with_a_signature_of_its_author(reports: Running) -> None:
+    """L-06: of a domain that is the author's."""
     raw = signed(arf(), PEM, AUTHOR)
     assert (await reports.send(token(Purpose.FEEDBACK), raw, "feedback@arf.example.test"))[0] == 250
     [fact] = reports.kept.facts
@@ -337,7 +338,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("raw", FORGED.values(), ids=FORGED.keys())
-async def test_l06_a_complaint_that_anybody_could_have_written(reports: Running, raw: bytes) -> None:
+async def test_a_complaint_that_anybody_could_have_written(reports: Running, raw: bytes) -> None:
     """No event, no suppression."""
     reports.dns.records(txt("s1._domainkey.evil.test", RECORD))
     code, text = await reports.send(token(Purpose.FEEDBACK), raw)

@@ -361,8 +361,8 @@ def test_the_header_matrix(
     assert (message["CFBL-Address"], message["Precedence"]) == (None, None)
 
 
-def test_l06_where_complaints_go() -> None:
-    """RFC 9477 section 3: the address with its format, and the token once more by itself."""
+def test_where_complaints_go() -> None:
+    """L-06, RFC 9477 section 3: the address with its format, and the token once more by itself."""
     message = made(Links(feedback="k2token"))
     assert message["CFBL-Address"] == "f+k2token@b.acme.test; report=arf"
     assert message["CFBL-Feedback-ID"] == "k2token"
