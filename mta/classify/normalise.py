@@ -146,6 +146,7 @@ _LINK = re.compile(rf"({_OPEN})((?:https?|ftp)://[^\s<>\"')\]]+)(.*)", re.IGNORE
 _MEASURED = re.compile(r"[0-9][0-9._,+/~-]*([a-z]{0,5})")
 _TRAILING = frozenset({"", "ID", "N", "TIME", "STATUS"})
 """What a reply may end in without saying anything by it."""
+_OF_SENDERS = ("sender", "callout", "callback")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\ufeff]+")
 _MARKS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
 _FOLDED = str.maketrans(
@@ -214,7 +215,9 @@ class Normaliser:
             out.append(normal)
         while len(out) > begins + 1 and out[-1].strip("()[]<>.,;:-#") in _TRAILING:
             del out[-1]
-        if len(out) == begins:
+        # Who asked the sender's server whether it knows him quotes its answer, too: that is not about our recipient.
+        is_of_sender = begins and any(word.startswith(_OF_SENDERS) for word in out)
+        if len(out) == begins or is_of_sender:
             begins, found_code, found_status = 0, code, enhanced or found_status
         return Normal(" ".join(out[begins:]), found_code, found_status or enhanced, provider)
 

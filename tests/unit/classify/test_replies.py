@@ -111,6 +111,21 @@ def test_the_innermost_reply_decides() -> None:
 
 
 @pytest.mark.parametrize(
+    "reply",
+    [
+        "450 4.1.7 <a@acme.test>: Sender address rejected: unverified address: host mx.acme.test[192.0.2.1] said: 550 "
+        "5.1.1 <a@acme.test>: Recipient address rejected: User unknown",
+        "550-Verification failed for <a@acme.test>\n550-Called:   192.0.2.1\n550-Sent:     RCPT TO:<a@acme.test>\n"
+        "550-Response: 550 5.1.1 User unknown\n550 Sender verify failed",
+    ],
+)
+@pytest.mark.parametrize("stage", ["rcpt", "mail", "out_of_band", ""])
+def test_what_is_quoted_about_the_sender_is_not_about_the_recipient(reply: str, stage: str) -> None:
+    """Checks of senders are made at RCPT as well, and quote a server that says `user unknown`."""
+    assert explained(reply, stage).verdict.bounce_class is BounceClass.SENDER_REJECTED
+
+
+@pytest.mark.parametrize(
     "words",
     [
         *("spam", "blocked by our list", "policy violation", "poor reputation", "relay denied"),
