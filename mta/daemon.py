@@ -74,6 +74,7 @@ from mta.tlsrpt.report import mail_subject
 from mta.tlsrpt.reporter import Reporter
 
 _STATUS_EVERY_S = 5.0
+_PATIENCE_S = 60.0
 _SWITCH_S = 0.001
 """The pool's threads hand chunks to and fro: at Python's 5 ms a busy loop would let the workers run dry."""
 _GC_THRESHOLDS = (50_000, 20, 100)
@@ -293,7 +294,7 @@ class Daemon:
                     await web.start()
                 await inbound.start(self._sockets.get("smtp", ()))
                 await self._orders_known.wait()
-                await suppressions.until_known()
+                await self._until_known(suppressions)
                 group.create_task(intake.run(), name="intake")
                 gc.collect()
                 gc.freeze()
@@ -355,6 +356,16 @@ class Daemon:
                 flow.on_order(*given)
 
         await Bucket(link, CONTROL).watch(on_change, on_loaded=self._orders_known.set)
+
+    async def _until_known(self, suppressions: Suppressions) -> None:
+        """Millions of them take minutes to be read for the first time: the service manager is asked for patience."""
+        while True:
+            self._notifier.extend_timeout(_PATIENCE_S)
+            try:
+                async with asyncio.timeout(_STATUS_EVERY_S):
+                    return await suppressions.until_known()
+            except TimeoutError:
+                self._notifier.status(f"{len(suppressions)} suppressions read")
 
     # -- serve --------------------------------------------------------------------------------------------------
 
