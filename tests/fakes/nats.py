@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from mta.jetstream.connection import Link
 from mta.jetstream.embedded import find_server
+from mta.jetstream.layout import EVENTS, fixed_consumers
 from mta.jetstream.settings import NatsSettings
 
 
@@ -116,3 +118,9 @@ class NatsServer:
                 self._process.send_signal(signal.SIGCONT)
             self._process.wait(timeout=30)
             self._process = None
+
+
+async def event_readers(link: Link) -> int:
+    """How many consumers the event stream has beside those of the daemon."""
+    there = int((await link.api(f"STREAM.INFO.{EVENTS}"))["state"]["consumer_count"])
+    return there - sum(consumer.stream == EVENTS for consumer in fixed_consumers(30.0))

@@ -12,7 +12,7 @@ from mta.admin.output import Output
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamUnavailable, NotFound
 from mta.jetstream.layout import EVENTS
-from tests.fakes.nats import NatsServer
+from tests.fakes.nats import NatsServer, event_readers
 
 SUBJECT = "mta.event.acme.{}.google.spring"
 
@@ -22,10 +22,6 @@ async def stored(link: Link, *kinds: str) -> None:
         await link.request(SUBJECT.format(kind), kind.encode())
 
 
-async def readers(link: Link) -> int:
-    return int((await link.api(f"STREAM.INFO.{EVENTS}"))["state"]["consumer_count"])
-
-
 async def test_everything_of_some_subjects_in_order(link: Link) -> None:
     """Several filters at once; afterwards nothing is left at the server."""
     await stored(link, "bounced", "delivered", "deferred", "bounced")
@@ -33,7 +29,7 @@ async def test_everything_of_some_subjects_in_order(link: Link) -> None:
     subjects = [f"mta.event.*.{kind}.>" for kind in ("bounced", "deferred")]
     count = await read(link, EVENTS, subjects, 0.0, lambda one: seen.append(one.data), Output(True))
     assert (count, seen) == (3, [b"bounced", b"deferred", b"bounced"])
-    assert await readers(link) == 0
+    assert await event_readers(link) == 0
 
 
 async def test_only_from_a_time_on(link: Link) -> None:

@@ -10,8 +10,7 @@ from mta.config.load import load
 from mta.config.settings import Config
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import NotFound, WithoutJetStream
-from mta.jetstream.layout import EVENTS
-from tests.fakes.nats import NatsServer, eventually
+from tests.fakes.nats import NatsServer, event_readers, eventually
 
 
 class Lines(Output):
@@ -32,14 +31,9 @@ async def publish(link: Link, kind: str, *ids: str, campaign: str = "spring") ->
     await link.request(subject, body, headers={"Nats-Msg-Id": ids[0]})
 
 
-async def readers(link: Link) -> int:
-    """How many consumers the event stream has."""
-    return int((await link.api(f"STREAM.INFO.{EVENTS}"))["state"]["consumer_count"])
-
-
 async def until_reading(link: Link) -> None:
     async with asyncio.timeout(15):
-        while not await readers(link):  # each look is a question to the server
+        while not await event_readers(link):  # each look is a question to the server
             pass
 
 
