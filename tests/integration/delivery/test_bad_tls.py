@@ -19,7 +19,7 @@ from mta.smtp.opening import ConnectGarbled, TlsFailed
 from tests.fakes.bad_tls import BadTls, bad_tls, careless_client
 from tests.fakes.smtp_server import PIPELINING, Cut, FakeMX, On
 from tests.fakes.trust import server, trusted
-from tests.unit.delivery.refs import QUICK, SOURCE
+from tests.unit.delivery.refs import CLASSIFIER, QUICK, SOURCE
 
 NAME = "mx.test"
 SETTINGS = replace(QUICK, timeouts=replace(QUICK.timeouts, tls_s=0.3))
@@ -66,7 +66,9 @@ async def opened(
     troubles: list[TlsTrouble] | None = None,
 ) -> Connection:
     host = MxHost(NAME, mx.port, ("127.0.0.1",), dane=dane)
-    around = Around(memory, Random(1), _never, lambda: True, _never, _never, _never, lambda *_, **__: None)
+    around = Around(
+        memory, CLASSIFIER, Random(1), _never, lambda: True, _never, _never, _never, lambda *_, **__: None
+    )
     one = Opener(Site("site", "other", (host,)), SOURCE, SETTINGS, security, around)
     seen = troubles if troubles is not None else []
     connection = await one.open(lambda *_: None, lambda _: None, seen.append)
