@@ -16,6 +16,7 @@ MOST_SIGNATURES = 5
 _MOST_HEADER = 1 << 16
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.MULTILINE)
 _TAG = re.compile(r"\s*([a-z]{1,8})\s*=\s*([^;\s]{1,255})\s*\Z")
+_PARTIAL = re.compile(r"(?:^|;)\s*l\s*=")
 _MOST_TAGS = 30
 _BROKEN = (dkim.DKIMException, ValueError, LookupError, TypeError, AttributeError)
 """What dkimpy says of a signature or a key that it cannot read, and what escapes it there."""
@@ -76,7 +77,7 @@ def _read(place: int, value: str) -> Signature | None:
     domain, selector = tags.get("d", "").lower().rstrip("."), tags.get("s", "").lower()
     if (
         tags.get("a") not in _ALGORITHMS
-        or re.search(r";\s*l\s*=", value)
+        or _PARTIAL.search(value)
         or "." not in domain
         or not selector
     ):

@@ -50,6 +50,8 @@ def test_those_of_the_author_are_found() -> None:
         GOOD.replace("d=", "e="),
         f"{GOOD}; l=0",
         f"{GOOD}; \r\n l = 10",
+        f"l=0; {GOOD}",
+        f"\r\n\tl = 10; {GOOD}",
         "",
         ";" * 10_000,
     ],
