@@ -14,6 +14,8 @@ from msgspec import Struct
 
 MOST_SIGNATURES = 5
 _MOST_HEADER = 1 << 16
+_MOST_RECORD = 1_000
+"""Of a key: one of 4096 bits is 760, and who needs to calculate with more is after our processor."""
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.MULTILINE)
 _TAG = re.compile(r"\s*([a-z]{1,8})\s*=\s*([^;\s]{1,255})\s*\Z")
 _PARTIAL = re.compile(r"(?:^|;)\s*l\s*=")
@@ -53,7 +55,7 @@ def holds(raw: bytes, signatures: tuple[Signature, ...], records: dict[str, str]
 
     def published(name: bytes, timeout: int = 0) -> bytes | None:
         record = records.get(name.decode("latin-1").rstrip(".").lower())
-        return None if record is None else record.encode("latin-1", "replace")
+        return None if record is None or len(record) > _MOST_RECORD else record.encode("latin-1", "replace")
 
     for signature in signatures:
         try:
@@ -75,12 +77,7 @@ def _read(place: int, value: str) -> Signature | None:
         if match is not None:
             tags.setdefault(match[1], match[2])
     domain, selector = tags.get("d", "").lower().rstrip("."), tags.get("s", "").lower()
-    if (
-        tags.get("a") not in _ALGORITHMS
-        or _PARTIAL.search(value)
-        or "." not in domain
-        or not selector
-    ):
+    if tags.get("a") not in _ALGORITHMS or _PARTIAL.search(value) or "." not in domain or not selector:
         return None
     return Signature(place, domain, selector)
 

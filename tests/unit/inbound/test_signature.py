@@ -2,10 +2,13 @@ import base64
 from hashlib import sha256
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mta.inbound.signature import Signature, aligned, holds
+from tests.fakes.keys import rsa_pem
+from tests.fakes.reports import signed
 
 
 def signature(tags: str) -> bytes:
@@ -85,6 +88,21 @@ def test_what_dkimpy_stumbles_over_does_not_hold(tags: str) -> None:
     [found] = aligned(raw, "arf.example.test")
     record = "v=DKIM1; k=ed25519; p=" + "A" * 43 + "="
     assert not holds(raw, (found,), {found.record: record})
+
+
+@pytest.mark.parametrize(
+    ("bits", "note", "does"), [(2048, "", True), (4096, "", True), (2048, "x" * 1000, False)]
+)
+def test_h8_a_key_is_no_longer_than_anybody_needs(bits: int, note: str, does: bool) -> None:
+    """Whoever complains publishes it, and one of 8192 bits with an exponent as long takes a second. Verifiers need up
+    to 4096 (RFC 8301 section 3.2)."""
+    pem = rsa_pem(bits)
+    public = serialization.load_pem_private_key(pem, None).public_key()
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    raw = signed(BODY, pem, "arf.example.test")
+    [found] = aligned(raw, "arf.example.test")
+    record = f"v=DKIM1; k=rsa; n={note}; p={base64.b64encode(der).decode()}"
+    assert holds(raw, (found,), {found.record: record}) is does
 
 
 @given(st.binary(max_size=300))
