@@ -97,6 +97,9 @@ class Reception:
         purpose = addressee.purpose
         if addressee.token is None and report.kind is not ReportKind.FEEDBACK:
             return self._refused(NO_REPORT)
+        given = (addressee.token,) if addressee.token else tuple(tokens_in(report, self._tokens))
+        if not given:  # before anything is asked of DNS or reckoned for a stranger
+            return self._refused(_NO_TOKEN)
         if is_complaint(report) and purpose is not Purpose.UNSUBSCRIBE:
             match await self._authenticity.judge(raw, report.from_domain):
                 case Authorship.UNKNOWN:
@@ -105,9 +108,7 @@ class Reception:
                     )
                 case Authorship.UNPROVEN:
                     return self._refused(_NO_AUTHOR)
-        token, origin = await self._found(addressee, report)
-        if token is None:
-            return self._refused(_NO_TOKEN)
+        token, origin = await self._found(given, addressee.tenants)
         if origin is None:
             return self._refused(_TOO_OLD)
         match judge(purpose, report, origin, partial(self._tokens.is_of, token)):
@@ -119,17 +120,18 @@ class Reception:
             case Tell() as tell:
                 return await self._store(tell, report, origin)
 
-    async def _found(self, addressee: Addressee, report: Report) -> tuple[AddressToken | None, Origin | None]:
-        """The token, and the mail it was made for. A feedback loop's report may hold several: the first that leads
-        somewhere counts."""
-        given = (addressee.token,) if addressee.token is not None else tokens_in(report, self._tokens)
-        token = None
+    async def _found(
+        self, given: tuple[AddressToken, ...], tenants: frozenset[str]
+    ) -> tuple[AddressToken, Origin | None]:
+        """Of these tokens, at least one, that which counts, and the mail it was made for. A feedback loop's report may
+        hold several: the first that leads somewhere."""
+        token = given[0]
         seen = set()
         for token in given:
             if token.payload_key in seen:
                 continue
             seen.add(token.payload_key)
-            origin = await self._origins.find(token, addressee.tenants)
+            origin = await self._origins.find(token, tenants)
             if origin is not None:
                 return token, origin
         return token, None

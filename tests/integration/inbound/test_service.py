@@ -382,3 +382,11 @@ async def test_b03_a_feedback_loop_s_own_address(link: Link, place: str) -> None
         assert (await reports.send(f"fbl@{DOMAIN}", arf(**{place: held})))[0] == 550
         assert (await reports.send(f"fbl@{DOMAIN}", dsn()))[0] == 554
         assert len(reports.kept.facts) == 1
+
+
+async def test_h11_a_complaint_without_a_token_costs_no_look_up(link: Link) -> None:
+    """Anybody can write to the address of feedback loops, and would choose the names that are asked for."""
+    async with running(link, feedback="fbl") as reports:
+        code, text = await reports.send(f"fbl@{DOMAIN}", signed(arf(), PEM, AUTHOR))
+        assert (code, text[:5]) == (550, "5.7.1")
+        assert not reports.dns.asked
