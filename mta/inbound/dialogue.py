@@ -137,6 +137,8 @@ class Dialogue(SMTP):
         return super().eof_received()
 
     async def push(self, status: str | bytes) -> None:
+        if self._is_over:  # the last word was said while this was found
+            raise _Over
         text = status if isinstance(status, str) else status.decode("ascii")
         self._faults += text[0] in "45"
         self._stream().write(text.encode("ascii", "replace") + b"\r\n")

@@ -4,6 +4,8 @@ import asyncio
 import socket
 from contextlib import AsyncExitStack
 
+from structlog.testing import capture_logs
+
 from tests.fakes.nats import eventually
 from tests.integration.inbound.listener.peer import TOKEN, greeted, peer, served
 
@@ -79,6 +81,24 @@ async def test_h3_a_message_has_its_time() -> None:
         await slow.close()
         await eventually(lambda: server.listener.room.taken_bytes == 0)
         assert server.messages == []
+
+
+async def test_an_answer_that_comes_too_late_is_none() -> None:
+    """The peer has heard 421 and comes again; nothing more is said, and it is no error of ours."""
+    done = asyncio.Event()
+
+    async def late() -> str:
+        await done.wait()
+        return "250 2.0.0 Ok"
+
+    with capture_logs() as logged:
+        async with served(answer_s=0.1, linger_s=30.0) as server, greeted(server) as one:
+            server.answer = late
+            assert (await one.deliver()).startswith("421 4.4.2")
+            done.set()
+            assert await one.reply() == ""
+            await eventually(lambda: not server.listener.room.taken_bytes)
+    assert logged == []
 
 
 async def test_h3_who_reads_no_replies_is_let_go() -> None:
