@@ -89,6 +89,8 @@ class Recorder:
             self._running[seen] = task
             task.add_done_callback(lambda done: self._ended(seen, done))
         is_new = await asyncio.shield(task) and is_first
+        if not is_first and fact.kind is EventType.UNSUBSCRIBED:
+            await self._in_time(seen, fact)  # what was stored for another may name nobody
         if not is_new:
             self.replays[fact.kind] += 1
         return is_new

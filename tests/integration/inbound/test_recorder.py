@@ -168,6 +168,17 @@ async def test_a_second_unsubscribe_suppresses_again(link: Link) -> None:
     assert len(await events(link)) == 2
 
 
+async def test_l03_who_waits_for_another_s_unsubscribe_is_suppressed(link: Link) -> None:
+    """By mail, of which nobody knows whose it is where the index keeps no addresses, and by a click, at once."""
+    suppressions = KeptSuppressions()
+    async with recording(link, suppressions=suppressions) as recorder:
+        by_mail = replace(CLICK, recipient="", detail="mailto")
+        found = await asyncio.gather(recorder.record(by_mail), recorder.record(CLICK))
+        assert found == [True, False]
+        assert [address for _, address, _, _ in suppressions.added] == ["bob@example.test"]
+    assert len(await events(link)) == 1
+
+
 async def test_what_is_half_stored_is_stored_again(link: Link) -> None:
     """Without its suppression a fact is not recorded: its event may come twice, under one id, and no mark says that all
     is done."""
