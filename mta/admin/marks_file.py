@@ -23,6 +23,8 @@ COLUMNS = ("email", "hash", "reason", "expires", "detail", "stream", "at", "sour
 MOST_DETAIL = 500
 _MOST_LINE = 10_000
 _MOST_STREAM = 64
+_END_OF_TIME = 253_402_300_799.0
+"""The last second of the year 9999."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -85,19 +87,40 @@ def _csv_lines(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, str] | str
     reader = csv.reader(lines)
     try:
         names = [name.strip().lower() for name in next(reader)]
-        if unknown := set(names) - set(COLUMNS) - {""}:
-            raise NoList(f"unknown columns: {', '.join(sorted(unknown))}; known are {', '.join(COLUMNS)}")
-        for row in reader:
-            if len(row) > len(names):
-                yield reader.line_num, "there are more fields than columns"
-            elif any(row):
-                yield reader.line_num, dict(zip(names, row, strict=False))
     except csv.Error as error:
         raise NoList(f"line {reader.line_num}: {error}") from error
+    if unknown := set(names) - set(COLUMNS) - {""}:
+        raise NoList(f"unknown columns: {', '.join(sorted(unknown))}; known are {', '.join(COLUMNS)}")
+    while True:
+        first = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error:  # of a field beyond the limit of the csv module, 128 kB
+            yield first, "a field is too long" + _up_to(first, reader.line_num)
+            continue
+        if row is None:
+            return
+        if (
+            reader.line_num > first
+        ):  # what it took along are addresses, more likely than a text of several lines
+            yield first, "a quote does not end on its line" + _up_to(first, reader.line_num)
+        elif len(row) > len(names):
+            yield first, "there are more fields than columns"
+        elif any(row):
+            yield first, dict(zip(names, row, strict=False))
+
+
+def _up_to(first: int, last: int) -> str:
+    return f": nothing up to line {last} is read" if last > first else ""
 
 
 def _entry(line: int, fields: Mapping[str, object], now: float) -> Entry:
-    words = {name: str(value).strip() for name, value in fields.items() if value is not None}
+    words = {}
+    for name in (name for name in COLUMNS if fields.get(name) is not None):
+        value = fields[name]
+        if not isinstance(value, str):
+            raise ValueError(f"`{name}` is no text")
+        words[name] = value.strip()
     reason = words.get("reason", "").lower()
     if reason and reason not in SuppressReason.__members__.values():
         raise ValueError(f"`reason` is none of {', '.join(SuppressReason)}")
@@ -135,12 +158,19 @@ def ends_at(text: str, now: float) -> float:
     if text == "0":
         return 0.0
     try:
-        return now + float(Seconds.parse(text))
+        return _tellable(now + float(Seconds.parse(text)))
     except ValueError:
         pass
     try:
-        return moment(text)
+        return _tellable(moment(text))
     except ValueError as error:
         raise ValueError(
             f"an end such as 90d or 2027-01-31T00:00:00Z is expected, not {text[:40]}"
         ) from error
+
+
+def _tellable(at: float) -> float:
+    """ValueError for what lies beyond the years that have four digits."""
+    if not 0.0 < at < _END_OF_TIME:
+        raise ValueError(f"{at:.0f} s is no time for a mark")
+    return at

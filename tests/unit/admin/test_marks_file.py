@@ -99,3 +99,30 @@ def test_a_target_is_canonical() -> None:
     assert target_of(" Bob@BÜCHER.test ") == "bob@xn--bcher-kva.test"
     assert target_of("@BÜCHER.test") == "@xn--bcher-kva.test"
     assert target_of(HASH) == HASH
+
+
+def test_a_line_that_breaks_the_table_is_one_bad_line() -> None:
+    """The lines behind it are read: whoever stands there wants no mail."""
+    rest = "eve@example.test,\n"
+    long = read(f"email,detail\nbob@example.test,{'x' * 200_000}\n{rest}")
+    assert long == [BadLine(2, "a field is too long"), Entry(3, "eve@example.test")]
+
+
+def test_a_quote_that_is_not_closed_takes_nobody_along() -> None:
+    """All up to the next one is its field, were it a hundred addresses: that is told, and not taken for a detail."""
+    lost = "".join(f"r{number}@example.test,\n" for number in range(100))
+    found = read(f'email,detail\nbob@example.test,"oops\n{lost}')
+    assert found == [BadLine(2, "a quote does not end on its line: nothing up to line 102 is read")]
+
+
+@pytest.mark.parametrize("end", ["99999999999d", "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
+def test_an_end_out_of_all_time_is_none(end: str) -> None:
+    """No mark could tell it."""
+    with pytest.raises(ValueError, match="is expected, not"):
+        ends_at(end, NOW)
+
+
+def test_a_member_that_is_no_text_is_bad() -> None:
+    """A stream of that name gets no mail anyway; the one that was meant would."""
+    [bad] = read('{"email": "bob@example.test", "stream": {"name": "news"}}', is_json=True)
+    assert bad == BadLine(1, "`stream` is no text")
