@@ -7,6 +7,7 @@ from now), `detail`, `stream`, and `hash`, under which an entry of a list withou
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
@@ -20,9 +21,13 @@ from mta.suppression.key import is_digest
 
 COLUMNS = ("email", "hash", "reason", "expires", "detail", "stream", "at", "source")
 """Of an exported file; an import needs none but one of the first two."""
+_AS_SHOWN = "address"
+"""What `email` is called in the JSON of `ls` and `export`."""
+_TARGETS = ("email", _AS_SHOWN, "hash")
 MOST_DETAIL = 500
 _MOST_LINE = 10_000
-_MOST_STREAM = 64
+_STREAM = re.compile(r"[a-z0-9_-]{1,64}\Z")
+"""As payloads name theirs: a mark for any other would count for no mail."""
 _END_OF_TIME = 253_402_300_799.0
 """The last second of the year 9999."""
 
@@ -116,7 +121,7 @@ def _up_to(first: int, last: int) -> str:
 
 def _entry(line: int, fields: Mapping[str, object], now: float) -> Entry:
     words = {}
-    for name in (name for name in COLUMNS if fields.get(name) is not None):
+    for name in (name for name in (*COLUMNS, _AS_SHOWN) if fields.get(name) is not None):
         value = fields[name]
         if not isinstance(value, str):
             raise ValueError(f"`{name}` is no text")
@@ -125,17 +130,21 @@ def _entry(line: int, fields: Mapping[str, object], now: float) -> Entry:
     if reason and reason not in SuppressReason.__members__.values():
         raise ValueError(f"`reason` is none of {', '.join(SuppressReason)}")
     stream = words.get("stream", "")
-    if len(stream) > _MOST_STREAM:
-        raise ValueError(f"`stream` is longer than {_MOST_STREAM} characters")
+    if stream and not is_stream(stream):
+        raise ValueError("`stream` is not 1 to 64 characters of a-z, 0-9, _ and -")
     expires = words.get("expires", "")
     return Entry(
         line=line,
-        target=target_of(words.get("email", "") or words.get("hash", "")),
+        target=target_of(next(filter(None, map(words.get, _TARGETS)), "")),
         reason=SuppressReason(reason) if reason else None,
         expires_at=ends_at(expires, now) if expires else None,
-        detail=words.get("detail", "")[:MOST_DETAIL],
+        detail=" ".join(words.get("detail", "").split())[:MOST_DETAIL],
         stream=stream,
     )
+
+
+def is_stream(text: str) -> bool:
+    return _STREAM.match(text) is not None
 
 
 def target_of(text: str) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mta.admin.access import link
 from mta.admin.errors import WrongInput, WrongUsage
-from mta.admin.marks_file import MOST_DETAIL, ends_at, target_of
+from mta.admin.marks_file import MOST_DETAIL, ends_at, is_stream, target_of
 from mta.admin.output import Output, Table, cell, many
 from mta.config.settings import Config
 from mta.jetstream.connection import Link
@@ -149,8 +149,15 @@ class Adding(Struct, frozen=True):
             source=who(),
             expires_at=times.render(end) if end else "",
             address=kept_address(target, form),
-            detail=self.detail[:MOST_DETAIL],
+            detail=" ".join(self.detail.split())[:MOST_DETAIL],
         )
+
+    def check(self, config: Config | None) -> None:
+        """WrongUsage for whom nothing is ever mailed: a misspelt name would look as if all were well."""
+        if config is not None and config.tenants and self.tenant not in config.tenants:
+            raise WrongUsage(f"--tenant {self.tenant}: expected one of {', '.join(config.tenants)}")
+        if self.stream and not is_stream(self.stream):
+            raise WrongUsage(f"--stream {self.stream}: expected 1 to 64 characters of a-z, 0-9, _ and -")
 
 
 def kept_address(target: str, form: AddressForm) -> str:
@@ -164,6 +171,7 @@ async def add(
     adding: Adding,
     addresses: Sequence[str],
 ) -> int:
+    adding.check(config)
     targets = [_target(address) for address in addresses]
     now, form = time.time(), settings_of(config).addresses
     marks = [adding.mark(now, form, target) for target in targets]

@@ -52,6 +52,7 @@ async def import_(
     config: Config | None, environ: Mapping[str, str], output: Output, adding: Adding, file: Path
 ) -> int:
     """Exit code 1 if any line was bad; the others are in all the same."""
+    adding.check(config)
     now, form = time.time(), settings_of(config).addresses
     common = adding.mark(now, form, "")
     counts = Counts()
@@ -70,7 +71,12 @@ async def import_(
                         continue
                     await importing.take(*_mark(entry, adding, common, form))
                     advance(entry.line)
-            except (NoList, UnicodeDecodeError) as error:
+            except UnicodeDecodeError as error:
+                hint = f"iconv -f latin1 -t utf-8 {file.name} makes it so, if it is Latin-1"
+                raise WrongInput(
+                    f"{file}: not UTF-8, after {counts.read:,} lines that are in: {hint}"
+                ) from error
+            except NoList as error:
                 raise WrongInput(f"{file}: {error}") from error
             finally:
                 await importing.finish()
@@ -204,11 +210,18 @@ async def export(
                 if output.as_json:
                     output.result(fields)
                 else:
+                    fields["detail"] = _harmless(fields.get("detail", ""))
                     writer.writerow(fields | {"email": fields.get("address", "")})
 
             await bucket.each(write, escape(tenant))
     output.note(f"{count:,} exported.", "green")
     return 0
+
+
+def _harmless(text: str) -> str:
+    """On one line, and no formula for a program of tables: it may be what a stranger wrote."""
+    text = " ".join(text.split())
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _is_long(file: Path) -> bool:

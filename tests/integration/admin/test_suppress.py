@@ -108,6 +108,21 @@ async def test_what_means_nothing_is_refused(config: Path, words: tuple[str, ...
     await said(config, *words, code=64)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("--tenant", "acmee"), ("--stream", "News")],
+    ids=["tenant", "stream"],
+)
+async def test_nobody_is_suppressed_for_mail_that_cannot_be(
+    config: Path, link: Link, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """A misspelt tenant would be told that all is well, and go on mailing."""
+    (tmp_path / "list.csv").write_text("email\neve@example.test\n")
+    await said(config, "add", "eve@example.test", *words, code=64)
+    await said(config, "import", str(tmp_path / "list.csv"), *words, code=64)
+    assert await said(config, "ls") == []
+
+
 async def test_what_is_no_address_is_refused(config: Path) -> None:
     """Whole: the good one beside it is not added either."""
     await said(config, "add", "a@example.test", "nobody", code=1)
@@ -191,3 +206,39 @@ async def test_a_heavier_mark_that_was_there_stays(config: Path, link: Link, tmp
         kept = await store.get(mark_key("acme", f"{name}@example.test"))
         assert kept is not None
         assert kept.mark.reason == reason
+
+
+async def test_a_list_comes_back_as_it_went_out(config: Path, link: Link, tmp_path: Path) -> None:
+    """Either form of it, with notes of several lines."""
+    stream = "news"
+    await said(config, "add", "eve@example.test", "--stream", stream, "--detail", "asked\nby phone")
+    before = await said(config, "ls")
+    assert before[0]["detail"] == "asked by phone"
+    _, rows, _ = await mta("suppress", "export", "--config", str(config))
+    (tmp_path / "list.csv").write_bytes(rows)
+    _, lines, _ = await mta("suppress", "export", "--json", "--config", str(config))
+    (tmp_path / "list.ndjson").write_bytes(lines)
+    for name in ("list.csv", "list.ndjson"):
+        (there,) = await said(config, "import", str(tmp_path / name))
+        assert (there["new"], there["known"], there["bad"]) == (0, 1, 0)
+        await said(config, "rm", "eve@example.test", "--stream", before[0]["stream"], "--reason", "test")
+        (back,) = await said(config, "import", str(tmp_path / name))
+        assert (back["new"], back["bad"]) == (1, 0)
+        after = await said(config, "ls")
+        assert [(one["address"], one["stream"]) for one in after] == [
+            (one["address"], one["stream"]) for one in before
+        ]
+
+
+async def test_a_stranger_s_words_are_no_formula(config: Path, link: Link) -> None:
+    """What a complaint says of its kind ends up in a cell of whoever opens the list."""
+    mark = Mark(SuppressReason.COMPLAINED, render(1e9), detail='=hyperlink("http://evil.test")')
+    await MarkStore(Bucket(link, SUPPRESSION)).add(mark_key("acme", "eve@example.test"), mark, 1e9)
+    _, out, _ = await mta("suppress", "export", "--config", str(config))
+    assert ",\"'=hyperlink(" in out.decode()
+
+
+async def test_a_list_in_another_encoding_says_what_to_do(config: Path, link: Link, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes("email\nmüller@example.test\n".encode("latin-1"))
+    code, _, errors = await mta("suppress", "import", str(tmp_path / "list.csv"), "--config", str(config))
+    assert (code, b"UTF-8" in errors, b"iconv" in errors) == (1, True, True)

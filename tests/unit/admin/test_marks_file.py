@@ -61,7 +61,8 @@ def test_a_column_nobody_knows_is_no_list() -> None:
         ("bob@example.test,,soon,", "an end such as 90d"),
         (",,,", "there is no address"),
         ("bob@example.test,,,,x", "more fields than columns"),
-        ("bob@example.test,,," + "s" * 65, "`stream` is longer"),
+        ("bob@example.test,,," + "s" * 65, "`stream` is not 1 to 64"),
+        ("bob@example.test,,,News", "`stream` is not 1 to 64"),
     ],
 )
 def test_a_bad_line_says_why(row: str, reason: str) -> None:
