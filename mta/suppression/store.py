@@ -1,12 +1,13 @@
 """Marks in MTA_SUPPRESSION, each change made only to the very mark it was decided on.
 
-A mark of more weight is never replaced by one of less, one of the same weight only by one that holds longer; a mark
-that has expired weighs nothing. So the same mark added again changes nothing, whoever adds it. A mark with an end is
-given that as TTL, too, and so leaves the bucket by itself.
+A mark of more weight is never replaced by one of less, one of the same weight only by one that holds longer, and none
+ends sooner than the one it takes the place of; a mark that has expired weighs nothing. So the same mark added again
+changes nothing, whoever adds it. A mark with an end is given that as TTL, too, and so leaves the bucket by itself.
 """
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mta.jetstream.errors import Conflict, JetStreamUnavailable
 from mta.jetstream.kv import Bucket, Change
@@ -58,6 +59,15 @@ def outweighs(mark: Mark, old: Mark | None, now: float) -> bool:
     return weight > before or (weight == before and ends_at(mark) > ends_at(old))
 
 
+def succeeding(mark: Mark, old: Mark | None, now: float) -> Mark | None:
+    """What takes the place of `old`, if anything does: the mark, with the later end of the two."""
+    if not outweighs(mark, old, now):
+        return None
+    if old is None or ends_at(old) <= max(ends_at(mark), now):
+        return mark
+    return replace(mark, expires_at="" if ends_at(old) == FOREVER else old.expires_at)
+
+
 def packed(mark: Mark) -> int:
     """As the table keeps it."""
     end = ends_at(mark)
@@ -81,21 +91,23 @@ class MarkStore:
 
     async def add(self, key: str, mark: Mark, now: float) -> Kept:
         """Returns when it is stored, or when one stands there that outweighs it."""
-        end = ends_at(mark)
-        ttl_s = 0.0 if end == FOREVER else max(end - now, 1.0)
-        value = encode(mark)
+        wanted = mark
         last: Change | None = None
         for _ in range(_TRIES):
+            end = ends_at(mark)
+            ttl_s = 0.0 if end == FOREVER else max(end - now, 1.0)
             try:
                 sequence = 0 if last is None else last.sequence
-                sequence = await self._bucket.replace(key, value, sequence, ttl_s=ttl_s)
+                sequence = await self._bucket.replace(key, encode(mark), sequence, ttl_s=ttl_s)
             except Conflict:
                 last = await self._bucket.last(key)
             else:
                 return Kept(mark, sequence, is_new=True)
             old = decode(last.value) if last is not None and last.value is not None else None
-            if last is not None and old is not None and not outweighs(mark, old, now):
+            won = succeeding(wanted, old, now)
+            if won is None and old is not None and last is not None:
                 return Kept(old, last.sequence)
+            mark = won or wanted
         raise JetStreamUnavailable(f"{key}: too many change it at once")
 
     async def get(self, key: str) -> Kept | None:

@@ -2,7 +2,7 @@ import pytest
 
 from mta.model.suppression import Mark, SuppressReason
 from mta.model.times import render
-from mta.suppression.store import FOREVER, covers, decode, encode, ends_at, outweighs, packed
+from mta.suppression.store import FOREVER, covers, decode, encode, ends_at, outweighs, packed, succeeding
 
 R = SuppressReason
 
@@ -29,6 +29,24 @@ def test_only_more_weight_replaces(new: Mark, old: Mark | None, wins: bool) -> N
     assert outweighs(new, old, 1.5e9) is wins
     known = packed(old) if old is not None else 0
     assert covers(known, packed(new), 1.5e9) is not wins
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "end"),
+    [
+        (mark(R.MANUAL, 2e9), mark(R.INVALID_RECIPIENT), FOREVER),
+        (mark(R.COMPLAINED, 2e9), mark(R.MANUAL, 3e9), 3e9),
+        (mark(R.COMPLAINED, 3e9), mark(R.MANUAL, 2e9), 3e9),
+        (mark(R.COMPLAINED), mark(R.MANUAL, 2e9), FOREVER),
+        (mark(R.MANUAL, 2e9), mark(R.INVALID_RECIPIENT, 1.2e9), 2e9),
+        (mark(R.MANUAL, 2e9), None, 2e9),
+    ],
+)
+def test_a_heavier_mark_ends_no_sooner(new: Mark, old: Mark | None, end: float) -> None:
+    """Than the one it takes the place of: whoever adds one means to mail less, not more."""
+    won = succeeding(new, old, 1.5e9)
+    assert won is not None
+    assert (won.reason, ends_at(won)) == (new.reason, end)
 
 
 def test_a_mark_is_read_back() -> None:
