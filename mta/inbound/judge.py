@@ -9,6 +9,7 @@ Nothing is ever sent in answer. What is refused is refused in the dialogue, so t
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,6 +30,12 @@ _AGAIN = frozenset(("retry", "retry_long", "greylist", "next_mx"))
 """Actions for what will be tried again, which a message that has failed elsewhere will not."""
 _TOKEN = re.compile(r"(?:[buf]\+)?[a-z0-9]{2}[a-z2-7]{55}(?![a-z0-9])", re.IGNORECASE)
 _MOST_TOKENS = 20
+_AUTHOR = re.compile(
+    rb"^(?:from|sender|reply-to)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE
+)
+_ADDRESS = re.compile(rb"(?<![^\s<>@\"(),:;\[\]])[^\s<>@\"(),:;\[\]]{1,64}@[^\s<>@\"(),:;\[\]]{1,253}")
+_MOST_HEADER = 1 << 16
+_MOST_AUTHORS = 10
 
 Classify = Callable[[Reply, str], Verdict]
 """What a reply that a bounce quotes means, from which provider."""
@@ -59,6 +66,8 @@ Decision = Tell | Drop | Refuse
 
 NO_REPORT = Refuse("no_report", "554 5.7.1 Only reports on mail that was sent from here are accepted")
 
+_NOBODY = Refuse("nobody", "550 5.7.1 Please write from the address that the mail came to")
+
 
 def is_complaint(report: Report) -> bool:
     """Whether it would count for one, if it is its author's."""
@@ -82,7 +91,17 @@ def tokens_in(report: Report, reader: TokenReader) -> Iterator[AddressToken]:
                     yield token
 
 
-def judge(purpose: Purpose, report: Report, origin: Origin, is_of: Callable[[str], bool]) -> Decision:
+def authors_in(raw: bytes) -> Iterator[str]:
+    """The first few addresses its header says it is from, in lower case."""
+    header = raw[:_MOST_HEADER].partition(b"\r\n\r\n")[0]
+    values = b" ".join(match[1] for match in _AUTHOR.finditer(header))
+    for match in islice(_ADDRESS.finditer(values), _MOST_AUTHORS):
+        yield match[0].decode("utf-8", "replace").lower()
+
+
+def judge(
+    purpose: Purpose, report: Report, origin: Origin, is_of: Callable[[str], bool], raw: bytes
+) -> Decision:
     """`is_of`: whether the token was made for this address. A complaint has been found to be its author's before."""
     match report.kind:
         case ReportKind.BOUNCE if purpose is Purpose.BOUNCE:
@@ -94,7 +113,8 @@ def judge(purpose: Purpose, report: Report, origin: Origin, is_of: Callable[[str
         case ReportKind.AUTO_REPLY if purpose is Purpose.BOUNCE:
             return Tell(EventType.AUTO_REPLIED, _recipient(report, origin, is_of))
         case ReportKind.NONE if purpose is Purpose.UNSUBSCRIBE:
-            return Tell(EventType.UNSUBSCRIBED, _recipient(report, origin, is_of))
+            recipient = _recipient(report, origin, is_of) or next(filter(is_of, authors_in(raw)), "")
+            return Tell(EventType.UNSUBSCRIBED, recipient) if recipient else _NOBODY
         case ReportKind.NONE:
             return NO_REPORT
     return Drop("misplaced")

@@ -111,7 +111,7 @@ class Reception:
         token, origin = await self._found(given, addressee.tenants)
         if origin is None:
             return self._refused(_TOO_OLD)
-        match judge(purpose, report, origin, partial(self._tokens.is_of, token)):
+        match judge(purpose, report, origin, partial(self._tokens.is_of, token), raw):
             case Refuse() as refusal:
                 return self._refused(refusal)
             case Drop(why=why):

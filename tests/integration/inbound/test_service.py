@@ -295,6 +295,18 @@ async def test_an_index_without_addresses_believes_what_the_token_confirms(repor
     assert [fact.recipient for fact in reports.kept.facts] == [BOB]
 
 
+async def test_l03_an_unsubscribe_by_mail_is_believed_of_its_author(reports: Running) -> None:
+    """Where the index keeps no addresses. Who writes from another one hears that it was for nothing."""
+    await reports.index(msgspec.structs.replace(ENTRY, form="none", recipients=()))
+    address = token(Purpose.UNSUBSCRIBE)
+    code, text = await reports.send(address, mail().replace(b"bob@", b"carl@"), "carl@example.test")
+    assert (code, text[:5], reports.kept.facts) == (550, "5.7.1", [])
+    named = mail().replace(b"bob@example.test", b"Bob <BOB@Example.test>")
+    assert (await reports.send(address, named, BOB))[0] == 250
+    [fact] = reports.kept.facts
+    assert (fact.kind, fact.recipient) == (EventType.UNSUBSCRIBED, BOB)
+
+
 async def test_h8_a_bomb_is_refused_by_the_listener(reports: Running) -> None:
     """And a good report beside it is not."""
     bad, good = await asyncio.gather(

@@ -8,7 +8,17 @@ from msgspec.structs import replace
 from mta.classify.classifier import Classifier
 from mta.config.load import shipped_rules
 from mta.inbound.fact import Fact
-from mta.inbound.judge import NO_REPORT, Decision, Drop, Tell, fact_of, is_complaint, judge, tokens_in
+from mta.inbound.judge import (
+    NO_REPORT,
+    Decision,
+    Drop,
+    Tell,
+    authors_in,
+    fact_of,
+    is_complaint,
+    judge,
+    tokens_in,
+)
 from mta.inbound.origin import Origin
 from mta.model.event import EventType
 from mta.model.outcome import BounceClass, Stage, Verdict
@@ -35,7 +45,7 @@ def classify(reply: Reply, provider: str) -> Verdict:
 
 
 def decided(purpose: Purpose, report: Report, origin: Origin = ORIGIN) -> Decision:
-    return judge(purpose, report, origin, lambda address: address.lower() == BOB)
+    return judge(purpose, report, origin, lambda address: address.lower() == BOB, b"")
 
 
 def fact(report: Report, purpose: Purpose = Purpose.BOUNCE, **more: Any) -> Fact:
@@ -74,6 +84,25 @@ def test_what_becomes_an_event(purpose: Purpose, report: Report, kind: EventType
 def test_what_is_out_of_place_is_dropped(purpose: Purpose, report: Report) -> None:
     """B-04, H14: an answer of a machine unsubscribes nobody."""
     assert decided(purpose, report) == Drop("misplaced")
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (b"From: bob@x.test\r\n\r\nFrom: eve@x.test\r\n", ["bob@x.test"]),
+        (b"X: 1\r\nFROM : Bob\r\n <bob@x.test>\r\nSubject: eve@x.test\r\n\r\n", ["bob@x.test"]),
+        (
+            b"From: bob@x.test\r\nSender: <eve@x.test>\r\nReply-To: al@x.test\r\n\r\n",
+            ["bob@x.test", "eve@x.test", "al@x.test"],
+        ),
+        (b"From: \xff\r\n\r\n", []),
+        (b"From: " + b"a@b.test," * 100_000, ["a@b.test"] * 10),
+        (b"", []),
+    ],
+)
+def test_authors_are_found(raw: bytes, found: list[str]) -> None:
+    """In the header and nowhere else, and few of them."""
+    assert list(authors_in(raw)) == found
 
 
 @pytest.mark.parametrize("purpose", [B, F])
