@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any
 
 import pebble
@@ -107,7 +108,7 @@ class ReportWorkers:
     def _scheduled(
         self, pool: Any, function: Callable[..., bytes], arguments: tuple[Any, ...]
     ) -> asyncio.Future[bytes]:
-        """Counted until it is done, whoever still waits for it: nobody gets a place by going away."""
+        """Counted until it or its pool is done, whoever still waits: nobody gets a place by going away."""
         settings = self._settings
         try:
             ours: Future[bytes] = pool.schedule(
@@ -118,11 +119,12 @@ class ReportWorkers:
             raise WorkersBusy("the workers for reports broke") from error
         self._in_hand += 1
         future = asyncio.wrap_future(ours)
-        future.add_done_callback(self._on_done)
+        future.add_done_callback(partial(self._on_done, pool))
         return future
 
-    def _on_done(self, future: asyncio.Future[bytes]) -> None:
-        self._in_hand -= 1
+    def _on_done(self, pool: Any, future: asyncio.Future[bytes]) -> None:
+        if pool is self._pool:
+            self._in_hand -= 1
         if not future.cancelled():
             future.exception()  # seen: nobody may wait any more
 
@@ -136,10 +138,11 @@ class ReportWorkers:
         )
 
     def _replace(self, before: Any, after: Any) -> None:
-        """Once per pool, whoever finds it broken first."""
+        """Once per pool, whoever finds it broken first. What is left in it may never be done."""
         if before is None or before is not self._pool:
             return
         self._pool = after
+        self._in_hand = 0
 
         def end() -> None:
             before.stop()

@@ -109,6 +109,16 @@ async def test_a_pool_that_is_stuck_is_replaced() -> None:
         assert isinstance(await _patient(workers), Report)
 
 
+async def test_who_was_in_a_pool_that_is_gone_takes_no_place() -> None:
+    """Nobody hears of those any more: were they counted, a few pools that got stuck would end all reading."""
+    async with reading(patience_s=0.3, wall_s=60.0, most=2) as workers:
+        for _ in range(4):
+            with pytest.raises(WorkersBusy, match="stuck"):
+                await workers.read(mail(X_Bomb="sleep"))
+            await asyncio.gather(*workers._ends)
+        assert isinstance(await _patient(workers), Report)
+
+
 async def _patient(workers: ReportWorkers) -> Report:
     """Until the new worker has come up."""
     async with asyncio.timeout(20):
