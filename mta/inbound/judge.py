@@ -19,13 +19,11 @@ from mta.inbound.origin import Origin
 from mta.model.event import EventType, FeedbackPart, SmtpPart
 from mta.model.outcome import Stage, Verdict
 from mta.model.reply import Reply
-from mta.model.report import FORWARDED, UNNAMED, Report, Reported, ReportKind
+from mta.model.report import FORWARDED, NO_COMPLAINTS, UNNAMED, Report, Reported, ReportKind
 from mta.model.token import AddressToken, Purpose, TokenReader
 
 FAILED = "failed"
 """RFC 3464 section 2.3.3: the one action that is a bounce."""
-_NO_COMPLAINTS = frozenset(("not-spam", "auth-failure"))
-"""RFC 5965 section 7.3 and RFC 6591: somebody took his word back; a machine tells what it makes of signatures."""
 _AGAIN = frozenset(("retry", "retry_long", "greylist", "next_mx"))
 """Actions for what will be tried again, which a message that has failed elsewhere will not."""
 _TOKEN = re.compile(r"(?:[buf]\+)?[a-z0-9]{2}[a-z2-7]{55}(?![a-z0-9])", re.IGNORECASE)
@@ -74,7 +72,7 @@ def is_complaint(report: Report) -> bool:
     return (
         report.kind is ReportKind.FEEDBACK
         and report.complaint is not None
-        and report.complaint.feedback_type.lower() not in _NO_COMPLAINTS
+        and report.complaint.feedback_type.lower() not in NO_COMPLAINTS
     )
 
 

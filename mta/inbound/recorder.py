@@ -30,10 +30,9 @@ from mta.model import times
 from mta.model.event import EventType
 from mta.model.suppression import Mark, SuppressReason
 from mta.model.token import TokenKey
+from mta.suppression.key import unsubscribe_scope
 from mta.suppression.seal import Seal
 
-NO_STREAM = "_"
-"""The scope of an unsubscribe from mail without a stream; the empty scope is all mail of the tenant."""
 _SUPPRESSING = {
     EventType.COMPLAINED: SuppressReason.COMPLAINED,
     EventType.UNSUBSCRIBED: SuppressReason.UNSUBSCRIBED,
@@ -188,7 +187,7 @@ class Recorder:
             return
         detail = fact.detail if fact.feedback is None else fact.feedback.feedback_type
         mark = Mark(reason, times.render(fact.at), late_id(fact.kind, fact.message_id), detail=detail)
-        stream = (fact.stream or NO_STREAM) if reason is SuppressReason.UNSUBSCRIBED else ""
+        stream = unsubscribe_scope(fact.stream) if reason is SuppressReason.UNSUBSCRIBED else ""
         await self._suppressions.add(fact.tenant, fact.recipient, mark, stream)
 
     async def _mark(self, seen: str, fact: Fact) -> None:

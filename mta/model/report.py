@@ -14,6 +14,10 @@ DOUBTS = frozenset((FORWARDED, UNNAMED))
 """Details of a late bounce that names another address than the one mailed to, or none: it says nothing against that
 one."""
 
+NO_COMPLAINTS = frozenset(("not-spam", "auth-failure"))
+"""Types of feedback, RFC 5965 section 7.3 and RFC 6591: somebody took his word back; a machine tells what it makes of
+signatures. A type nobody knows is a complaint."""
+
 
 class ReportKind(StrEnum):
     BOUNCE = "bounce"

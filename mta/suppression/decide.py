@@ -24,7 +24,7 @@ from msgspec import Struct, field
 
 from mta.model.event import EventType
 from mta.model.outcome import BounceClass, Stage
-from mta.model.report import DOUBTS
+from mta.model.report import DOUBTS, NO_COMPLAINTS
 from mta.model.suppression import Mark, SuppressReason
 from mta.model.times import moment
 from mta.suppression.guard import GUARDED
@@ -42,8 +42,6 @@ _DEAD = {
 }
 _CAREFUL = frozenset(("docomo", "kddi"))
 """Their domain filters look like unknown users (fact 105)."""
-_NO_COMPLAINTS = frozenset(("not-spam", "auth-failure"))
-"""RFC 5965 section 7.3 and RFC 6591; a type nobody knows is `other`, a complaint."""
 
 
 class Smtp(Struct, frozen=True, gc=False):
@@ -147,7 +145,7 @@ def accusation_of(heard: Heard) -> Accusation | None:
             return _of_expiry(heard)
         case EventType.COMPLAINED:
             kind = heard.feedback.feedback_type.lower()
-            if kind in _NO_COMPLAINTS:
+            if kind in NO_COMPLAINTS:
                 return None
             return Accusation(_mark(heard, SuppressReason.COMPLAINED, kind))
         case EventType.UNSUBSCRIBED:
