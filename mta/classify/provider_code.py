@@ -19,6 +19,7 @@ _FORMS = re.compile(
     r"(?:\.[A-Z]{2,40}){0,3})"  # Exchange
     r"|(?P<outlook>(?:RP|SC|DY|OU|DNT|HCA)-\d{3})\b"  # Outlook.com until 2020, and gateways that quote it
     r"|(?P<netease>(?:DT|HL|RP|MI|(?-i:IP)):[A-Z]{3})\b"  # NetEase
+    r"|(?P<aol>(?-i:(?:CON|URL|HVU|DYN|RLY|DNS):[A-Z][A-Z0-9]))\b"  # AOL, from Yahoo's hosts as well
     r"|(?P<snds>S(?:3\d{3}|775|844))\b"  # Outlook.com without its parentheses
     r"|(?P<sfr>MXIN\d{3})\b)",  # SFR
     re.IGNORECASE,
