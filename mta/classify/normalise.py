@@ -119,7 +119,7 @@ _TLDS = re.compile(
 )
 _WORDS_WITH_DIGITS = re.compile(
     r"(?:8bitmime|smtputf8|utf-?8|utf-?16|ipv[46]|rfc[-.]?\d{3,4}|base64|sha-?(?:1|256)|tls(?:v?1(?:\.\d)?)|md5|"
-    r"us-ascii|7bit|8bit|w32|w64|w97m|x97m|win32|win64|"
+    r"us-ascii|7bit|8bit|w32|w64|w97m|x97m|win32|win64|uceprotectl?\d|"
     r"iso-\d+(?:-\d+)?|3des|rc4|mx\d?|[45]xx|4yz|5yz|0x[0-9a-f]{1,4})"
 )
 _PARTS = re.compile(

@@ -10,6 +10,7 @@ from mta.model.outcome import Stage
 from mta.model.reply import Reply
 
 MOST_CHARS = 32_768
+_BLANK = " \t\v\f"
 
 _CODE = re.compile(r"\s*[<(\[\"']*([2345]\d\d)(?![\d.])(?:[ \t-]|[:)\]>\"']|$)")
 _LINE = re.compile(r"\s*([245]\d\d)[ -]")
@@ -52,10 +53,11 @@ def read_quoted(text: str) -> Reply:
     """The code is 550 or 450 where none is said, by an enhanced code or by what the words ask for."""
     text = _as_octets(text[:MOST_CHARS]).replace("\\r\\n", "\n").replace("\\n", "\n")
     text = _LED.sub("", text)
-    rows = [row for row in text.splitlines() if row.strip()]
+    # Not `splitlines`: octets of UTF-8 letters, as of the Russian kha, read as latin-1, are line ends to it.
+    rows = [row for row in re.split(r"[\r\n]+", text) if row.strip(_BLANK)]
     found = _CODE.match(rows[0]) if rows else None
     if found is None:
-        lines = tuple(row.strip() for row in rows)
+        lines = tuple(row.strip(_BLANK) for row in rows)
         enhanced = _status(lines)
         is_later = enhanced[0] == "4" if enhanced else _LATER.search(text) is not None
         return Reply(450 if is_later else 550, lines, enhanced)
@@ -66,7 +68,7 @@ def read_quoted(text: str) -> Reply:
 
 def _line(row: str, code: str) -> str:
     again = _LINE.match(row)
-    return (row[again.end() :] if again is not None and again[1] == code else row).strip()
+    return (row[again.end() :] if again is not None and again[1] == code else row).strip(_BLANK)
 
 
 def _status(lines: tuple[str, ...]) -> str:

@@ -43,3 +43,10 @@ def test_stages_have_many_names() -> None:
     assert stage_of("dsn") is Stage.OUT_OF_BAND
     with pytest.raises(ValueError, match="rcpt"):
         stage_of("quit")
+
+
+@pytest.mark.parametrize("letter", ["х", "者", "Å", "ą", "à"])
+def test_octets_of_letters_are_no_line_ends(letter: str) -> None:
+    """Read as latin-1 they look like NEL or a blank that does not break."""
+    reply = read_quoted(f"550 {letter} no {letter} user {letter}")
+    assert "\n".join(reply.lines).encode("latin-1").decode() == f"{letter} no {letter} user {letter}"
