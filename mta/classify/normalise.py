@@ -117,6 +117,10 @@ _TLDS = re.compile(
     r"systems|software|academy|center|club|live|life|today|news|blog|page|space|website|host|hosting|berlin|"
     r"hamburg|koeln|wien|paris|london|tokyo|vip|top|work|works|global|consulting|design|studio|family|gmbh|swiss"
 )
+_MALWARE = frozenset(
+    ("trojan", "worm", "virus", "backdoor", "exploit", "malware", "ransom", "heuristics", "eicar")
+)
+"""Parts of the dotted names scanners give: `Win.Trojan.Agent-123`."""
 _WORDS_WITH_DIGITS = re.compile(
     r"(?:8bitmime|smtputf8|utf-?8|utf-?16|ipv[46]|rfc[-.]?\d{3,4}|base64|sha-?(?:1|256)|tls(?:v?1(?:\.\d)?)|md5|"
     r"us-ascii|7bit|8bit|w32|w64|w97m|x97m|win32|win64|uceprotectl?\d|"
@@ -327,7 +331,7 @@ def _host(part: str) -> str:
     last = name.rpartition(".")[2]
     if _TLDS.fullmatch(last):
         return "HOST"
-    if any(c.isdigit() for c in name):
+    if any(c.isdigit() for c in name) and _MALWARE.isdisjoint(name.split(".")):
         return "ID"
     # No name of a host: two sentences without a space between them, or a dotted word of a program.
     return part.replace(".", ". ")
