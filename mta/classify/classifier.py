@@ -46,7 +46,7 @@ FINAL = "fail"
 """The action that makes a verdict final."""
 
 _MOST_REMEMBERED = 4096
-"""Of replies, and of normalised ones: 2 kB each at most."""
+"""Of replies, and of normalised ones: 1 kB each at most."""
 
 # Our own words for what met no reply: of the resolver, of the session, of the composer. (class, final, status): the
 # last one is our own, in the code of RFC 3463, what a server of ours would have answered.

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from mta.classify.provider_code import code_in_link, provider_code
 
-MOST_CHARS = 2048
+MOST_CHARS = 1024
 """Of a reply; the longest known refusals have some 800."""
 _MOST_WORD = 300
 _MOST_KNOWN, _MOST_KNOWN_WORD = 8192, 40
@@ -187,16 +187,21 @@ class Normaliser:
             text = _decoded(text)
         words = text.split()
         known = self._known
-        out: list[str] = []
+        out = list(map(known.get, words))  # None: not seen yet, or more than letters
         found_code, found_status, begins = code, enhanced, 0
         provider = ""
-        for at, word in enumerate(words):
-            normal = known.get(word)
+        for at, normal in enumerate(out):
             if normal is not None:
-                out.append(normal)
                 continue
-            if _PLAIN.fullmatch(word) and word != "(BL)":
-                out.append(self._learn(word))
+            word = words[at]
+            if (word.isalpha() and word.isascii()) or (_PLAIN.fullmatch(word) and word != "(BL)"):
+                out[at] = self._learn(word)
+                continue
+            if (named := _named(word)) is not None:
+                out[at] = named
+                continue
+            if word == enhanced and found_status:
+                out[at] = ""
                 continue
             if word[-1] in "0123456789,:-" and (inner := _INNER.fullmatch(word[-_MOST_WORD:])):
                 following = words[at + 1] if at + 1 < len(words) else ""
@@ -204,20 +209,23 @@ class Normaliser:
                     following == enhanced and word == str(code) and enhanced
                 )
                 if is_again and int(word[:3]) == code and not (at and words[at - 1][-1] in ":;"):
+                    out[at] = ""
                     continue
                 if _opens(inner, word, words[at - 1] if at else "", following):
-                    found_code, found_status, begins = int(inner[1]), inner[2] or "", len(out)
+                    found_code, found_status, begins = int(inner[1]), inner[2] or "", at + 1
+                    out[at] = ""
                     continue
             status = _STATUS.fullmatch(word)
             if status is not None:
                 if not found_status and not (at and words[at - 1] in ("version", "v")):
                     found_status = status[1]
-                if status[1] != enhanced and len(out) > begins:
-                    out.append("STATUS")
+                out[at] = "STATUS" if status[1] != enhanced and any(out[begins:at]) else ""
                 continue
-            normal, token = _odd(word[:_MOST_WORD])
+            out[at], token = _rare(word[:_MOST_WORD])
             provider = provider or token
-            out.append(normal)
+        if begins:
+            begins = sum(map(bool, out[:begins]))
+        out = list(filter(None, out))
         while len(out) > begins + 1 and out[-1].strip("()[]<>.,;:-#") in _TRAILING:
             del out[-1]
         # Who asked the sender's server whether it knows him quotes its answer, too: that is not about our recipient.
@@ -271,23 +279,25 @@ def _folded(word: str) -> str:
     return unicodedata.normalize("NFC", _MARKS.sub("", word))
 
 
-def _odd(word: str) -> tuple[str, str]:
-    """A word that is more than letters, made comparable; and the provider's code in it, if there is one. Addresses
-    hardly ever come twice, most of the others do."""
-    if "@" in word and "://" not in word and (address := _ADDRESS.fullmatch(word)):
-        return f"{address[1]}ADDR{address[2]}", ""
-    if "." in word and (ip := _IPV4.fullmatch(word)):
-        return f"{ip[1]}IP{ip[2]}", ""
-    return _rare(word)
+def _named(word: str) -> str | None:
+    """An address of a mailbox or of the network, made comparable: they hardly ever come twice. None: it is neither."""
+    if "@" in word:
+        found = _ADDRESS.fullmatch(word[:_MOST_WORD]) if "://" not in word else None
+        return f"{found[1]}ADDR{found[2]}" if found is not None else None
+    if word.count(".") == 3 and (found := _IPV4.fullmatch(word)):
+        return f"{found[1]}IP{found[2]}"
+    return None
 
 
 @lru_cache(_MOST_RARE)
 def _rare(word: str) -> tuple[str, str]:
+    """Any other word that is more than letters, made comparable; and the provider's code in it, if there is one."""
     if "://" in word and (link := _LINK.fullmatch(word)):
         after = _replaced(link[3]) if link[3] else ""
         return link[1] + _link(link[2]) + after, code_in_link(link[2])
     if "." in word and (host := _HOST.fullmatch(word)):
-        return host[1] + _host(host[2].lower()) + host[3], provider_code(word)
+        name = _host(host[2].lower())
+        return host[1] + name + host[3], provider_code(word) if name != "HOST" else ""
     if simple := _SIMPLE.fullmatch(word):
         return simple[1] + _word(simple[2].lower()) + simple[3], provider_code(word)
     return _replaced(word), provider_code(word)

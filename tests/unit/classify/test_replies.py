@@ -178,7 +178,7 @@ def test_bad_input_has_a_class(stage: Stage, code: int, text: str) -> None:
     ],
 )
 def test_long_input_costs_little(text: str) -> None:
-    """Of 32 kB no more is read than of 2 kB, and nothing of it is kept."""
+    """Of 32 kB no more is read than of 1 kB, and nothing of it is kept."""
     explanation = CLASSIFIER.explain(Stage.RCPT, Reply(550, (text,)))
     assert len(explanation.normal.text) <= 8192
     assert CLASSIFIER.classify(Stage.RCPT, Reply(550, (text,))) == explanation.verdict
