@@ -187,21 +187,21 @@ class Normaliser:
             text = _decoded(text)
         words = text.split()
         known = self._known
-        out = list(map(known.get, words))  # None: not seen yet, or more than letters
+        made = list(map(known.get, words))  # None: not seen yet, or more than letters
         found_code, found_status, begins = code, enhanced, 0
         provider = ""
-        for at, normal in enumerate(out):
+        for at, normal in enumerate(made):
             if normal is not None:
                 continue
             word = words[at]
             if (word.isalpha() and word.isascii()) or (_PLAIN.fullmatch(word) and word != "(BL)"):
-                out[at] = self._learn(word)
+                made[at] = self._learn(word)
                 continue
             if (named := _named(word)) is not None:
-                out[at] = named
+                made[at] = named
                 continue
             if word == enhanced and found_status:
-                out[at] = ""
+                made[at] = ""
                 continue
             if word[-1] in "0123456789,:-" and (inner := _INNER.fullmatch(word[-_MOST_WORD:])):
                 following = words[at + 1] if at + 1 < len(words) else ""
@@ -209,23 +209,23 @@ class Normaliser:
                     following == enhanced and word == str(code) and enhanced
                 )
                 if is_again and int(word[:3]) == code and not (at and words[at - 1][-1] in ":;"):
-                    out[at] = ""
+                    made[at] = ""
                     continue
                 if _opens(inner, word, words[at - 1] if at else "", following):
                     found_code, found_status, begins = int(inner[1]), inner[2] or "", at + 1
-                    out[at] = ""
+                    made[at] = ""
                     continue
             status = _STATUS.fullmatch(word)
             if status is not None:
                 if not found_status and not (at and words[at - 1] in ("version", "v")):
                     found_status = status[1]
-                out[at] = "STATUS" if status[1] != enhanced and any(out[begins:at]) else ""
+                made[at] = "STATUS" if status[1] != enhanced and any(made[begins:at]) else ""
                 continue
-            out[at], token = _rare(word[:_MOST_WORD])
+            made[at], token = _rare(word[:_MOST_WORD])
             provider = provider or token
         if begins:
-            begins = sum(map(bool, out[:begins]))
-        out = list(filter(None, out))
+            begins = sum(map(bool, made[:begins]))
+        out = [word for word in made if word]
         while len(out) > begins + 1 and out[-1].strip("()[]<>.,;:-#") in _TRAILING:
             del out[-1]
         # Who asked the sender's server whether it knows him quotes its answer, too: that is not about our recipient.

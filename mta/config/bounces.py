@@ -23,13 +23,14 @@ FAMILIES = "families"
 OPERATOR = "operator"
 _SHARED = (GENERIC, ENHANCED, BASIC)
 _ENHANCED = re.compile(r"X\.(\d{1,3})\.(\d{1,3})(?:-(\d{1,3}))?")
+_LISTS = frozenset(("stage", "code", "enhanced", "text", "example", "counter"))
 _DATE = re.compile(r"\d{4}-\d{2}(?:-\d{2})?")
 _CAPITALS = re.compile(r"\\.|(ADDR|HOST|IP|URL|ID|N[a-z]*|TIME|STATUS)(?![A-Z])|([^\W\d_])")
 
 
 class RuleTable(Struct, frozen=True, kw_only=True):
-    """`text` are alternatives, one to a line. `since` is when the fact was last known to hold, `source` where it comes
-    from."""
+    """`text` are alternatives, one to a line; a list of one may be a string (`_listed`). `since` is when the fact was
+    last known to hold, `source` where it comes from."""
 
     class_: str = field(name="class")
     stage: tuple[str, ...] = ()
@@ -71,13 +72,20 @@ def rules(
             continue
         for name, one in named.items():
             path = join(join("", layer), name)
-            stated = read(RuleTable, one, path, found)
+            stated = read(RuleTable, _listed(one), path, found)
             if not is_token(name):
                 found.wrong(path, "a rule is named by [a-z0-9_-], at most 64 of them")
             elif stated is not None:
                 rule = _rule(layer, name, stated, path, found, is_operators=is_operators)
                 made += [rule] if rule is not None else []
     return tuple(made), families
+
+
+def _listed(one: Any) -> Any:
+    """One string where a list of them is wanted is the only one: `text = "spam"`."""
+    if not isinstance(one, dict):
+        return one
+    return {key: [value] if key in _LISTS and isinstance(value, str) else value for key, value in one.items()}
 
 
 def _families(table: Any, providers: Collection[str] | None, found: Findings) -> dict[str, tuple[str, ...]]:

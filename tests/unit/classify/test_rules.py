@@ -3,7 +3,9 @@ import re
 import pytest
 
 from mta.classify.rules import ACCUSED, BASIC, CLASSES, ENHANCED, NAMED, Rule
+from mta.config.bounces import rules
 from mta.config.load import shipped_rules
+from mta.config.problems import Findings
 from mta.model.outcome import BounceClass, Scope
 
 RULES = shipped_rules().shipped
@@ -65,3 +67,24 @@ def test_no_rule_reads_an_address_or_a_number() -> None:
         assert not re.search(r"\d{2}", rule.text.replace("8bitmime", "").replace("rfc", "")) or re.search(
             r"rfc|utf|bit|w32|\{", rule.text
         ), rule.label
+
+
+def test_a_list_of_one_may_be_a_string() -> None:
+    """Operators write `text = "..."`: it is the same rule, and a number is still none."""
+    lists = {
+        "stage": ["rcpt"],
+        "code": ["550"],
+        "enhanced": ["X.7.1"],
+        "text": ["no thanks"],
+        "example": ["550 5.7.1 no thanks"],
+        "counter": ["550 no"],
+    }
+    others = {"class": "policy", "since": "2026-11", "source": "our relay"}
+    found = Findings("b")
+    made, _ = rules({"generic": {"x": others | lists}}, found, is_operators=True)
+    strings = {key: value[0] for key, value in lists.items()}
+    assert rules({"generic": {"x": others | strings}}, found, is_operators=True)[0] == made
+    assert len(made) == 1
+    assert found.problems == []
+    rules({"generic": {"x": others | strings | {"text": 5}}}, found, is_operators=True)
+    assert "generic.x.text" in str(found.problems[0])
