@@ -114,10 +114,10 @@ def test_basic_codes_do_not_condemn_a_mailbox(code: int) -> None:
     st.from_regex(r"[245]\.[0-9]{1,2}\.[0-9]{1,3}", fullmatch=True),
 )
 def test_suppression_needs_evidence(stage: Stage, code: int, enhanced: str) -> None:
-    """Only a sure, final word about the recipient suppresses, at RCPT or at the end of data."""
+    """Only a sure, final word about the recipient suppresses, at RCPT, at the end of data or in a report."""
     verdict = classify(stage, Reply(code, (), enhanced))
     if "suppress" in verdict.actions:
-        assert stage in (Stage.RCPT, Stage.END_OF_DATA)
+        assert stage in (Stage.RCPT, Stage.END_OF_DATA, Stage.OUT_OF_BAND)
         assert verdict.confidence == "high"
         assert code >= 500
         assert verdict.scope is Scope.RECIPIENT
