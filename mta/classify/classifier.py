@@ -30,6 +30,7 @@ from mta.classify.rules import (
 )
 from mta.classify.section import Refusal, Section, fits, found_in
 from mta.model.outcome import (
+    RETRY_LONG,
     SUPPRESS,
     Attempt,
     BounceClass,
@@ -246,7 +247,7 @@ def _verdict_by(rule: Rule, stage: Stage, code: int, provider_code: str) -> Verd
     if SUPPRESS in actions and (rule.confidence != "high" or stage not in EVIDENCE):
         actions = tuple(action for action in actions if action != SUPPRESS)
     if rule.retry == "long":
-        actions = tuple("retry_long" if action == "retry" else action for action in actions)
+        actions = tuple(RETRY_LONG if action == "retry" else action for action in actions)
     if ACCUSED.get(rule.accused) is Scope.STREAM:
         # Who is blamed for what a domain of a tenant sends must not hold up the others' mail.
         changed = ("pause_stream" if action in ("pause_source", "back_off") else action for action in actions)

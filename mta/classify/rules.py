@@ -10,8 +10,8 @@ that has named it (S-16).
 
 from msgspec import Struct
 
+from mta.model.outcome import GREYLIST, RETRY_LONG, BounceType, Scope, Stage
 from mta.model.outcome import BounceClass as B
-from mta.model.outcome import BounceType, Scope, Stage
 
 GENERIC, ENHANCED, BASIC = "generic", "enhanced", "basic"
 """Layers that are no provider's."""
@@ -79,9 +79,9 @@ CLASSES: dict[B, ClassFacts] = {
     B.INACTIVE_RECIPIENT: ClassFacts(
         "recipient", _HARD, "recipient", Scope.RECIPIENT, _RETRY, ("suppress", "fail")
     ),
-    B.MAILBOX_FULL: ClassFacts("recipient", _SOFT, "recipient", Scope.RECIPIENT, ("retry_long",), _FAIL),
+    B.MAILBOX_FULL: ClassFacts("recipient", _SOFT, "recipient", Scope.RECIPIENT, (RETRY_LONG,), _FAIL),
     B.RECIPIENT_RATE_LIMITED: ClassFacts(
-        "recipient", _SOFT, "recipient", Scope.RECIPIENT, ("retry_long",), _FAIL
+        "recipient", _SOFT, "recipient", Scope.RECIPIENT, (RETRY_LONG,), _FAIL
     ),
     B.RECIPIENT_REFUSED: ClassFacts("recipient", _BLOCK, "recipient", Scope.RECIPIENT, _RETRY, _FAIL),
     B.INVALID_DOMAIN: ClassFacts("domain", _HARD, "domain", Scope.SITE, _RETRY, _FAIL),
@@ -111,7 +111,7 @@ CLASSES: dict[B, ClassFacts] = {
     ),
     B.AUTH_FAILED: ClassFacts(
         *("authentication", _BLOCK, "dkim_domain", Scope.STREAM),
-        *(("retry_long", "pause_stream", "alert"), ("fail", "pause_stream", "alert")),
+        *((RETRY_LONG, "pause_stream", "alert"), ("fail", "pause_stream", "alert")),
     ),
     B.SENDER_REJECTED: ClassFacts(
         *("authentication", _BLOCK, "sender", Scope.STREAM),
@@ -129,7 +129,7 @@ CLASSES: dict[B, ClassFacts] = {
     B.CONNECTION_LIMITED: ClassFacts(
         "rate", _SOFT, "source_ip", Scope.CONNECTION, ("retry", "back_off"), ("fail", "back_off")
     ),
-    B.GREYLISTED: ClassFacts("rate", _SOFT, "recipient", Scope.RECIPIENT, ("greylist",), _FAIL),
+    B.GREYLISTED: ClassFacts("rate", _SOFT, "recipient", Scope.RECIPIENT, (GREYLIST,), _FAIL),
     B.TOO_MANY_RECIPIENTS: ClassFacts("rate", _SOFT, "recipient", Scope.RECIPIENT, _RETRY, _FAIL),
     B.REMOTE_TEMPORARY: ClassFacts("remote", _SOFT, "domain", Scope.HOST, _RETRY, _FAIL),
     B.CONNECT_FAILED: ClassFacts("network", _SOFT, "domain", Scope.HOST, ("next_mx", "retry"), _FAIL),

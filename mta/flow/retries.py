@@ -40,7 +40,7 @@ def next_try(
 ) -> NextTry:
     """`now` is the time of the attempt."""
     admitted = work.admitted
-    attempt, bounce_class = deferred.attempt, deferred.verdict.bounce_class
+    attempt, verdict = deferred.attempt, deferred.verdict
     due = next_due(
         settings.of(admitted.lane),
         attempt=attempt.number,
@@ -48,13 +48,14 @@ def next_try(
         now=now,
         jitter=settings.jitter,
         rng=rng.random,
-        bounce_class=bounce_class,
+        actions=verdict.actions,
         greylist_s=settings.greylist_s,
         expires_at=admitted.expires_at,
     )
     if not isinstance(due, RetryAt):
         return NextTry(due.at, 0.0, "")
-    at = work.due_together(due.at, attempt.number, bounce_class, now)
+    reason = " ".join((verdict.bounce_class, *verdict.actions))
+    at = work.due_together(due.at, attempt.number, reason, now)
     return NextTry(at, at, attempt.source if due.keep_source else "")
 
 

@@ -17,14 +17,14 @@ from msgspec.structs import replace
 from mta.inbound.fact import OTHER, Fact
 from mta.inbound.origin import Origin
 from mta.model.event import EventType, FeedbackPart, SmtpPart
-from mta.model.outcome import Stage, Verdict
+from mta.model.outcome import GREYLIST, RETRY_LONG, Stage, Verdict
 from mta.model.reply import Reply
 from mta.model.report import FORWARDED, NO_COMPLAINTS, UNNAMED, Report, Reported, ReportKind
 from mta.model.token import AddressToken, Purpose, TokenReader
 
 FAILED = "failed"
 """RFC 3464 section 2.3.3: the one action that is a bounce."""
-_AGAIN = frozenset(("retry", "retry_long", "greylist", "next_mx"))
+_AGAIN = frozenset(("retry", RETRY_LONG, GREYLIST, "next_mx"))
 """Actions for what will be tried again, which a message that has failed elsewhere will not."""
 _TOKEN = re.compile(r"(?:[buf]\+)?[a-z0-9]{2}[a-z2-7]{55}(?![a-z0-9])", re.IGNORECASE)
 _MOST_TOKENS = 20

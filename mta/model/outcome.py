@@ -142,6 +142,9 @@ class BounceClass(StrEnum):
 
 SUPPRESS = "suppress"
 """The action that ends all mail to an address."""
+GREYLIST, RETRY_LONG = "greylist", "retry_long"
+"""Actions that say when it is tried again: soon and from the same source, or hours later; without one of them as the
+schedule has it."""
 
 
 class Verdict(Struct, frozen=True, gc=False):

@@ -11,11 +11,10 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from mta.model.outcome import BounceClass
+from mta.model.outcome import GREYLIST, RETRY_LONG
 from mta.queue.settings import RetrySchedule
 
-_LONG_DELAY_S = 4 * 3600.0  # action RL: a full mailbox or a limit per mailbox is not better in minutes
-_LONG = frozenset({BounceClass.MAILBOX_FULL, BounceClass.RECIPIENT_RATE_LIMITED, BounceClass.AUTH_FAILED})
+_LONG_DELAY_S = 4 * 3600.0  # a full mailbox or a limit per mailbox is not better in minutes
 _GREYLIST_TRIES = 2  # who still greylists a known triplet is not waiting for its first retry
 
 
@@ -40,21 +39,22 @@ def next_due(
     now: float,
     jitter: float,
     rng: Callable[[], float],
-    bounce_class: BounceClass,
+    actions: tuple[str, ...],
     greylist_s: float,
     expires_at: float | None,
 ) -> RetryAt | Expire:
-    """`attempt` counts the attempts made, `rng` gives floats in [0, 1), `jitter` is the share either way."""
+    """`actions` are those of the verdict. `attempt` counts the attempts made, `rng` gives floats in [0, 1), `jitter` is
+    the share either way."""
     end = end_of_life(schedule, queued_at, expires_at)
     normal = schedule.delays_s[min(max(attempt, 1), len(schedule.delays_s)) - 1]
     spread = 2.0 * rng() - 1.0
-    keep_source = bounce_class is BounceClass.GREYLISTED
+    keep_source = GREYLIST in actions
     delay = normal
     if keep_source:
         # Upwards only: a retry within the greylisting time is a wasted attempt.
         delay = greylist_s if attempt <= _GREYLIST_TRIES else max(greylist_s, normal)
         spread = abs(spread)
-    elif bounce_class in _LONG:
+    elif RETRY_LONG in actions:
         delay = max(normal, _LONG_DELAY_S)
     factor = 1.0 + jitter * spread
     due = now + delay * factor

@@ -1,13 +1,19 @@
+from random import Random
 from typing import Any, cast
 
+from mta.classify.classifier import Classifier
+from mta.config.load import shipped_rules
 from mta.flow.content import Contents
-from mta.flow.retries import store
+from mta.flow.retries import next_try, store
 from mta.flow.work import Waiting
 from mta.intake.admission import Admitted, admit_due
 from mta.intake.decode import DecodedDue, decode_due
 from mta.intake.retry import carried_content
 from mta.jetstream.pump import Pump
+from mta.model.outcome import Attempt, Deferred, Stage
 from mta.model.payload import Attachment, Content, LastTry, StoredContent
+from mta.model.reply import Reply
+from mta.queue.settings import RetrySettings
 from tests.unit.flow.works import reference, work
 from tests.unit.intake.payloads import ARRIVAL, RULES
 
@@ -98,3 +104,17 @@ async def test_once_its_time_has_come_content_is_kept_as_any() -> None:
     due_at = one.admitted.send_at + 60
     await store(one, due_at, waiting, cast(Contents, stream), cast(Pump, stream))
     assert stream.steps == ["content", "retry"]
+
+
+def test_a_rule_that_says_long_is_waited_for_long() -> None:
+    """Yahoo's TSS04 (fact 55): its class alone would be tried again in minutes. What an event says is what is done."""
+    one = work(2)
+    at = one.admitted.recipients[0].queued_at
+    delays = []
+    for position, text in enumerate(("4.7.0 [TSS04] temporarily deferred", "4.3.2 try again later")):
+        reply = Reply(421, (text,), text[:5])
+        verdict = Classifier(shipped_rules()).classify(Stage.MAIL, reply, provider="yahoo")
+        deferred = Deferred(Attempt(1, at, Stage.MAIL, reply), verdict)
+        due = next_try(RetrySettings(jitter=0.0), Random(1), one, position, deferred, at)
+        delays.append((round(due.at - at), "retry_long" in verdict.actions))
+    assert delays == [(4 * 3600, True), (300, False)]
