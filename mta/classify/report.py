@@ -12,6 +12,8 @@ report may name nobody (`recipient` is ""): then `addresses` and the address it 
 Pure, never an exception, and linear in the at most 1 MiB it reads.
 """
 
+import re
+
 from msgspec.structs import replace
 
 from mta.classify import arf, autoreply
@@ -37,6 +39,7 @@ from mta.classify.vocabulary import FAILED as SAYS_FAILED
 from mta.model.reply import Reply
 from mta.model.report import Report, Reported, ReportKind
 
+_CODE = re.compile(r"\A[45][0-9]{2}(?:[ -]|\Z)")
 _DSN_KINDS = ("message/delivery-status", "message/global-delivery-status")
 _NOT_OK = (FAILED, DELAYED_ACTION)
 _REJECTED = ("automatically rejected", "was rejected", "automatisch abgelehnt", "automatiquement rejete")
@@ -52,13 +55,14 @@ def read_report(raw: bytes) -> Report:
 
 
 def quoted_reply(reported: Reported) -> Reply:
-    """The refusal a report tells of. Where it quotes no reply, one of the class of its status or of its action, with a
-    code of no other meaning."""
+    """The refusal a report tells of, as a session would have met it: the code is not in the text. Where it quotes no
+    reply, one of the class of its status or of its action, with a code of no other meaning."""
     code = reported.code if 400 <= reported.code < 600 else 0
+    text = _CODE.sub("", reported.reply, count=1) if code else reported.reply
     is_transient = reported.status.startswith("4") or (
         not reported.status and reported.action == DELAYED_ACTION
     )
-    lines = (reported.reply,) if reported.reply else ()
+    lines = (text,) if text else ()
     return Reply(code or (450 if is_transient else 550), lines, reported.status)
 
 
@@ -74,6 +78,8 @@ def _unpacked(root: Part) -> Part:
 
 def _complaint(root: Part, headers: tuple[tuple[str, str], ...], author: Author) -> Report | None:
     fields = arf.fields_of(root)
+    if root.is_message and root.parts:  # the message sent back is all there is
+        headers = headers or root.parts[0].headers
     if fields is None and arf.is_forwarded_complaint(root, headers):
         fields = {}
         headers = headers or root.headers

@@ -14,6 +14,7 @@ from itertools import islice
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mta.classify.report import quoted_reply
 from mta.inbound.fact import OTHER, Fact
 from mta.inbound.origin import Origin
 from mta.model.event import EventType, FeedbackPart, SmtpPart
@@ -138,7 +139,7 @@ def fact_of(
         detail=report.detail,
     )
     if tell.reported is not None:
-        reply = _reply(tell.reported)
+        reply = quoted_reply(tell.reported)
         smtp = SmtpPart(Stage.OUT_OF_BAND, code=reply.code, enhanced=reply.enhanced, text=reply.text)
         verdict = _verdict(classify(reply, provider), tell.doubt)
         return replace(fact, verdict=verdict, smtp=smtp, detail=tell.doubt or fact.detail)
@@ -179,13 +180,6 @@ def _recipient(report: Report, origin: Origin, is_of: Callable[[str], bool]) -> 
         return origin.recipient
     named = (name for one in report.recipients for name in (one.recipient, one.original_recipient))
     return next((name for name in named if name and is_of(name)), "")
-
-
-def _reply(reported: Reported) -> Reply:
-    """What the report quotes, or what its status amounts to."""
-    code = reported.code if 400 <= reported.code < 600 else 0
-    code = code or (450 if reported.status.startswith("4.") else 550)
-    return Reply(code, (reported.reply,) if reported.reply else (), reported.status)
 
 
 def _verdict(verdict: Verdict, doubt: str) -> Verdict:

@@ -228,7 +228,7 @@ def _afterwards() -> list[Event]:
         late(EventType.OOB_BOUNCED, verdict=moved, smtp=reported, feedback=bounced),
         late(EventType.COMPLAINED, feedback=complaint),
         late(EventType.UNSUBSCRIBED, detail="one_click"),
-        late(EventType.AUTO_REPLIED, detail="vacation"),
+        late(EventType.AUTO_REPLIED, detail="challenge"),
     ]
 
 

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mta.classify.mail import MAX_BYTES
-from mta.classify.report import read_report
-from mta.model.report import Report, ReportKind
+from mta.classify.report import quoted_reply, read_report
+from mta.model.report import Report, Reported, ReportKind
 from tests.fakes.bombs import BOMBS
 from tests.unit.classify.reports import CORPUS, EXPECTED, mail, raw, report
 
@@ -188,3 +188,35 @@ def test_a_person_who_attaches_fields_reports_nothing() -> None:
     assert read_report(mail(person + kind.format("mixed"), body)).kind is ReportKind.NONE
     system = "From: MAILER-DAEMON@b.test\nSubject: failure notice\n"
     assert read_report(mail(system + kind.format("mixed"), body)).kind is ReportKind.BOUNCE
+
+
+@pytest.mark.parametrize(
+    ("reported", "reply"),
+    [
+        (Reported(status="5.1.1", code=550, reply="550 5.1.1 no such user"), (550, "5.1.1 no such user")),
+        (Reported(status="5.1.1", code=550, reply="550-5.1.1 no such user"), (550, "5.1.1 no such user")),
+        (Reported(status="5.0.0", code=550, reply="550"), (550, "")),
+        (Reported(status="5.1.1", reply="550 mailboxes were counted"), (550, "550 mailboxes were counted")),
+        (Reported(status="4.4.7", reply="expired"), (450, "expired")),
+        (Reported(action="delayed"), (450, "")),
+        (Reported(action="failed", code=250, reply="250 ok"), (550, "250 ok")),
+    ],
+)
+def test_a_quoted_refusal_is_a_reply_as_a_session_has_it(reported: Reported, reply: tuple[int, str]) -> None:
+    """The code once and not in the text, so that events of both kinds look alike."""
+    made = quoted_reply(reported)
+    assert (made.code, made.text, made.enhanced) == (*reply, reported.status)
+
+
+def test_a_message_sent_back_as_it_is_is_a_complaint() -> None:
+    """Microsoft's programme, where no part is around the message."""
+    one = mail(
+        "From: staff@hotmail.test\nSubject: complaint about message from 192.0.2.1\n"
+        "Content-Type: message/rfc822\n",
+        "X-HmXmrOriginalRecipient: ada@example.test\nFrom: news@sender.test\nTo: x@y.test\n"
+        "Message-ID: <m1@sender.test>\n\nHello\n",
+    )
+    found = read_report(one)
+    assert found.kind is ReportKind.FEEDBACK
+    assert [each.recipient for each in found.recipients] == ["ada@example.test"]
+    assert found.original_message_id.strip("<>") == "m1@sender.test"
