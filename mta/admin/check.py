@@ -4,15 +4,17 @@ to do.
 Asks nothing of the network: what NATS and DNS say is the daemon's business at its start.
 """
 
+import errno
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mta.admin.exits import EXIT_CONFIG, EXIT_NO
 from mta.admin.grade import Grade, Line, tell
-from mta.admin.machine import unbindable
+from mta.admin.machine import bind_error, unbindable
 from mta.admin.output import Output, many
 from mta.config.load import load, shipped
+from mta.config.names import host_and_port
 from mta.config.problems import ConfigError, Findings
 from mta.config.proof import prove
 from mta.config.settings import Config
@@ -80,6 +82,12 @@ def _inbound(config: Config) -> Iterator[Line]:
         domains = sorted({tenant.return_path for tenant in config.tenants.values()})
         text = f"{settings.listen}, reports to {', '.join(domains) or 'nobody'}; their MX must name this host"
         yield Line(Grade.PASS, "inbound", text)
+    elif config.advertise:
+        text = "messages name addresses of ours, and this node does not listen: see that another one does"
+        yield Line(Grade.WARN, "inbound.advertise", text)
+    if config.http.public_url:
+        where = f"{config.http.address}, port {config.http.port}" if config.http.address else "elsewhere"
+        yield Line(Grade.PASS, "one-click", f"{config.http.public_url}/o/ is answered at {where}")
     if not settings.certificate:
         return
     made = server_context(settings.certificate, settings.key)
@@ -114,7 +122,28 @@ def _machine(config: Config) -> Iterator[Line]:
     for source in config.sources.values():
         if source.address:
             yield _bindable(source.name, source.address)
+    if config.inbound.listen:
+        yield _listens("inbound.listen", *host_and_port(config.inbound.listen, 0))
+    if config.http.public_url and config.http.address:
+        yield _listens("http.listen", config.http.address, config.http.port)
     yield _state(config.node.state_dir)
+
+
+def _listens(what: str, address: str, port: int) -> Line:
+    """A port in use may be our own daemon's, and a right that is missing here may be the daemon's or systemd's."""
+    error = bind_error(address, port)
+    where = f"{address}, port {port}"
+    if error is None:
+        return Line(Grade.PASS, what, f"{where} can be bound")
+    if error.errno == errno.EADDRINUSE:
+        return Line(
+            Grade.WARN, what, f"{where} is in use: right if that is the daemon; it cannot start if not"
+        )
+    if isinstance(error, PermissionError):
+        return Line(
+            Grade.WARN, what, f"{where} cannot be bound by this user: let systemd do it, by a socket unit"
+        )
+    return Line(Grade.FAIL, what, f"{where}: {error.strerror or error}. Name an address of this machine")
 
 
 def _bindable(name: str, address: str) -> Line:

@@ -189,7 +189,8 @@ def mailing_of(
         unsubscribe=unsubscribe,
         send_at=send_at,
     )
-    if stream == MARKETING and not unsubscribe:
+    takes_mail = config is not None and config.rules().takes_mail
+    if stream == MARKETING and not unsubscribe and not takes_mail:
         raise WrongUsage("marketing needs a way out: name an address with --unsubscribe")
     try:
         mailing.shared()

@@ -70,7 +70,8 @@ async def ls(
     reason: str,
     target: str,
 ) -> int:
-    """All marks, those of a tenant, or with `target` of one address, domain or hash."""
+    """All marks, those of a tenant, or with `target` what keeps mail from one address (a mark of its domain, too), one
+    domain or hash."""
     wanted = _reason(reason) if reason else None
     shown = Table("address", "tenant", "stream", "reason", "since", "until", "source")
     count = 0
@@ -88,11 +89,13 @@ async def ls(
     async with link(config, environ, "suppress") as opened:
         bucket = Bucket(opened, SUPPRESSION)
         if target:
-            hashed = _key(tenant, _target(target))
-            last = await bucket.last(hashed)
-            if last is not None:
-                show(last)
-            await bucket.each(show, hashed)
+            named = _target(target)
+            for each in (named, f"@{named.rpartition('@')[2]}") if "@" in named[1:] else (named,):
+                hashed = _key(tenant, each)
+                last = await bucket.last(hashed)
+                if last is not None:
+                    show(last)
+                await bucket.each(show, hashed)
         else:
             await bucket.each(show, escape(tenant) if tenant else "")
     if count:

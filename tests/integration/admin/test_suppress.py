@@ -85,6 +85,8 @@ async def test_streams_and_domains(config: Path, link: Link) -> None:
     await said(config, "add", "@gone.test", "--reason", "invalid_domain")
     await said(config, "add", "bob@example.test", "--stream", "news", "--reason", "unsubscribed")
     assert [one["address"] for one in await said(config, "ls", "@gone.test")] == ["@gone.test"]
+    # Who is stopped by the mark of his domain is not said to be free.
+    assert [one["address"] for one in await said(config, "ls", "ann@Gone.test")] == ["@gone.test"]
     assert [one["stream"] for one in await said(config, "ls", "bob@example.test")] == ["news"]
     code, _, err = await mta("suppress", "rm", "bob@example.test", "--reason", "x", "--config", str(config))
     assert code == 1

@@ -1,4 +1,5 @@
 import json
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -132,3 +133,35 @@ def test_a_bounce_rule_that_breaks_its_promise_fails(
     assert grade == "fail"
     assert "no text matched" in text
     assert str(tmp_path / "bounces.toml") in text
+
+
+@pytest.mark.parametrize("table", ["[inbound]\nlisten", "[http]\npublic_url = 'https://u.acme.test'\nlisten"])
+def test_where_it_listens_is_tried(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], table: str
+) -> None:
+    """A port that is taken may be the daemon's own; an address of another machine never is."""
+    (tmp_path / "token-k1").touch(mode=0o600)
+    (tmp_path / "token-k1").write_bytes(b"k" * 32)
+    keys = "\n[tokens]\nkeys = { k1 = 'token-k1' }"
+    what = "inbound.listen" if "inbound" in table else "http.listen"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, found = checked(tmp_path, f"{table} = '{place}'{keys}", capsysbinary)
+        assert (code, found[what][0]) == (0, "warn")
+        assert "is in use" in found[what][1]
+    assert checked(tmp_path, f"{table} = '{place}'{keys}", capsysbinary)[1][what][0] == "pass"
+    code, found = checked(tmp_path, f"{table} = '192.0.2.1:2525'{keys}", capsysbinary)
+    assert (code, found[what][0]) == (1, "fail")
+
+
+def test_addresses_that_nobody_answers_are_warned_of(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The listener may be another node's, but there must be one."""
+    (tmp_path / "token-k1").touch(mode=0o600)
+    (tmp_path / "token-k1").write_bytes(b"k" * 32)
+    text = "[inbound]\nadvertise = true\n[tokens]\nkeys = { k1 = 'token-k1' }"
+    code, found = checked(tmp_path, text, capsysbinary)
+    assert (code, found["inbound.advertise"][0]) == (0, "warn")

@@ -5,6 +5,7 @@ import pytest
 
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
 from mta.admin.send import lane_of, mailing_of, read_text
+from mta.config.load import load
 from mta.model.lane import Lane
 
 
@@ -42,3 +43,21 @@ def test_a_template_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.html").write_bytes(b"\xff")
     with pytest.raises(WrongInput, match=r"t.html: is not UTF-8"):
         read_text(tmp_path / "t.html")
+
+
+def test_marketing_needs_a_way_out_of_its_own_or_ours(tmp_path: Path) -> None:
+    """L-01: with `inbound.advertise` every message names an address to unsubscribe at."""
+    (tmp_path / "t.html").write_text("<p>")
+    options: dict[str, Any] = {
+        **{"template": tmp_path / "t.html", "text": None, "subject": "s", "campaign": "", "lane": None},
+        **{"sender": "a@acme.test", "tenant": "acme", "stream": "marketing"},
+    }
+    with pytest.raises(WrongUsage, match="marketing needs a way out"):
+        mailing_of(None, **options)
+    (tmp_path / "token-k1").touch(mode=0o600)
+    (tmp_path / "token-k1").write_bytes(b"k" * 32)
+    (tmp_path / "mta.toml").write_text(
+        "[inbound]\nadvertise = true\n[tokens]\nkeys = { k1 = 'token-k1' }\n"
+        "[tenants.acme]\nreturn_path = 'b.acme.test'\n"
+    )
+    assert mailing_of(load(tmp_path / "mta.toml", {}), **options).stream == "marketing"
