@@ -19,11 +19,11 @@ _ACTIONS = {
     "retry": "tried again on the normal schedule",
     "retry_long": "tried again on the long schedule",
     "greylist": "tried again soon, from the same source",
-    "back_off": "the path slows down",
-    "pause_source": "the source should pause at this provider",
-    "pause_stream": "the stream of this From domain should pause at this provider",
+    "back_off": "told to who watches: the path should slow down",
+    "pause_source": "told to who watches: the source should pause at this provider",
+    "pause_stream": "told to who watches: the stream of this From domain should pause at this provider",
     "next_mx": "another host is tried first",
-    "alert": "somebody should look at it",
+    "alert": "told to who watches: somebody should look at it",
 }
 
 
