@@ -63,7 +63,7 @@ async def test_a_late_bounce_is_told(own_rig: Rig) -> None:
             "stage": "out_of_band",
             "code": 550,
             "enhanced": "5.1.1",
-            "text": "550 5.1.1 no such user",
+            "text": "5.1.1 no such user",
         }
         assert await reporting.send(path, dsn(place.to("bob"))) == 250
         assert await reporting.send(path.replace("b+", "f+"), dsn(place.to("bob"))) == 550

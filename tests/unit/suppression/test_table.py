@@ -9,7 +9,7 @@ KEYS = st.integers(0, 2**64 - 1) | st.integers(0, 3) | st.integers(2**64 - 4, 2*
 VALUES = st.integers(1, 2**32 - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(KEYS, VALUES | st.none())), st.lists(KEYS))
 def test_it_is_a_dict(changes: list[tuple[int, int | None]], others: list[int]) -> None:
     """Whatever is put and removed, in whatever order; and so is what it is written as."""
