@@ -158,7 +158,9 @@ async def test_a_restart_reads_what_is_new(link: Link, tmp_path: Path) -> None:
     async with running(again.run()):
         await asyncio.wait_for(again.until_known(), 10)
         assert [again.reason("acme", f"{name}@example.test") for name in "abc"] == [None, R.MANUAL, R.MANUAL]
-    assert heard == [mark_key("acme", "a@example.test"), mark_key("acme", "c@example.test")]
+    # Its own last mark it may not have heard of yet when it was ended.
+    assert heard[-2:] == [mark_key("acme", "a@example.test"), mark_key("acme", "c@example.test")]
+    assert len(heard) <= 3
 
 
 async def test_a_file_that_cannot_be_believed_is_read_anew(link: Link, tmp_path: Path) -> None:
