@@ -208,9 +208,11 @@ def late_event(
     feedback: FeedbackPart | None = None,
     detail: str = "",
     sealed: str = "",
+    is_weak: bool = False,
 ) -> Event:
-    """About one recipient, after its message was delivered: one of a kind for each message. What a report quotes may
-    name others than the recipient (whom it was forwarded to): those are hidden with it."""
+    """About one recipient, after its message was delivered: one of a kind for each message, and one that is weak, for
+    which nobody can be suppressed. What a report quotes may name others than the recipient (whom it was forwarded to):
+    those are hidden with it."""
     if common.form is not RecipientForm.FULL:
         detail = _ADDRESSES.sub(MASK, detail)
         if smtp is not None:
@@ -219,7 +221,7 @@ def late_event(
             feedback = FeedbackPart(*(_masked(text, person) for text in astuple(feedback)))
     return Event(
         v=VERSION,
-        id=late_id(kind, person.message_id),
+        id=late_id(kind, person.message_id, is_weak=is_weak),
         type=kind,
         time=moment(at),
         node=common.node,
@@ -242,9 +244,9 @@ def late_event(
     )
 
 
-def late_id(kind: EventType, message_id: str) -> str:
+def late_id(kind: EventType, message_id: str, *, is_weak: bool = False) -> str:
     """The id of a `late_event`."""
-    return f"{short_id(message_id)}.{kind}.0"
+    return f"{short_id(message_id)}.{kind}.{int(is_weak)}"
 
 
 def bounce_part(verdict: Verdict, last_class: str = "") -> BouncePart:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from mta.model.event import EventType, FeedbackPart, SmtpPart
 from mta.model.outcome import Verdict
+from mta.model.report import DOUBTS
 
 OTHER = "other"
 """The provider of those who have none."""
@@ -31,6 +32,12 @@ class Fact(Struct, frozen=True, kw_only=True, gc=False):
     smtp: SmtpPart | None = None
     feedback: FeedbackPart | None = None
     detail: str = ""
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether nobody can be suppressed for it: it names nobody, or is a bounce of somebody else's address. Another
+        report on the same message may say more."""
+        return not self.recipient or (self.verdict is not None and self.verdict.detail in DOUBTS)
 
 
 class Recording(Protocol):

@@ -3,7 +3,8 @@
 A fact is told once for each message and kind, however often it is reported (a report sent a thousand times, a link
 clicked again), on whatever node and after any restart: `mta.seen.<message>.<kind>` in MTA_INDEX says that it was
 recorded. The mark is written last. So what dies in between is recorded again, its event under the same id, and never
-lost; and what is marked needs nothing more.
+lost; and what is marked needs nothing more. A weak fact, for which nobody can be suppressed, has a mark and an event id
+of its own: it is told where nothing is known of its kind yet, and keeps no other from being heard.
 
 An unsubscribe is a person's act, not a report: known or not, it is suppressed again. Whoever was taken off the list of
 suppressed addresses and clicks once more has to be heard.
@@ -80,7 +81,7 @@ class Recorder:
     async def record(self, fact: Fact) -> bool:
         """True: stored now. False: it was known, and is counted. JetStreamError when it could not be stored. Equal
         facts at the same time are stored once; a caller that is cancelled does not stop what others wait for."""
-        seen = seen_subject(short_id(fact.message_id), fact.kind)
+        seen = _seen(fact, is_weak=fact.is_weak)
         task = self._running.get(seen)
         is_first = task is None
         if task is None:
@@ -88,8 +89,6 @@ class Recorder:
             self._running[seen] = task
             task.add_done_callback(lambda done: self._ended(seen, done))
         is_new = await asyncio.shield(task) and is_first
-        if not is_first and fact.kind is EventType.UNSUBSCRIBED:
-            await self._in_time(seen, fact)  # what was stored for another may name nobody
         if not is_new:
             self.replays[fact.kind] += 1
         return is_new
@@ -116,7 +115,7 @@ class Recorder:
             raise Unconfirmed(f"{seen}: not recorded in time") from error
 
     async def _record(self, seen: str, fact: Fact) -> bool:
-        if await self._is_known(seen):
+        if await self._is_known(seen) or (fact.is_weak and await self._is_known(_seen(fact, is_weak=False))):
             if fact.kind is EventType.UNSUBSCRIBED:
                 await self._suppress(fact)
             return False
@@ -162,6 +161,7 @@ class Recorder:
             smtp=fact.smtp,
             feedback=fact.feedback,
             detail=fact.detail,
+            is_weak=fact.is_weak,
             sealed=""
             if settings.form is RecipientForm.FULL
             else self._seal.seal(fact.tenant, fact.recipient),
@@ -205,3 +205,7 @@ class Recorder:
         self._known.move_to_end(seen)
         if len(self._known) > self._settings.most_known:
             self._known.popitem(last=False)
+
+
+def _seen(fact: Fact, *, is_weak: bool) -> str:
+    return seen_subject(short_id(fact.message_id), f"{fact.kind}_weak" if is_weak else fact.kind)

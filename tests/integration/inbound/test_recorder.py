@@ -16,6 +16,8 @@ from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError, JetStreamUnavailable
 from mta.jetstream.pump import Pump
 from mta.model.event import EventType, FeedbackPart, SmtpPart
+from mta.model.outcome import BounceClass, BounceType, Scope, Verdict
+from mta.model.report import FORWARDED, UNNAMED
 from mta.model.suppression import Mark, SuppressReason
 from mta.model.token import TokenKey
 from mta.suppression.seal import Seal
@@ -103,6 +105,40 @@ async def test_h12_a_report_sent_again_is_counted_only(link: Link) -> None:
     assert len(await events(link)) == 1
 
 
+DEAD = Verdict(
+    BounceClass.INVALID_RECIPIENT, "recipient", BounceType.HARD, "recipient", Scope.RECIPIENT, "r1"
+)
+WEAK = [
+    (replace(COMPLAINT, recipient=""), COMPLAINT),
+    (replace(BOUNCE, recipient=""), BOUNCE),
+    (replace(BOUNCE, verdict=DEAD.in_doubt(FORWARDED)), BOUNCE),
+    (replace(BOUNCE, verdict=DEAD.in_doubt(UNNAMED)), BOUNCE),
+]
+
+
+@pytest.mark.parametrize(("weak", "strong"), WEAK)
+async def test_a_weak_report_hides_no_strong_one(link: Link, weak: Fact, strong: Fact) -> None:
+    """H12: each is told once, under an id of its own, on whatever node: readers that drop what they know hear both."""
+    async with recording(link) as recorder:
+        assert [await recorder.record(weak) for _ in range(2)] == [True, False]
+    suppressions = KeptSuppressions()
+    async with recording(link, suppressions=suppressions) as other:
+        assert [await other.record(fact) for fact in (weak, strong, strong, weak)] == [
+            False, True, False, False,
+        ]  # fmt: skip
+    ids = [event["id"] for event in await events(link)]
+    assert ids == [f"agm4t4d7cb5lzdppaerukz4jvm.{strong.kind}.{number}" for number in (1, 0)]
+    assert len(suppressions.added) == (strong.kind is EventType.COMPLAINED)
+
+
+async def test_a_weak_report_adds_nothing_to_a_strong_one(link: Link) -> None:
+    async with recording(link) as recorder:
+        assert await recorder.record(BOUNCE) is True
+    async with recording(link) as other:
+        assert [await other.record(weak) for weak, strong in WEAK if strong is BOUNCE] == [False] * 3
+    assert len(await events(link)) == 1
+
+
 async def test_equal_facts_at_the_same_time_are_stored_once(link: Link) -> None:
     """Whoever comes second waits for the first."""
     suppressions = KeptSuppressions()
@@ -169,14 +205,13 @@ async def test_a_second_unsubscribe_suppresses_again(link: Link) -> None:
 
 
 async def test_l03_who_waits_for_another_s_unsubscribe_is_suppressed(link: Link) -> None:
-    """By mail, of which nobody knows whose it is where the index keeps no addresses, and by a click, at once."""
+    """An unsubscribe that names nobody, and a click, at once."""
     suppressions = KeptSuppressions()
     async with recording(link, suppressions=suppressions) as recorder:
         by_mail = replace(CLICK, recipient="", detail="mailto")
         found = await asyncio.gather(recorder.record(by_mail), recorder.record(CLICK))
-        assert found == [True, False]
+        assert found == [True, True]
         assert [address for _, address, _, _ in suppressions.added] == ["bob@example.test"]
-    assert len(await events(link)) == 1
 
 
 async def test_what_is_half_stored_is_stored_again(link: Link) -> None:
