@@ -12,9 +12,9 @@
 
 A refusal counts only at RCPT, at the end of data or in a report, where it is about this recipient; and not at all while
 its domain is guarded. A report is the word of whoever holds a recipient's token, so it counts against that recipient
-alone, never against the domain, and not where it names somebody else or nobody. Strikes are per tenant, and forgotten
-after 45 days: that a message arrived in between is not looked at, since that would mean
-reading every event there is. Each event counts once, however often it is read.
+alone, and not where it names somebody else or nobody. It makes no mark on the domain; but many of them set the guard,
+which can only spare addresses. Strikes are per tenant, and forgotten after 45 days: that a message arrived in between
+is not looked at, since that would mean reading every event there is. Each event counts once, however often it is read.
 """
 
 from enum import StrEnum

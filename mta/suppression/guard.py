@@ -4,6 +4,10 @@ tenant set up wrong, a block that is worded like an unknown user. Then nobody th
 Counted are recipients that were delivered to or refused for good, by domain, in the last 30 to 60 minutes. A domain is
 guarded when of at least 20 more than 30 % were `invalid_recipient`, or more than three times its own share of the last
 seven days (which must be known by 200 recipients; below 5 % nobody is alarmed). One node counts what passes through it.
+
+A report that comes after delivery is a word on the directory, too: behind a gateway that takes everything there is no
+other. Its recipient was counted when it was delivered to, so it is one more invalid one among those; where they are not
+enough (another node sent them, or it was long ago) the reports stand for themselves.
 """
 
 from collections.abc import Callable
@@ -99,13 +103,24 @@ class DomainGuard:
         return replace(outcome, verdict=verdict.in_doubt(GUARDED))
 
     def note(self, domain: str, is_invalid: bool, now: float) -> None:
-        tally = self._tallies.get(domain)
-        if tally is None or now - tally.began >= _HALF_HOUR_S:
-            tally = self._turned(domain, tally, now)
+        """A recipient was delivered to, or refused for good."""
+        tally = self._tally(domain, now)
         tally.count += 1
         if is_invalid:
             tally.invalid += 1
             self._look(domain, tally, now)
+
+    def reported(self, domain: str, now: float) -> None:
+        """A recipient that was delivered to turned out to be invalid."""
+        tally = self._tally(domain, now)
+        tally.invalid += 1
+        self._look(domain, tally, now)
+
+    def _tally(self, domain: str, now: float) -> _Tally:
+        tally = self._tallies.get(domain)
+        if tally is None or now - tally.began >= _HALF_HOUR_S:
+            tally = self._turned(domain, tally, now)
+        return tally
 
     def _turned(self, domain: str, tally: _Tally | None, now: float) -> _Tally:
         """A new half hour; who has one is the last to be forgotten."""
@@ -120,7 +135,8 @@ class DomainGuard:
         return tally
 
     def _look(self, domain: str, tally: _Tally, now: float) -> None:
-        count, invalid = tally.count + tally.last_count, tally.invalid + tally.last_invalid
+        invalid = tally.invalid + tally.last_invalid
+        count = max(tally.count + tally.last_count, invalid)
         if count < _LEAST_COUNT or invalid < _LEAST_INVALID or self.is_guarded(domain, now):
             return
         usual = tally.week_invalid / tally.week_count if tally.week_count >= _LEAST_KNOWN else -1.0

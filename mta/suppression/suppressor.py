@@ -120,12 +120,13 @@ class Suppressor:
             await self._suppressions.add(heard.tenant, target, accusation.mark, accusation.stream)
 
     def _is_guarded(self, heard: Heard) -> bool:
-        """A refusal in the session was judged when it was told of; a report comes from anywhere."""
+        """A refusal in the session was judged, and counted, when it was told of; a report is here."""
         if heard.type is not EventType.OOB_BOUNCED:
             return False
         guard, now = self._suppressions.guard, time.monotonic()
         is_invalid = heard.bounce.bounce_class == BounceClass.INVALID_RECIPIENT
-        guard.note(heard.recipient_domain, is_invalid, now)
+        if is_invalid:
+            guard.reported(heard.recipient_domain, now)
         is_dead = is_invalid or heard.bounce.bounce_class == BounceClass.INACTIVE_RECIPIENT
         return is_dead and guard.is_guarded(heard.recipient_domain, now)
 

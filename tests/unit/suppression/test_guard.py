@@ -18,6 +18,22 @@ def fill(guard: DomainGuard, good: int, bad: int, now: float, domain: str = "d.t
 
 
 @pytest.mark.parametrize(
+    ("delivered", "reported", "is_guarded"),
+    [(40, 12, False), (40, 13, True), (0, 19, False), (0, 20, True), (10, 20, True), (200, 60, False)],
+)
+def test_who_is_reported_was_counted_when_delivered_to(
+    delivered: int, reported: int, is_guarded: bool
+) -> None:
+    """bounces.md 2.3: of 40 recipients 13 are more than 30 %, however their end is heard of."""
+    guard = DomainGuard()
+    for _ in range(delivered):
+        guard.note("d.test", False, 0.0)
+    for _ in range(reported):
+        guard.reported("d.test", 100.0)
+    assert guard.is_guarded("d.test", 100.0) is is_guarded
+
+
+@pytest.mark.parametrize(
     ("good", "bad", "is_guarded"),
     [(14, 6, False), (13, 7, True), (0, 19, False), (0, 20, True), (70, 30, False), (69, 31, True)],
 )
