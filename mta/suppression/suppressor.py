@@ -84,7 +84,7 @@ class Suppressor:
         while True:
             pulled = await self._queue.get()
             try:
-                await self._take(pulled.data)
+                await self._take(pulled.data, is_first=pulled.num_delivered == 1)
                 await self._link.ack_sync(pulled.reply)
             except JetStreamError as error:
                 log.warning("suppression_delayed", sequence=pulled.stream_sequence, error=str(error))
@@ -93,24 +93,26 @@ class Suppressor:
             finally:
                 self._note(-1)
 
-    async def _take(self, body: bytes) -> None:
-        """Returns when all that follows from these lines is stored."""
+    async def _take(self, body: bytes, *, is_first: bool) -> None:
+        """Returns when all that follows from these lines is stored. `is_first`: nobody was given them before."""
         lines = iter(body.splitlines())
         while some := list(islice(lines, _AT_ONCE)):
-            done = await asyncio.gather(*map(self._line, some), return_exceptions=True)
+            done = await asyncio.gather(
+                *(self._line(line, is_first=is_first) for line in some), return_exceptions=True
+            )
             for error in filter(None, done):
                 if isinstance(error, JetStreamError) or not isinstance(error, Exception):
                     raise error
                 # An event must neither end the daemon nor come back for ever.
                 log.error("suppression_failed", exc_info=error)
 
-    async def _line(self, line: bytes) -> None:
+    async def _line(self, line: bytes, *, is_first: bool) -> None:
         heard = hear(line)
         if heard is None:
             log.warning("event_unreadable", line=line[:100].decode("utf-8", "replace"))
             return
         accusation = accusation_of(heard)
-        if accusation is None or self._is_guarded(heard):
+        if accusation is None or self._is_guarded(heard, is_first=is_first):
             return
         target = f"@{heard.recipient_domain}" if accusation.is_domain else self._address(heard)
         if "@" not in target[:-1]:
@@ -119,13 +121,13 @@ class Suppressor:
         if accusation.kind is None or await self._is_out(heard, target, accusation):
             await self._suppressions.add(heard.tenant, target, accusation.mark, accusation.stream)
 
-    def _is_guarded(self, heard: Heard) -> bool:
+    def _is_guarded(self, heard: Heard, *, is_first: bool) -> bool:
         """A refusal in the session was judged, and counted, when it was told of; a report is here."""
         if heard.type is not EventType.OOB_BOUNCED:
             return False
         guard, now = self._suppressions.guard, time.monotonic()
         is_invalid = heard.bounce.bounce_class == BounceClass.INVALID_RECIPIENT
-        if is_invalid:
+        if is_invalid and is_first:
             guard.reported(heard.recipient_domain, now)
         is_dead = is_invalid or heard.bounce.bounce_class == BounceClass.INACTIVE_RECIPIENT
         return is_dead and guard.is_guarded(heard.recipient_domain, now)

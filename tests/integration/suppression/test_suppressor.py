@@ -146,6 +146,26 @@ async def test_reports_of_a_broken_directory_suppress_few(link: Link) -> None:
         assert one.guard.is_guarded("example.test", 0.0)
 
 
+async def test_reports_that_are_read_again_are_no_more_than_they_were(link: Link) -> None:
+    """bounces.md 2.3: what could not be stored at first does not count twice towards twenty."""
+    dead = bounced("invalid_recipient", SUPPRESS, smtp={})
+    reports = [event("oob_bounced", number=n, recipient=f"r{n}@example.test", **dead) for n in range(10)]
+    config = (await link.api(f"STREAM.INFO.KV_{SUPPRESSION}"))["config"]
+    await link.api(f"STREAM.UPDATE.KV_{SUPPRESSION}", config | {"max_msg_size": 10})
+    async with suppressing(link) as one:
+        await tell(link, *reports, kind="oob_bounced")
+
+        async def is_given_back() -> bool:
+            info = await link.api(f"CONSUMER.INFO.{EVENTS}.{SUPPRESSOR_CONSUMER}")
+            return bool(info["num_redelivered"])
+
+        await eventually(is_given_back)
+        await link.api(f"STREAM.UPDATE.KV_{SUPPRESSION}", config)
+        await done(link)
+        assert len(one) == 10
+        assert not one.guard.is_guarded("example.test", 0.0)
+
+
 async def test_what_cannot_be_stored_is_read_again(link: Link, nats_server: NatsServer) -> None:
     """A refusal of the bucket delays the event; nothing is acknowledged before it is stored."""
     dead = bounced("invalid_recipient", SUPPRESS)
