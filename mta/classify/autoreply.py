@@ -1,15 +1,17 @@
 """Answers of machines in somebody's place (RFC 3834), and receipts (RFC 8098): never a bounce.
 
 `detail` says which: `read_receipt`, `challenge` (the message waits until its sender proves something), `moved` (the
-address is or will be out of use), or "" for any other.
+address is or will be out of use), `generated` (a machine wrote it, and nothing says that it answers), or "" for any
+other.
 """
 
 import re
 
 from mta.classify.mail import Part, clean, own_parts, text_of, words
-from mta.classify.original import texts_before_original
+from mta.classify.original import answered, texts_before_original
 from mta.classify.vocabulary import fold, has
 from mta.classify.vocabulary_auto import CHALLENGE, MOVED, PHRASES, RECEIPTS, SUBJECTS
+from mta.model.report import GENERATED
 
 _FIELDS = (
     "x-autoreply",
@@ -58,10 +60,9 @@ def answers(root: Part) -> bool:
 
 def says_so(root: Part) -> bool:
     """By its headers. A report of DMARC or of TLS is generated but answers nothing."""
-    said = root.header("auto-submitted").partition(";")[0].strip().lower()
-    if any(root.header(name) for name in _FIELDS) or root.header("precedence").strip().lower() in _PRECEDENCE:
+    if _is_marked(root):
         return True
-    if said in ("", "no"):
+    if _submitted(root) in ("", "no"):
         return False
     return not is_summary(root) and not is_of_list(root)
 
@@ -93,12 +94,33 @@ def detail_of(root: Part) -> str:
         return "challenge"
     if has(told, MOVED):
         return "moved"
-    return ""
+    return GENERATED if _is_unasked(root, subject, told) else ""
 
 
 def is_answer_subject(subject: str) -> bool:
     """Begins as answers and forwarded mail do."""
     return _RE.match(subject) is not None
+
+
+def _is_unasked(root: Part, subject: str, told: str) -> bool:
+    """RFC 3834 section 5: `auto-generated` answers nothing. Those who answer all the same (Exchange, for who is out of
+    office) give themselves away by the null sender (section 3.3), a field, a reference to what they answer, or their
+    words."""
+    if _submitted(root) in ("", "no", "auto-replied") or _is_marked(root) or answered(root):
+        return False
+    if root.header("return-path").strip() == "<>":
+        return False
+    return not (is_answer_subject(subject) or has(subject, SUBJECTS) or has(told, PHRASES))
+
+
+def _submitted(root: Part) -> str:
+    return root.header("auto-submitted").partition(";")[0].strip().lower()
+
+
+def _is_marked(root: Part) -> bool:
+    """By a field that only those have who answer."""
+    precedence = root.header("precedence").strip().lower()
+    return any(root.header(name) for name in _FIELDS) or precedence in _PRECEDENCE
 
 
 def _text(root: Part) -> str:

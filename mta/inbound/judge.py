@@ -20,7 +20,7 @@ from mta.inbound.origin import Origin
 from mta.model.event import EventType, FeedbackPart, SmtpPart
 from mta.model.outcome import GREYLIST, RETRY_LONG, Stage, Verdict
 from mta.model.reply import Reply
-from mta.model.report import FORWARDED, NO_COMPLAINTS, UNNAMED, Report, Reported, ReportKind
+from mta.model.report import FORWARDED, GENERATED, NO_COMPLAINTS, UNNAMED, Report, Reported, ReportKind
 from mta.model.token import AddressToken, Purpose, TokenReader
 
 FAILED = "failed"
@@ -111,7 +111,7 @@ def judge(
             return Tell(EventType.COMPLAINED, _recipient(report, origin, is_of))
         case ReportKind.AUTO_REPLY if purpose is Purpose.BOUNCE:
             return Tell(EventType.AUTO_REPLIED, _recipient(report, origin, is_of))
-        case ReportKind.NONE if purpose is Purpose.UNSUBSCRIBE:
+        case _ if purpose is Purpose.UNSUBSCRIBE and _is_letter(report):
             recipient = _recipient(report, origin, is_of) or next(filter(is_of, authors_in(raw)), "")
             return Tell(EventType.UNSUBSCRIBED, recipient) if recipient else _NOBODY
         case ReportKind.NONE:
@@ -156,6 +156,12 @@ def fact_of(
         )
         return replace(fact, feedback=feedback)
     return fact
+
+
+def _is_letter(report: Report) -> bool:
+    """A person's, or one that a provider's machine wrote for a person who pressed a button there."""
+    is_generated = report.kind is ReportKind.AUTO_REPLY and report.detail == GENERATED
+    return report.kind is ReportKind.NONE or is_generated
 
 
 def _bounce(report: Report, origin: Origin, is_of: Callable[[str], bool]) -> Decision:

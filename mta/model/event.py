@@ -247,7 +247,7 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """Only rehearsed: nothing was connected to."""
     detail: str = ""
     """On `unsubscribed` the way it came (`one_click`, `mailto`), on `auto_replied` the kind of answer
-    (`challenge`, `moved`, `read_receipt`; absent for any other, as of a vacation)."""
+    (`challenge`, `generated`, `moved`, `read_receipt`; absent for any other, as of a vacation)."""
     tags: tuple[str, ...] = ()
     """As in the payload: its own, then the recipient's."""
     metadata: Raw | UnsetType = UNSET

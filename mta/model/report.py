@@ -14,6 +14,9 @@ DOUBTS = frozenset((FORWARDED, UNNAMED))
 """Details of a late bounce that names another address than the one mailed to, or none: it says nothing against that
 one."""
 
+GENERATED = "generated"
+"""Detail of what a machine wrote that says of itself that it is none of a person's, and not that it answers."""
+
 NO_COMPLAINTS = frozenset(("not-spam", "auth-failure"))
 """Types of feedback, RFC 5965 section 7.3 and RFC 6591: somebody took his word back; a machine tells what it makes of
 signatures. A type nobody knows is a complaint."""

@@ -55,6 +55,31 @@ def test_the_detail_is_of_the_words(subject: str, body: str, detail: str) -> Non
     assert detail_of(parse(mail(f"Subject: {subject}", body))) == detail
 
 
+@pytest.mark.parametrize(
+    ("headers", "body", "is_generated"),
+    [
+        ("Auto-Submitted: auto-generated\nSubject: unsubscribe", "", True),
+        ("Auto-Submitted: Auto-Generated; owner-email=x\nSubject: Unsubscribe request", "Please.", True),
+        ("Auto-Submitted: auto-notified", "", True),
+        ("Auto-Submitted: auto-replied\nSubject: unsubscribe", "", False),
+        ("Auto-Submitted: auto-generated\nX-Autoreply: yes", "", False),
+        ("Auto-Submitted: auto-generated\nPrecedence: auto_reply", "", False),
+        ("Auto-Submitted: auto-generated\nIn-Reply-To: <1@x.test>", "", False),
+        ("Auto-Submitted: auto-generated\nReferences: <1@x.test>", "", False),
+        ("Auto-Submitted: auto-generated\nSubject: Automatic reply: Spring", "", False),
+        ("Auto-Submitted: auto-generated\nSubject: Re: Spring", "", False),
+        ("Auto-Submitted: auto-generated\nSubject: Hello", "I am out of the office until Monday.", False),
+        ("Return-Path: <>\nAuto-Submitted: auto-generated", "", False),
+        ("Return-Path: <ada@example.test>\nAuto-Submitted: auto-generated", "", True),
+        ("Auto-Submitted: no", "", False),
+        ("Subject: unsubscribe", "", False),
+    ],
+)
+def test_what_a_machine_writes_unasked(headers: str, body: str, is_generated: bool) -> None:
+    """RFC 3834 section 5: `auto-generated` is no answer, but not everybody who says so keeps to it."""
+    assert (detail_of(parse(mail(headers, body))) == "generated") is is_generated
+
+
 def test_prefixes_of_answers_are_known_at_the_front_only() -> None:
     """In the languages of mail programs, repeated or numbered."""
     for subject in ("re: a", "aw: a", "fwd: re: a", "re[2]: a", "回复: a"):

@@ -86,6 +86,14 @@ def test_what_is_out_of_place_is_dropped(purpose: Purpose, report: Report) -> No
     assert decided(purpose, report) == Drop("misplaced")
 
 
+def test_a_provider_unsubscribes_whom_it_serves() -> None:
+    """L-03: its machine says that it is one; what it writes to another purpose is what it was."""
+    generated = Report(ReportKind.AUTO_REPLY, detail="generated")
+    assert decided(U, generated) == Tell(EventType.UNSUBSCRIBED, BOB)
+    assert decided(F, generated) == Drop("misplaced")
+    assert decided(B, generated) == Tell(EventType.AUTO_REPLIED, BOB)
+
+
 @pytest.mark.parametrize(
     ("raw", "found"),
     [
