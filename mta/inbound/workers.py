@@ -93,7 +93,7 @@ class ReportWorkers:
             match future.exception():
                 case None:
                     return future.result()
-                case BrokenProcessPool() | asyncio.CancelledError():
+                case BrokenProcessPool():
                     self._replace(pool, self._made())
                     raise WorkersBusy("the workers for reports broke")
                 case ProcessExpired() as error if error.exitcode != -signal.SIGPROF and not is_last:
