@@ -37,8 +37,16 @@ def fields_of(root: Part) -> dict[str, list[str]] | None:
 
 
 def is_forwarded_complaint(root: Part, headers: tuple[tuple[str, str], ...]) -> bool:
-    """Microsoft's programme sends the message itself back, with one field more."""
-    return root.kind != "multipart/report" and any(name == _JMRP for name, _ in (*headers, *root.headers))
+    """Microsoft's programme sends the message back, with one field more: attached, as all there is in a mail, or
+    itself."""
+    return root.kind != "multipart/report" and (
+        is_sent_back(root) or any(name == _JMRP for name, _ in headers)
+    )
+
+
+def is_sent_back(root: Part) -> bool:
+    """By that programme, as it was sent."""
+    return bool(root.header(_JMRP))
 
 
 def read_feedback(

@@ -83,7 +83,9 @@ def _complaint(root: Part, headers: tuple[tuple[str, str], ...], author: Author)
     if fields is None and arf.is_forwarded_complaint(root, headers):
         fields = {}
         headers = headers or root.headers
-    if fields is None or (author.is_person and root.kind != "multipart/report"):
+    # Of the message itself, sent back, the author is its own: a list, often, and no person who passes something on.
+    is_persons = author.is_person and root.kind != "multipart/report" and not arf.is_sent_back(root)
+    if fields is None or is_persons:
         return None
     return arf.read_feedback(fields, headers, original_of(headers))
 
