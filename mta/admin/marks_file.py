@@ -3,6 +3,9 @@ or with a reason and its number.
 
 The columns of CSV and the members of a JSON line are `email` (or `@domain`), `reason`, `expires` (a time, or how long
 from now), `detail`, `stream`, and `hash`, under which an entry of a list without addresses comes back.
+
+A program of tables takes a cell of CSV that begins with = + - or @ for a formula, and an address may be what a stranger
+made up. So `harmless` puts an apostrophe in front, as those programs do themselves, and reading takes it away again.
 """
 
 import csv
@@ -28,6 +31,8 @@ MOST_DETAIL = 500
 _MOST_LINE = 10_000
 _STREAM = re.compile(r"[a-z0-9_-]{1,64}\Z")
 """As payloads name theirs: a mark for any other would count for no mail."""
+_RISKY = re.compile(r"[=+@-]|'['=+@-]")
+_MADE_HARMLESS = re.compile(r"'['=+@-]")
 _END_OF_TIME = 253_402_300_799.0
 """The last second of the year 9999."""
 
@@ -112,7 +117,16 @@ def _csv_lines(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, str] | str
         elif len(row) > len(names):
             yield first, "there are more fields than columns"
         elif any(row):
-            yield first, dict(zip(names, row, strict=False))
+            yield first, dict(zip(names, map(_as_it_was, row), strict=False))
+
+
+def harmless(text: str) -> str:
+    """As a cell of CSV, from which reading makes the same text."""
+    return f"'{text}" if _RISKY.match(text) else text
+
+
+def _as_it_was(cell: str) -> str:
+    return cell[1:] if _MADE_HARMLESS.match(cell) else cell
 
 
 def _up_to(first: int, last: int) -> str:

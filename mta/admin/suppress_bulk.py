@@ -19,7 +19,7 @@ from msgspec import Struct
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
-from mta.admin.marks_file import COLUMNS, BadLine, Entry, NoList, entries
+from mta.admin.marks_file import COLUMNS, BadLine, Entry, NoList, entries, harmless
 from mta.admin.output import Output
 from mta.admin.suppress import Adding, found_in, kept_address, opened_bucket, settings_of, tell
 from mta.config.settings import Config
@@ -190,7 +190,7 @@ class _Import:
 async def export(
     config: Config | None, environ: Mapping[str, str], output: Output, tenant: str, file: Path | None
 ) -> int:
-    """CSV with a header to a file or standard output; with `--json` one object a line."""
+    """CSV with a header to a file or standard output, one line each; with `--json` one object a line."""
     if output.as_json and file is not None:
         raise WrongUsage("--json writes to standard output: name no file beside it")
     count, now = 0, time.time()
@@ -210,18 +210,13 @@ async def export(
                 if output.as_json:
                     output.result(fields)
                 else:
-                    fields["detail"] = _harmless(fields.get("detail", ""))
-                    writer.writerow(fields | {"email": fields.get("address", "")})
+                    fields["detail"] = " ".join(fields.get("detail", "").split())
+                    fields["email"] = fields.get("address", "")
+                    writer.writerow({name: harmless(text) for name, text in fields.items()})
 
             await bucket.each(write, escape(tenant))
     output.note(f"{count:,} exported.", "green")
     return 0
-
-
-def _harmless(text: str) -> str:
-    """On one line, and no formula for a program of tables: it may be what a stranger wrote."""
-    text = " ".join(text.split())
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _is_long(file: Path) -> bool:

@@ -1,3 +1,4 @@
+import csv
 import json
 import time
 from pathlib import Path
@@ -161,7 +162,7 @@ async def test_a_list_goes_in_and_comes_out(config: Path, link: Link, tmp_path: 
     lines = target.read_text().splitlines()
     assert lines[0] == "email,hash,reason,expires,detail,stream,at,source"
     assert sorted(line.split(",")[0] for line in lines[1:]) == [
-        "@gone.test",
+        "'@gone.test",
         "a@example.test",
         "b@example.test",
         "c@example.test",
@@ -238,6 +239,24 @@ async def test_a_stranger_s_words_are_no_formula(config: Path, link: Link) -> No
     await MarkStore(Bucket(link, SUPPRESSION)).add(mark_key("acme", "eve@example.test"), mark, 1e9)
     _, out, _ = await mta("suppress", "export", "--config", str(config))
     assert ",\"'=hyperlink(" in out.decode()
+
+
+async def test_no_address_is_a_formula(config: Path, link: Link, tmp_path: Path) -> None:
+    """Whoever opens the list runs nothing that a stranger signed up with, and it comes back as it went out."""
+    addresses = ["=1+1@example.test", "+1@example.test", "-1@example.test", "'=1@example.test", "@gone.test"]
+    await said(config, "import", "-", "--stream=-news", stdin="\n".join(addresses).encode())
+    _, out, _ = await mta("suppress", "export", "--config", str(config))
+    cells = [cell for row in csv.reader(out.decode().splitlines()) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    (tmp_path / "list.csv").write_bytes(out)
+    keys = [mark_key("acme", one, "-news") for one in addresses]
+    for key in keys:
+        await Bucket(link, SUPPRESSION).delete(key)
+    (counts,) = await said(config, "import", str(tmp_path / "list.csv"))
+    assert (counts["new"], counts["bad"]) == (5, 0)
+    assert sorted(await Bucket(link, SUPPRESSION).keys()) == sorted(keys)
+    after = await said(config, "ls")
+    assert {(one["address"], one["stream"]) for one in after} == {(one, "-news") for one in addresses}
 
 
 async def test_a_list_in_another_encoding_says_what_to_do(config: Path, link: Link, tmp_path: Path) -> None:

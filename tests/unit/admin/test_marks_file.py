@@ -1,10 +1,12 @@
+import csv
+import io
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.admin.marks_file import BadLine, Entry, NoList, ends_at, entries, target_of
+from mta.admin.marks_file import BadLine, Entry, NoList, ends_at, entries, harmless, target_of
 from mta.model.suppression import SuppressReason
 from mta.suppression.key import mark_key
 
@@ -32,6 +34,25 @@ def test_columns_by_name() -> None:
         Entry(2, "bob@example.test", SuppressReason.COMPLAINED, detail="twice, loudly"),
         Entry(3, "eve@example.test"),
     ]
+
+
+@given(st.text(st.sampled_from("'=+-@ab1 ,\""), max_size=8))
+def test_no_cell_is_a_formula_and_each_is_read_as_it_was(detail: str) -> None:
+    """Also one that began with an apostrophe before."""
+    detail = " ".join(detail.split())
+    file = io.StringIO()
+    csv.writer(file).writerows([("email", "detail"), ("b@example.test", harmless(detail))])
+    assert not harmless(detail).startswith(("=", "+", "-", "@"))
+    assert read(file.getvalue()) == [Entry(2, "b@example.test", detail=detail)]
+
+
+def test_an_apostrophe_of_its_own_stays() -> None:
+    """Of an address a line, and where nothing behind it needs it."""
+    assert read("email\n'tis@example.test\n'-a@example.test\n") == [
+        Entry(2, "'tis@example.test"),
+        Entry(3, "-a@example.test"),
+    ]
+    assert read("'-a@example.test\n") == [Entry(1, "'-a@example.test")]
 
 
 def test_objects_by_line() -> None:
