@@ -2,7 +2,8 @@
 
 A line holds no line feed: peers' text and senders' metadata are escaped or compacted. `CommonFields` are made once
 a payload. The PII switch is applied here and only here: with `hash` or `domain` no field that we write holds the
-address, not even a peer's reply that repeats it; `metadata`, `tags` and `recipient_id` are the sender's own words.
+address, not even a peer's reply that repeats it, or its local part of three characters or more; `metadata`, `tags` and
+`recipient_id` are the sender's own words.
 
 Left to others: the subject (`mta.jetstream.subjects`), and when an event counts as kept (`mta.events.publisher`).
 """
@@ -10,6 +11,7 @@ Left to others: the subject (`mta.jetstream.subjects`), and when an event counts
 import hmac
 import re
 from functools import lru_cache
+from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -41,7 +43,11 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _60_BITS = (1 << 60) - 1
 # C1 controls drive terminals as ESC does; the others break or reorder lines where a reader is not careful.
-_ADDRESSES = re.compile(r"[^\s<>@\"'(),:;\[\]]{1,64}@[^\s<>@\"'(),:;\[\]]{1,253}")
+_ADDRESSES = re.compile(r"[^\s<>@\"'(),:;\[\]]{1,64}(?:@|%40)[^\s<>@\"'(),:;\[\]]{1,253}", re.IGNORECASE)
+_AT = "(?:@|%40|=)"
+"""As it is, in a URL, and in a return path of somebody who puts the recipient into his."""
+_LEAST_WORD = 3
+"""Characters of a local part that is hidden where it stands alone: shorter ones are words of every reply."""
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ENCODER = msgspec.json.Encoder()
 
@@ -216,7 +222,7 @@ def late_event(
     if common.form is not RecipientForm.FULL:
         detail = _ADDRESSES.sub(MASK, detail)
         if smtp is not None:
-            smtp = replace(smtp, text=_ADDRESSES.sub(MASK, _masked(smtp.text, person)))
+            smtp = replace(smtp, text=_ADDRESSES.sub(MASK, _masked(smtp.text, person, is_reply=True)))
         if feedback is not None:
             feedback = FeedbackPart(*(_masked(text, person) for text in astuple(feedback)))
     return Event(
@@ -362,7 +368,7 @@ def _smtp(attempt: Attempt, verdict: Verdict | None, form: RecipientForm, person
         )
     text = peer_text(reply)
     if form is not RecipientForm.FULL:
-        text = _masked(text, person)
+        text = _masked(text, person, is_reply=True)
     return SmtpPart(attempt.stage, attempt.command, reply.code, reply.enhanced, text)
 
 
@@ -373,11 +379,28 @@ def _error(error: ErrorPart, form: RecipientForm, person: Person) -> ErrorPart:
     return ErrorPart(code=error.code, text=_masked(error.text, person))
 
 
-def _masked(text: str, person: Person) -> str:
-    """Without the address, as submitted (also with its characters escaped) or canonical."""
-    forms = {form for form in (person.email, ascii(person.email)[1:-1], person.address) if form}
-    longest_first = sorted(forms, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), MASK, text, flags=re.IGNORECASE) if forms else text
+def _masked(text: str, person: Person, *, is_reply: bool = False) -> str:
+    """Without the address, as submitted (also with its characters escaped, as in Python or in a URL) or canonical. In a
+    reply, where peers often name the mailbox alone, the local part is hidden too, with and without its tag, where it is
+    a word of its own."""
+    forms = {form for address in (person.email, person.address) if address for form in _forms(address)}
+    locals_ = {form.rpartition("@")[0].strip('"') for form in forms}
+    locals_ |= {local.partition("+")[0] for local in locals_}
+    folded = text.casefold()
+    # Nearly always it is not there, and to compile what finds it costs far more than to see that.
+    if not any(local.casefold() in folded for local in locals_):
+        return text
+    patterns = [
+        _AT.join(map(re.escape, form.rsplit("@", 1))) for form in sorted(forms, key=len, reverse=True)
+    ]
+    if is_reply:
+        words = sorted((one for one in locals_ if len(one) >= _LEAST_WORD), key=len, reverse=True)
+        patterns += [rf"(?<![\w.+-]){re.escape(word)}(?![\w+-])(?!\.\w)" for word in words]
+    return re.sub("|".join(patterns), MASK, text, flags=re.IGNORECASE)
+
+
+def _forms(address: str) -> tuple[str, str, str]:
+    return address, ascii(address)[1:-1], quote(address, safe="@", errors="replace")
 
 
 _NO_ATTEMPT = Attempt(number=0, at=0.0, stage=Stage.LOCAL)

@@ -244,6 +244,70 @@ def test_the_address_is_nowhere_when_it_is_not_to_be_told(form: RecipientForm) -
     assert ("recipient" in value) == (form is RecipientForm.HASH)
 
 
+HIDDEN = [
+    ("bob.jones@example.test", "no bob.jones%40example.test", "no <recipient>"),
+    (
+        "bob.jones@example.test",
+        "see https://x.test/?u=Bob.Jones%40Example.test",
+        "see https://x.test/?u=<recipient>",
+    ),
+    ("bob+n@example.test", "u=bob%2Bn%40example.test", "u=<recipient>"),
+    ("bob@example.test", "<x+bob=example.test@y.test>", "<x+<recipient>@y.test>"),
+    ("bob@example.test", "5.1.1 Bob: unknown", "5.1.1 <recipient>: unknown"),
+    ("bob@example.test", "no user=bob. Sorry, <bob>", "no user=<recipient>. Sorry, <<recipient>>"),
+    ("bob@example.test", "bob@inside.test is gone", "<recipient>@inside.test is gone"),
+    ("bob+news@example.test", "bob is gone, bob+news too", "<recipient> is gone, <recipient> too"),
+    ('"b ob"@example.test', "no b ob here", "no <recipient> here"),
+    (
+        "bob@example.test",
+        "bobby, kebob, bob.smith, al-bob, bob-al, bob_1",
+        "bobby, kebob, bob.smith, al-bob, bob-al, bob_1",
+    ),
+    ("no@example.test", "no such user", "no such user"),
+]
+
+
+@pytest.mark.parametrize(("email", "said", "told"), HIDDEN)
+def test_the_address_is_hidden_in_other_forms_and_in_part(email: str, said: str, told: str) -> None:
+    """In replies of a session and of a report; a local part of two characters is left, and other words with it in."""
+    common = msgspec.structs.replace(COMMON, form=RecipientForm.DOMAIN)
+    person = Person(str(ID), email, email, email.rpartition("@")[2])
+    attempt = msgspec.structs.replace(ATTEMPT, reply=Reply(550, (said,)))
+    event = recipient_event(EventType.BOUNCED, common, person, at=AT, attempt=attempt)
+    assert body(event)["smtp"]["text"] == told
+
+
+def test_a_report_shows_no_address_in_a_link() -> None:
+    """Whoever's; and its kind is no word of a reply."""
+    common = msgspec.structs.replace(COMMON, form=RecipientForm.DOMAIN)
+    person = Person(str(ID), "abuse@example.test", "abuse@example.test", "example.test")
+    event = late_event(
+        EventType.COMPLAINED,
+        common,
+        person,
+        at=AT,
+        provider="other",
+        smtp=SmtpPart("out_of_band", text="abuse: see x.test/?u=eve%40else.test"),
+        feedback=FeedbackPart("abuse", original_message_id="abuse%40example.test"),
+    )
+    value = body(event)
+    assert value["smtp"]["text"] == "<recipient>: see <recipient>"
+    assert value["feedback"] == {"feedback_type": "abuse", "original_message_id": "<recipient>"}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<>"), max_size=20), st.text())
+def test_hiding_an_address_stumbles_over_nothing(local: str, said: str) -> None:
+    """Whatever was submitted as one, and whatever the peer says around it."""
+    common = msgspec.structs.replace(COMMON, form=RecipientForm.DOMAIN)
+    email = f"{local}@example.test"
+    text = f"{said}{email} {email.upper()}{said}"
+    smtp = SmtpPart("out_of_band", text=text)
+    event = late_event(
+        EventType.OOB_BOUNCED, common, Person(str(ID), email), at=AT, provider="other", smtp=smtp
+    )
+    assert email.encode() not in encode(event)
+
+
 def test_the_hash_is_of_the_canonical_address_and_keyed() -> None:
     """26 characters of base32; the same for every way to write the address, another for another tenant."""
     form = RecipientForm.HASH
