@@ -17,6 +17,7 @@ from mta.jetstream.consumers import delete_consumer
 from mta.jetstream.errors import Conflict, JetStreamError, JetStreamUnavailable
 from mta.jetstream.layout import NS
 from mta.jetstream.pull import End, Pulled, Puller
+from mta.model.times import moment
 
 _OPERATION = "KV-Operation"
 _MARKER = "Nats-Marker-Reason"
@@ -39,11 +40,13 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Change(Struct, frozen=True, gc=False):
-    """`value` None: the key is gone."""
+    """`value` None: the key is gone. `removed_at`, where the last word on a key was asked for, is when somebody took it
+    away, by the server's clock; 0.0 of one that has expired."""
 
     key: str
     value: bytes | None
     sequence: int
+    removed_at: float = 0.0
 
 
 class Place(Struct, frozen=True, gc=False):
@@ -79,7 +82,8 @@ class Bucket:
         if stored is None:
             return None
         value = None if _is_marker(stored.headers) else stored.data
-        return Change(key, value, stored.sequence)
+        removed_at = moment(stored.time) if _OPERATION in stored.headers else 0.0
+        return Change(key, value, stored.sequence, removed_at)
 
     async def replace(self, key: str, value: bytes, sequence: int, *, ttl_s: float = 0.0) -> int:
         """As `put`, if the last word on the key is the one of that sequence (0: none); Conflict otherwise. With

@@ -3,6 +3,10 @@
 A mark of more weight is never replaced by one of less, one of the same weight only by one that holds longer, and none
 ends sooner than the one it takes the place of; a mark that has expired weighs nothing. So the same mark added again
 changes nothing, whoever adds it. A mark with an end is given that as TTL, too, and so leaves the bucket by itself.
+
+Whoever takes a mark off knows of what was before: an event of then that is read once more, or late, makes none. The
+marker that a deletion leaves tells when that was. It is asked for events only. What is recorded at this moment, as a
+person's click, counts whatever the clocks of two hosts say.
 """
 
 import msgspec
@@ -91,6 +95,16 @@ class MarkStore:
 
     async def add(self, key: str, mark: Mark, now: float) -> Kept:
         """Returns when it is stored, or when one stands there that outweighs it."""
+        kept = await self._add(key, mark, now, FOREVER)
+        assert kept is not None
+        return kept
+
+    async def add_past(self, key: str, mark: Mark, now: float) -> Kept | None:
+        """As `add`, but None where the mark that stood there was taken off after what this one tells of."""
+        return await self._add(key, mark, now, moment(mark.at))
+
+    async def _add(self, key: str, mark: Mark, now: float, since: float) -> Kept | None:
+        """None where a mark was taken off after `since`; `FOREVER`: never mind."""
         wanted = mark
         last: Change | None = None
         for _ in range(_TRIES):
@@ -103,6 +117,8 @@ class MarkStore:
                 last = await self._bucket.last(key)
             else:
                 return Kept(mark, sequence, is_new=True)
+            if last is not None and last.removed_at > since:
+                return None
             old = decode(last.value) if last is not None and last.value is not None else None
             won = succeeding(wanted, old, now)
             if won is None and old is not None and last is not None:

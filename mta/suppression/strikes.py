@@ -3,6 +3,7 @@ MTA_SUPPRESSION, all of its strikes. The bucket lets go of a key 45 days after i
 
 from mta.jetstream.errors import Conflict, JetStreamUnavailable
 from mta.jetstream.kv import Bucket
+from mta.model.times import moment
 from mta.suppression.decide import Accusation, decode_strikes, encode_strikes, is_out, with_strike
 
 _TRIES = 20
@@ -15,9 +16,12 @@ class Strikes:
         self._bucket = bucket
 
     async def strike(self, key: str, accusation: Accusation) -> bool:
-        """Counts it, once however often it comes, and says whether it is enough."""
+        """Counts it, once however often it comes, and says whether it is enough. One of before they were forgotten
+        does not count."""
         for _ in range(_TRIES):
             last = await self._bucket.last(key)
+            if last is not None and last.removed_at > moment(accusation.mark.at):
+                return False
             before = decode_strikes(last.value if last is not None else None)
             after = with_strike(before, accusation)
             if after != before:
@@ -31,5 +35,5 @@ class Strikes:
         raise JetStreamUnavailable(f"{key}: too many strike it at once")
 
     async def forget(self, key: str) -> None:
-        if await self._bucket.get(key, leader=True) is not None:
-            await self._bucket.delete(key)
+        """Also those there are not yet: they may be of events that are read late."""
+        await self._bucket.delete(key)

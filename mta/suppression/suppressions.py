@@ -128,17 +128,24 @@ class Suppressions:
         found = Scope(self._table, tenant, stream, lane, skips=False)
         return found.reason(address, address.rpartition("@")[2], self._wall())
 
-    async def add(self, tenant: str, address: str, mark: Mark, stream: str = "") -> None:
+    async def add(
+        self, tenant: str, address: str, mark: Mark, stream: str = "", *, is_past: bool = False
+    ) -> None:
         """Returns when the mark is stored, or one of more weight is there already; JetStreamError otherwise. `address`
         in any spelling, or `@domain`. `stream`: the scope, as `mta.suppression.key.unsubscribe_scope` says. What holds
-        for a time only by configuration gets its end here; the address is left out where only hashes are kept."""
+        for a time only by configuration gets its end here; the address is left out where only hashes are kept.
+        `is_past`: it is told of after the fact, and no mark is made where one was taken off since."""
         lasts_s = self._settings.lasts_s(mark.reason)
         if lasts_s and not mark.expires_at:
             mark = replace(mark, expires_at=render(moment(mark.at) + lasts_s))
         is_full = self._settings.addresses is AddressForm.FULL
         mark = replace(mark, address=canonical(address) if is_full else "")
         key = mark_key(tenant, address, stream)
-        kept = await self._store.add(key, mark, self._wall())
+        put = self._store.add_past if is_past else self._store.add
+        kept = await put(key, mark, self._wall())
+        if kept is None:
+            log.info("suppression_was_taken_off", tenant=tenant, source=mark.source)
+            return
         found = number_of_key(key)
         if (
             found is not None and kept.sequence > self._place.sequence

@@ -119,7 +119,9 @@ class Suppressor:
             log.warning("suppression_without_address", id=heard.id)
             return
         if accusation.kind is None or await self._is_out(heard, target, accusation):
-            await self._suppressions.add(heard.tenant, target, accusation.mark, accusation.stream)
+            await self._suppressions.add(
+                heard.tenant, target, accusation.mark, accusation.stream, is_past=True
+            )
 
     def _is_guarded(self, heard: Heard, *, is_first: bool) -> bool:
         """A refusal in the session was judged, and counted, when it was told of; a report is here."""

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -46,6 +47,7 @@ async def test_a_value_replaces_only_the_one_it_was_made_from(link: Link) -> Non
     gone = await bucket.last("a")
     assert gone is not None
     assert gone.value is None
+    assert abs(gone.removed_at - time.time()) < 60.0
     await bucket.replace("a", b"3", gone.sequence, ttl_s=1.0)
 
     async def has_expired() -> bool:

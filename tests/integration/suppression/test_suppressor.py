@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,8 @@ from mta.jetstream.connection import Link
 from mta.jetstream.consumers import consumer_state
 from mta.jetstream.kv import Bucket
 from mta.jetstream.layout import EVENTS, STRIKES, SUPPRESSION, SUPPRESSOR_CONSUMER
-from mta.model.suppression import SuppressReason
+from mta.model.suppression import Mark, SuppressReason
+from mta.model.times import render
 from mta.model.token import TokenKey
 from mta.suppression.key import mark_key
 from mta.suppression.seal import Seal
@@ -51,6 +53,67 @@ async def done(link: Link) -> None:
 
 async def kept(link: Link, address: str, stream: str = "") -> Kept | None:
     return await MarkStore(Bucket(link, SUPPRESSION)).get(mark_key("acme", address, stream))
+
+
+async def removed(link: Link, address: str, stream: str = "") -> None:
+    """As `mta suppress rm` does it."""
+    store, key = MarkStore(Bucket(link, SUPPRESSION)), mark_key("acme", address, stream)
+    mark = await store.get(key)
+    assert mark is not None
+    assert await store.remove(key, mark)
+    await Strikes(Bucket(link, STRIKES)).forget(key)
+
+
+async def test_what_was_taken_off_stays_off(link: Link) -> None:
+    """Of an event that is read again, or late, after the removal; what happens after that counts."""
+    then = time.time() - 60.0
+    before = [
+        event(at=then, **bounced("invalid_recipient", SUPPRESS)),
+        event("complained", at=then, recipient="jo@example.test"),
+        event("unsubscribed", at=then, recipient="eve@example.test", stream="news"),
+    ]
+    async with suppressing(link) as one:
+        await tell(link, *before)
+        await done(link)
+        assert len(one) == 3
+        await removed(link, "bob@example.test")
+        await removed(link, "jo@example.test")
+        await removed(link, "eve@example.test", "news")
+        await tell(link, *before, event(at=then + 1, number=2, **bounced("inactive_recipient", SUPPRESS)))
+        await done(link)
+        await eventually(lambda: not len(one))
+        assert await Bucket(link, SUPPRESSION).keys() == []
+        now = time.time() + 60.0
+        await tell(link, event(at=now, number=3, **bounced("invalid_recipient", SUPPRESS)))
+        await done(link)
+        assert one.reason("acme", "bob@example.test") is R.INVALID_RECIPIENT
+
+
+async def test_a_person_s_word_is_not_compared_with_clocks(link: Link) -> None:
+    """A click that is recorded after the removal counts, though this host's clock be slow."""
+    mark = Mark(R.UNSUBSCRIBED, render(time.time() - 60.0))
+    async with suppressing(link) as one:
+        await one.add("acme", "eve@example.test", mark, "news")
+        await removed(link, "eve@example.test", "news")
+        await one.add("acme", "eve@example.test", mark, "news")
+        assert await kept(link, "eve@example.test", "news") is not None
+
+
+async def test_strikes_that_were_forgotten_stay_so(link: Link) -> None:
+    """One of before the removal, read after it, does not make the next one the second."""
+    then = time.time() - 3 * DAY
+    doubted = bounced("invalid_recipient", FAIL, "low")
+    old = [event(at=then + DAY * n, number=n, **doubted) for n in range(2)]
+    async with suppressing(link):
+        await tell(link, *old)
+        await done(link)
+        await removed(link, "bob@example.test")
+        await tell(link, *old, event(at=time.time() + DAY, number=3, **doubted))
+        await done(link)
+        assert await kept(link, "bob@example.test") is None
+        await tell(link, event(at=time.time() + 2 * DAY, number=4, **doubted))
+        await done(link)
+        assert await kept(link, "bob@example.test") is not None
 
 
 async def test_every_line_of_a_message_counts(link: Link) -> None:
