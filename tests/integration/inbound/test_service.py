@@ -18,7 +18,7 @@ from mta.config.load import shipped_rules
 from mta.dns.nameservers import StubNameservers
 from mta.dns.settings import DnsSettings
 from mta.dns.text import texts
-from mta.inbound.fact import Fact
+from mta.inbound.fact import Fact, Recording
 from mta.inbound.service import Asked, Inbound
 from mta.inbound.settings import InboundSettings
 from mta.jetstream.connection import Link, open_link
@@ -34,6 +34,7 @@ from mta.model.token import Purpose, TokenKey, TokenMint
 from tests.fakes.dns_server import Answer, FakeDns, txt
 from tests.fakes.nats import NatsServer, eventually
 from tests.fakes.reports import READER, arf, dsn, mail, signed
+from tests.integration.inbound.test_recorder import events, recording
 
 DOMAIN, OTHER_DOMAIN = "b.acme.test", "b.other.test"
 SECRET = b"s" * 32
@@ -138,7 +139,8 @@ async def link(nats_server: NatsServer) -> AsyncIterator[Link]:
 
 
 @asynccontextmanager
-async def running(link: Link, **settings: Any) -> AsyncIterator[Running]:
+async def running(link: Link, recorder: Recording | None = None, **settings: Any) -> AsyncIterator[Running]:
+    """With the recorder, or with one that keeps facts."""
     async with FakeDns() as dns, asyncio.timeout(60):
         dns.records(txt(f"s1._domainkey.{AUTHOR}", RECORD))
         nameservers = StubNameservers(DnsSettings(servers=(dns.address,), timeout_s=0.5, tries=1))
@@ -148,7 +150,7 @@ async def running(link: Link, **settings: Any) -> AsyncIterator[Running]:
         async def provider_of(domain: str) -> str:
             return "google" if domain == "example.test" else "other"
 
-        asked = Asked(link, kept, CLASSIFIER, partial(texts, nameservers), provider_of)
+        asked = Asked(link, recorder or kept, CLASSIFIER, partial(texts, nameservers), provider_of)
         inbound = Inbound(
             InboundSettings(**settings),
             "mx.acme.test",
@@ -192,13 +194,16 @@ async def test_a_bounce_is_recorded(reports: Running) -> None:
     assert "suppress" in fact.verdict.actions
 
 
-async def test_h12_a_report_sent_again_is_taken_and_told_once(reports: Running) -> None:
-    """Fifty times, some at once."""
-    replies = await asyncio.gather(*(reports.send(token(), dsn()) for _ in range(10)))
-    replies += [await reports.send(token(), dsn()) for _ in range(40)]
-    assert {code for code, _ in replies} == {250}
-    assert (len(reports.kept.facts), reports.kept.replays) == (1, 49)
-    assert reports.inbound.counters.dropped["known"] == 49
+@pytest.mark.parametrize("times", [50, pytest.param(1_000, marks=pytest.mark.long)])
+async def test_h12_a_report_sent_again_is_taken_and_told_once(link: Link, times: int) -> None:
+    """Fifty or a thousand times, some at once, by every part there is."""
+    async with recording(link) as recorder, running(link, recorder) as reports:
+        replies = await asyncio.gather(*(reports.send(token(), dsn()) for _ in range(10)))
+        replies += [await reports.send(token(), dsn()) for _ in range(times - 10)]
+        assert {code for code, _ in replies} == {250}
+        assert recorder.replays == {EventType.OOB_BOUNCED: times - 1}
+        assert reports.inbound.counters.dropped["known"] == times - 1
+        assert len(await events(link)) == 1
 
 
 async def test_h12_what_is_too_old_is_refused(reports: Running) -> None:
