@@ -21,7 +21,6 @@ from mta.config.settings import Config
 from mta.delivery.lookups import Lookups
 from mta.delivery.router import NoRoute, Route, Router
 from mta.delivery.security import Barred, insecure_way, secured, terms
-from mta.delivery.settings import PathSettings
 from mta.dns.mx import HostAddresses, shuffled
 from mta.dns.nameservers import Nameservers
 from mta.dns.record import Absent, Answer, LookupFailed, RecordKind
@@ -29,6 +28,7 @@ from mta.intake.settings import TenantPolicy
 from mta.model.address import BadAddress, parse
 from mta.model.path import MxHost, Site
 from mta.model.tls import DaneState, Demand, TlsOption
+from mta.pacing.settings import PathSettings
 
 _MOST_SHOWN = 6  # records of one answer
 

@@ -21,7 +21,7 @@ from mta.config.names import a_label, host_and_port
 from mta.config.problems import Findings, nearest
 from mta.config.reading import join, show
 from mta.config.settings import Config, HttpSettings, NodeSettings
-from mta.delivery.settings import PathSettings, Provider, StaticRoute
+from mta.delivery.settings import StaticRoute
 from mta.dns.settings import DnsSettings, loopback
 from mta.events.settings import EventSettings
 from mta.intake.settings import IntakeSettings, TenantPolicy
@@ -30,6 +30,7 @@ from mta.model.address import BadAddress, are_related, parse
 from mta.model.login import Login, login_of
 from mta.model.path import EgressSource
 from mta.model.tls import TlsOption
+from mta.pacing.settings import PathSettings, Provider
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 from mta.suppression.settings import SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings

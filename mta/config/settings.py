@@ -12,7 +12,7 @@ from msgspec import Struct
 from mta.classify.rules import RuleBook
 from mta.compose.settings import ComposeSettings, SigningKeys
 from mta.config.problems import Problem
-from mta.delivery.settings import PathSettings, Provider, StaticRoute
+from mta.delivery.settings import StaticRoute
 from mta.dns.settings import DnsSettings
 from mta.events.settings import EventSettings
 from mta.inbound.settings import InboundSettings
@@ -21,6 +21,7 @@ from mta.intake.settings import IntakeSettings, TenantPolicy
 from mta.jetstream.settings import NatsSettings
 from mta.model.lane import Lane
 from mta.model.path import EgressPool, EgressSource
+from mta.pacing.settings import PathSettings, Provider
 from mta.queue.settings import HoldSettings, RetrySettings
 from mta.suppression.settings import SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings

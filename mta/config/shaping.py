@@ -13,8 +13,8 @@ from mta.config.names import a_label, is_token
 from mta.config.problems import Findings
 from mta.config.reading import join, read, show
 from mta.config.units import PerTime, Seconds
-from mta.delivery.settings import PathSettings, Provider
 from mta.model.tls import TlsOption
+from mta.pacing.settings import PathSettings, Provider
 from mta.queue.settings import RateLimit
 from mta.smtp.settings import Dsn, Pattern, Timeouts
 

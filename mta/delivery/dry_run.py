@@ -26,7 +26,7 @@ class Rehearsal:
         self._on_hungry = on_hungry
 
     def put(self, ref: Reference[Any]) -> None:
-        self.queue.put(ref, ref.lane, ref.turn)
+        self.queue.put(ref, ref.lane, ref.sender)
 
     def turn(self) -> None:
         if len(self.queue):

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from mta.delivery.around import Around
 from mta.delivery.hosts import Target
 from mta.delivery.security import Barred, Terms, terms
-from mta.delivery.settings import PathSettings
 from mta.dns.mx import shuffled
 from mta.model.outcome import Stage
 from mta.model.path import EgressSource, MxHost, Security, Site
 from mta.model.tls import Demand, TlsDoubt, TlsFailure, TlsOption
+from mta.pacing.settings import PathSettings
 from mta.smtp.connection import Connection, connect
 from mta.smtp.fact import Fact
 from mta.smtp.opening import (

@@ -15,7 +15,6 @@ from mta.delivery.berths import Berths
 from mta.delivery.opening import Opener, TlsTrouble
 from mta.delivery.parking import Parking
 from mta.delivery.reference import Reference, Settlement, is_wanted
-from mta.delivery.settings import PathSettings
 from mta.delivery.stock import Stock
 from mta.delivery.tls_reports import TlsReports
 from mta.model.lane import Lane
@@ -23,6 +22,7 @@ from mta.model.message import Envelope
 from mta.model.outcome import Deferred, Scope
 from mta.model.path import EgressPath, EgressSource, Site
 from mta.model.tls import TlsOption
+from mta.pacing.settings import PathSettings
 from mta.queue.dispatch import Open, Park, PathLimits, PathLoad, Send, Sleep, compose_wanted, decide
 from mta.queue.health import PathHealth, Sign
 from mta.queue.ready import ReadyQueue
@@ -102,7 +102,7 @@ class PathPool:
         if self._load.waiting >= self._parking.most_waiting(ref.lane):
             self._park_one(ref, self._loop.time())
             return
-        self.queue.put(ref, ref.lane, ref.turn)
+        self.queue.put(ref, ref.lane, ref.sender)
         if ref.lane is Lane.TRANSACTIONAL:
             self._transactional_at = self._loop.time()
         if not self._load.demand:

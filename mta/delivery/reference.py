@@ -11,6 +11,7 @@ from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.outcome import Outcome
 from mta.model.path import NO_STS
+from mta.model.sender import Sender
 from mta.model.tls import TlsOption
 
 
@@ -40,10 +41,10 @@ class Reference(Generic[Owner]):
     both mean nothing to a channel, which hands the reference back with a `Settlement`, exactly once.
 
     `attempt` counts the attempts made before this one, `source` names the source that must be used again (or is
-    empty), `turn` is the key by which payloads take turns inside a lane, `provider` is that of the site it goes to and
-    `sts` the policy of its domain, once it is routed. `envelope` is set when the message is composed, and let go of by
-    the owner; `is_on_wire` while a connection has it; `unsent` counts connections that ended before they said anything
-    about it.
+    empty), `sender` is whose mail it is, by which payloads take turns inside a lane, `provider` is that of the site it
+    goes to and `sts` the policy of its domain, once it is routed. `envelope` is set when the message is composed, and
+    let go of by the owner; `is_on_wire` while a connection has it; `unsent` counts connections that ended before they
+    said anything about it.
     """
 
     __slots__ = (
@@ -60,11 +61,11 @@ class Reference(Generic[Owner]):
         "pool",
         "position",
         "provider",
+        "sender",
         "source",
         "spec",
         "sts",
         "tls",
-        "turn",
         "unsent",
     )
 
@@ -77,7 +78,7 @@ class Reference(Generic[Owner]):
         addressee: Addressee,
         domain: str,
         lane: Lane,
-        turn: str,
+        sender: Sender,
         pool: str,
         tls: TlsOption,
         expires_at: float,
@@ -91,7 +92,7 @@ class Reference(Generic[Owner]):
         self.addressee = addressee
         self.domain = domain
         self.lane = lane
-        self.turn = turn
+        self.sender = sender
         self.pool = pool
         self.tls = tls
         self.expires_at = expires_at

@@ -9,13 +9,14 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from mta.delivery.settings import PathSettings, Provider, StaticRoute
+from mta.delivery.settings import StaticRoute
 from mta.dns.mx import MxAnswer, MxFound, NoMail
 from mta.dns.record import DnsTrouble
 from mta.dns.resolver import Resolver
 from mta.dns.sts import NoSts, StsAnswer, StsFault, StsPolicies
 from mta.model.path import NO_STS, MxHost, Site, StsFound
 from mta.model.tls import StsPolicy
+from mta.pacing.settings import PathSettings, Provider
 
 _MOST_DOMAINS = 50_000
 OTHER = "other"

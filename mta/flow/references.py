@@ -26,7 +26,7 @@ def reference(work: Work, position: int, recipient: AdmittedRecipient) -> Ref:
         addressee=addressee,
         domain=recipient.mailbox.domain,
         lane=admitted.lane,
-        turn=f"{admitted.tenant}/{admitted.campaign}",
+        sender=work.sender,
         pool=admitted.pool,
         tls=admitted.payload.tls,
         expires_at=admitted.expires_at,

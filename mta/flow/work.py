@@ -19,6 +19,7 @@ from mta.ledger.page import Page
 from mta.model.lane import Lane
 from mta.model.outcome import Failed
 from mta.model.payload import LastTry, StoredContent
+from mta.model.sender import Sender
 from mta.queue.deferred import Entry
 
 _EARLIEST = 0.5  # of the time that somebody was to wait
@@ -117,6 +118,7 @@ class Work:
         "page",
         "pulled",
         "references",
+        "sender",
         "spec",
         "tasks",
         "unkept",
@@ -137,6 +139,7 @@ class Work:
         self.key: SourceKey = (pulled.stream, pulled.stream_sequence)
         self.pulled = pulled
         self.admitted = admitted
+        self.sender = Sender(admitted.tenant, admitted.campaign, admitted.stream, admitted.from_domain)
         self.content = received.content
         self.spec = received.spec
         self.failure = received.failure

@@ -10,7 +10,7 @@ references costs nothing.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from mta.model.lane import Lane
@@ -30,9 +30,9 @@ class _Turns(Generic[Ref]):
         self.waiting = 0
         self._quantum = quantum
         self._left = quantum  # of the turn of the first key
-        self._lines: OrderedDict[str, deque[Ref]] = OrderedDict()
+        self._lines: OrderedDict[Hashable, deque[Ref]] = OrderedDict()
 
-    def put(self, ref: Ref, key: str) -> None:
+    def put(self, ref: Ref, key: Hashable) -> None:
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = deque()
@@ -85,7 +85,7 @@ class ReadyQueue(Generic[Ref]):
     def count(self, lane: Lane) -> int:
         return self._of(lane).waiting
 
-    def put(self, ref: Ref, lane: Lane, key: str) -> None:
+    def put(self, ref: Ref, lane: Lane, key: Hashable) -> None:
         self._of(lane).put(ref, key)
 
     def take(self, most: int, lane: Lane) -> list[Ref]:

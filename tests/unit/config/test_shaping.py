@@ -5,7 +5,7 @@ import pytest
 
 from mta.config.problems import Findings
 from mta.config.shaping import provider_of, shaping
-from mta.delivery.settings import PathSettings, Provider
+from mta.pacing.settings import PathSettings, Provider
 from mta.queue.settings import RateLimit
 from mta.smtp.settings import Dsn, Pattern, Timeouts
 

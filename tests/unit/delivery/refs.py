@@ -12,11 +12,12 @@ from mta.delivery.around import Around
 from mta.delivery.hosts import HostMemory
 from mta.delivery.pool import PathPool
 from mta.delivery.reference import Reference, Settlement
-from mta.delivery.settings import PathSettings
 from mta.model.lane import Lane
 from mta.model.message import Envelope, Message
 from mta.model.path import OPEN, EgressPath, EgressSource, MxHost, Security, Site
+from mta.model.sender import Sender
 from mta.model.tls import TlsOption, TlsSession
+from mta.pacing.settings import PathSettings
 from mta.queue.settings import HoldSettings
 from mta.smtp.settings import Timeouts
 
@@ -26,7 +27,7 @@ QUICK = PathSettings(timeouts=Timeouts(*[5.0] * 9, 1.0))
 WIRE = b"Subject: x\r\n\r\nx\r\n"
 
 
-class Sender:
+class Sending:
     """Whose references they are; permits everything unless told otherwise."""
 
     def __init__(self) -> None:
@@ -36,21 +37,21 @@ class Sender:
         return self.may_send
 
 
-def ref(local: str = "r", **changes: Any) -> Reference[Sender]:
+def ref(local: str = "r", **changes: Any) -> Reference[Sending]:
     fields: dict[str, Any] = {
         "spec": SpecBlob(b"k", b"b"),
         "addressee": Addressee(0, "n0", f"{local}@d.test"),
         "domain": "d.test",
         "lane": Lane.BULK,
-        "turn": "acme/",
+        "sender": Sender("acme"),
         "pool": "default",
         "tls": TlsOption.OPPORTUNISTIC,
         "expires_at": 2e9,
     }
-    return Reference(changes.pop("owner", Sender()), 0, **(fields | changes))
+    return Reference(changes.pop("owner", Sending()), 0, **(fields | changes))
 
 
-def envelope(one: Reference[Sender]) -> Envelope:
+def envelope(one: Reference[Sending]) -> Envelope:
     return Envelope("b@acme.test", one.addressee.email, Message(WIRE, "m", "<m@acme.test>"))
 
 
@@ -98,7 +99,7 @@ class Owner:
             self._around,
         )
 
-    def put(self, *refs: Reference[Sender]) -> None:
+    def put(self, *refs: Reference[Sending]) -> None:
         for one in refs:
             self.pool.put(one)
         self.pool.turn()

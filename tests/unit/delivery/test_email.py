@@ -17,7 +17,7 @@ from mta.delivery.email import EmailChannel, _Weighted
 from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked, Settlement
 from mta.delivery.router import NoRoute, Route, Router
-from mta.delivery.settings import PathSettings, StaticRoute
+from mta.delivery.settings import StaticRoute
 from mta.dns.mx import MxAnswer, MxFound
 from mta.dns.nameservers import StubNameservers
 from mta.dns.resolver import Resolver
@@ -26,6 +26,7 @@ from mta.model.lane import Lane
 from mta.model.outcome import Cancelled, Deferred, Failed
 from mta.model.path import EgressPool, EgressSource, MxHost, Site
 from mta.model.tls import TlsOption
+from mta.pacing.settings import PathSettings
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.fakes.nats import eventually
 from tests.fakes.smtp_server import CHUNKING, FakeMX

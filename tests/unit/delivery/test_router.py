@@ -3,13 +3,14 @@ from typing import Any, cast
 import pytest
 
 from mta.delivery.router import NoRoute, Router
-from mta.delivery.settings import PathSettings, Provider, StaticRoute
+from mta.delivery.settings import StaticRoute
 from mta.dns.mx import MxAnswer, MxFound, NoMail
 from mta.dns.record import DnsTrouble
 from mta.dns.resolver import Resolver
 from mta.dns.sts import NoSts, StsAnswer, StsFault, StsPolicies
 from mta.model.path import MxHost, Site
 from mta.model.tls import StsMode, StsPolicy, TlsFailure
+from mta.pacing.settings import PathSettings, Provider
 
 GOOGLE = PathSettings(connections=3)
 ROUTES = (

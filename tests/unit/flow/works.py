@@ -15,6 +15,7 @@ from mta.ledger.page import NoSlot, Page
 from mta.ledger.snapshot import Entry
 from mta.ledger.state import Source
 from mta.model.payload import StoredContent
+from mta.model.sender import Sender
 from mta.queue.settings import RetrySettings
 from mta.suppression.seal import Seal
 from tests.unit.intake.payloads import RULES, judged, people
@@ -67,7 +68,7 @@ def reference(owner: Work, position: int) -> Ref:
         addressee=Addressee(recipient.index, recipient.key, recipient.mailbox.text),
         domain=recipient.mailbox.domain,
         lane=owner.admitted.lane,
-        turn="t",
+        sender=Sender("t"),
         pool="default",
         tls="none",
         expires_at=owner.admitted.expires_at,

@@ -1,0 +1,105 @@
+"""All actions in effect, as MTA_CONTROL has them. Pure; times are seconds since the epoch.
+
+Bounded: whoever floods the bucket gets the oldest forgotten here first, never the daemon out of memory.
+"""
+
+from collections import OrderedDict
+
+import msgspec
+
+from mta.model.sender import Sender
+from mta.pacing.action import NO_CURB, PREFIX, Action, ActionKind, Curb, decode_action
+from mta.queue.settings import RateLimit
+
+_MOST = 10_000
+_REMEMBERED_S = 3600.0
+"""How long after its end a suspension still says when it ended: as long as a way back may take."""
+
+
+class Actions:
+    """`version` changes with each change, so that who has asked before knows whether to ask again."""
+
+    def __init__(self) -> None:
+        self._actions: OrderedDict[str, Action] = OrderedDict()
+        self._of_senders = 0
+        self.version = 0
+
+    def __len__(self) -> int:
+        return len(self._actions)
+
+    def apply(self, key: str, value: bytes | None) -> Action | None:
+        """Take in a change of the bucket: the action that is new, or None where it is gone, or no action. What cannot
+        be read is left out: nobody knows whom it would stop."""
+        prefix, _, found = key.partition(".")
+        if prefix != PREFIX:
+            return None
+        if value is None:
+            self._drop(found)
+            return None
+        try:
+            action = decode_action(value)
+        except msgspec.MsgspecError:
+            return None
+        self.put(action)
+        return action
+
+    def put(self, action: Action) -> None:
+        self._drop(action.id)
+        self._actions[action.id] = action
+        self._of_senders += action.aim.is_of_senders
+        self.version += 1
+        if len(self._actions) > _MOST:
+            self._drop(next(iter(self._actions)))
+
+    def get(self, action_id: str) -> Action | None:
+        return self._actions.get(action_id)
+
+    def in_force(self, now: float) -> list[Action]:
+        return [action for action in self._actions.values() if action.until > now]
+
+    def curb(self, source: str, provider: str, site: str, now: float) -> Curb:
+        """What holds for a whole path."""
+        found = [
+            action for action in self._actions.values() if action.aim.covers_path(source, provider, site)
+        ]
+        if not found:
+            return NO_CURB
+        held = [a for a in found if a.kind is ActionKind.SUSPEND]
+        throttled = [a for a in found if a.kind is ActionKind.THROTTLE and a.until > now]
+        connections = [a.connections for a in throttled if a.connections is not None]
+        rates = [a.message_rate for a in throttled if a.message_rate is not None]
+        return Curb(
+            until=max((action.until for action in held), default=0.0),
+            connections=min(connections, default=None),
+            message_rate=min(rates, key=_per_second, default=None),
+        )
+
+    def held_until(self, sender: Sender, source: str, provider: str, site: str, now: float) -> float:
+        """Until when mail of this sender is held on this path because of whose it is; 0.0: it is not."""
+        if not self._of_senders:
+            return 0.0
+        ends = [
+            action.until
+            for action in self._actions.values()
+            if action.kind is ActionKind.SUSPEND
+            and action.aim.is_of_senders
+            and action.until > now
+            and action.aim.covers(sender, source, provider, site)
+        ]
+        return max(ends, default=0.0)
+
+    def forget_ended(self, now: float) -> None:
+        """Watchers are not told when a key expires by its own."""
+        for key, action in list(self._actions.items()):
+            if action.until + _REMEMBERED_S < now:
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        action = self._actions.pop(key, None)
+        if action is not None:
+            self._of_senders -= action.aim.is_of_senders
+            self.version += 1
+
+
+def _per_second(rate: RateLimit) -> float:
+    return rate.count / rate.period_s
