@@ -238,7 +238,7 @@ class Daemon:
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))
         web = one_click(config, recorder, self._sockets.get("http", ()))
         reporter = self._reporter(lookups, pump) if config.tlsrpt.is_on else None
-        router = Router(config.routes, config.providers, config.path, lookups.resolver, lookups.policies)
+        router = Router(config.routes, config.shaping, lookups.resolver, lookups.policies)
         classifier = Classifier(config.bounces)
         inbound = self._inbound(
             Asked(side, recorder, classifier, partial(texts, lookups.nameservers), router.provider_of)
@@ -399,6 +399,7 @@ def flow_settings(config: Config) -> FlowSettings:
         intake=config.intake,
         rules=config.rules(),
         retry=config.retry,
+        shaping=config.shaping,
         recipient_form=config.events.recipient,
         index_recipients=config.index_recipients,
         hash_keys=config.hash_keys,

@@ -13,6 +13,8 @@ from mta.admin.exits import EXIT_CONFIG, EXIT_NO
 from mta.admin.grade import Grade, Line, tell
 from mta.admin.machine import bind_error, unbindable
 from mta.admin.output import Output, many
+from mta.classify.classifier import Classifier
+from mta.config.automation import prove as prove_automation
 from mta.config.load import load, shipped
 from mta.config.names import host_and_port
 from mta.config.problems import ConfigError, Findings
@@ -22,6 +24,7 @@ from mta.config.state import trouble, unusable
 from mta.inbound.tls import Unusable, expired, server_context
 from mta.jetstream.embedded import find_server
 from mta.jetstream.errors import ExtraMissing
+from mta.pacing.shaping import Shaping
 
 
 def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
@@ -46,12 +49,7 @@ def check(path: Path, environ: Mapping[str, str], output: Output) -> int:
 def _configuration(config: Config) -> Iterator[Line]:
     """What was read and understood."""
     yield Line(Grade.PASS, "configuration", f"{config.origin}, node {config.node.name}")
-    suffixes = sum(len(provider.mx_suffixes) for provider in config.providers)
-    yield Line(
-        Grade.PASS,
-        "shaping",
-        f"{config.shaping_origin}: {len(config.providers)} providers, {suffixes} MX suffixes, all reachable",
-    )
+    yield Line(Grade.PASS, "shaping", f"{config.shaping_origin}: {_shaped(config.shaping)}")
     book = config.bounces
     own = f"{config.bounces_origin}: {many(len(book.operator), 'rule')} in front of " if book.operator else ""
     yield Line(Grade.PASS, "bounces", f"{own}{shipped('bounces.toml')}: {len(book.shipped)} rules")
@@ -73,6 +71,20 @@ def _configuration(config: Config) -> Iterator[Line]:
     yield from _inbound(config)
     for warning in config.warnings:
         yield Line(Grade.WARN, warning.path, warning.text)
+
+
+def _shaped(shaping: Shaping) -> str:
+    suffixes = sum(len(provider.mx_suffixes) for provider in shaping.providers)
+    parts = [f"{many(len(shaping.providers), 'provider')} by {suffixes} MX suffixes, all reachable"]
+    for noun, there in (
+        ("site", shaping.sites),
+        ("source", shaping.sources),
+        ("override", shaping.overrides),
+        ("automatic rule", shaping.automation),
+        ("warm-up plan", shaping.plans),
+    ):
+        parts += [many(len(there), noun)] if there else []
+    return ", ".join(parts)
 
 
 def _inbound(config: Config) -> Iterator[Line]:
@@ -101,8 +113,10 @@ def _inbound(config: Config) -> Iterator[Line]:
 
 
 def _unproven(config: Config) -> list[Line]:
-    """Bounce rules that do not do what their examples say."""
-    lines = []
+    """Bounce rules and automatic ones that do not do what their examples say."""
+    found = Findings(str(config.shaping_origin))
+    prove_automation(config.shaping.automation, Classifier(config.bounces), found)
+    lines = [Line(Grade.FAIL, one.path, f"{one.text}  [{one.file}]") for one in found.problems]
     for place, is_operators in ((config.bounces_origin, True), (shipped("bounces.toml"), False)):
         found = Findings(str(place))
         prove(config.bounces, found, is_operators=is_operators)

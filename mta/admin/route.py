@@ -19,7 +19,7 @@ from mta.admin.exits import EXIT_NO
 from mta.admin.output import Output, Table, cell
 from mta.config.settings import Config
 from mta.delivery.lookups import Lookups
-from mta.delivery.router import NoRoute, Route, Router
+from mta.delivery.router import NoRoute, Router
 from mta.delivery.security import Barred, insecure_way, secured, terms
 from mta.dns.mx import HostAddresses, shuffled
 from mta.dns.nameservers import Nameservers
@@ -141,7 +141,7 @@ async def explain(config: Config, address: str, *, tenant: str, pool: str, tls: 
     chosen = _pool(config, tenant, pool)
     asked: list[Step] = []
     async with _lookups(config, asked) as (lookups, exchanges):
-        router = Router(config.routes, config.providers, config.path, lookups.resolver, lookups.policies)
+        router = Router(config.routes, config.shaping, lookups.resolver, lookups.policies)
         static = router.static_route(mailbox.domain)
         if static is not None:
             found = f'"{static.pattern}" -> {static.host}:{static.port}'
@@ -149,17 +149,16 @@ async def explain(config: Config, address: str, *, tenant: str, pool: str, tls: 
         else:
             steps.append(Step("route", "none of [routes] matches", "so MX decides"))
         route = router.look_up(mailbox.domain) or await router.resolve(mailbox.domain)
-        settings = router.settings(route.provider) if isinstance(route, Site) else None
         known = {} if static else {name: await lookups.resolver.addresses(name) for name in exchanges}
     steps += asked
-    if isinstance(route, NoRoute) or settings is None:
+    if isinstance(route, NoRoute):
         return _nowhere(address, mailbox.domain, steps, route)
-    explained = _somewhere(config, address, mailbox.domain, steps, (route, settings, chosen, tls))
+    pacing = {source.name: router.settings(source.name, route) for source, _ in config.pools[chosen].sources}
+    explained = _somewhere(config, address, mailbox.domain, steps, (route, pacing, chosen, tls))
     return replace(explained, hosts=_with_others(explained.hosts, exchanges, known))
 
 
-def _nowhere(address: str, domain: str, steps: list[Step], route: Route) -> Explained:
-    assert isinstance(route, NoRoute)
+def _nowhere(address: str, domain: str, steps: list[Step], route: NoRoute) -> Explained:
     outcome = "bounce" if route.is_permanent else "defer"
     why = "permanent: bounced at once" if route.is_permanent else "temporary: deferred and tried again"
     return Explained(
@@ -172,21 +171,15 @@ def _somewhere(
     address: str,
     domain: str,
     steps: list[Step],
-    chosen: tuple[Site, PathSettings, str, TlsOption],
+    chosen: tuple[Site, dict[str, PathSettings], str, TlsOption],
 ) -> Explained:
-    site, settings, pool, tls = chosen
+    site, pacing, pool, tls = chosen
     security = secured(site, tls)
     hosts = tuple(_host(host, terms(host, security)) for host in shuffled(site.hosts, lambda: 0.0))
     steps += _policy_steps(site)
     steps.append(Step("site", site.name, _why_site(site)))
     steps.append(Step("provider", site.provider, _why_provider(site)))
-    rates = (
-        f"{settings.connections} connections, {settings.messages_per_connection} messages each, "
-        f"{settings.message_rate.count:g}/{settings.message_rate.period_s:g} s, pattern {settings.pattern}"
-    )
-    steps.append(
-        Step("pacing", rates, f"shaping.toml, provider {site.provider}: from one source to this site")
-    )
+    steps += _pacing_steps(site, pacing)
     sources = tuple(
         f"{source.name} ({source.address or 'address by the kernel'}, EHLO {source.ehlo}, weight {weight})"
         for source, weight in config.pools[pool].sources
@@ -245,6 +238,18 @@ def _policy_steps(site: Site) -> Iterator[Step]:
             records = ", ".join(f"{one.usage} {one.selector} {one.matching}" for one in host.dane.records)
             found = f"DANE of {host.name}: {host.dane.state} {records}".rstrip()
             yield Step("policy", found, host.dane.detail or "DNSSEC holds from the MX to the TLSA records")
+
+
+def _pacing_steps(site: Site, pacing: dict[str, PathSettings]) -> Iterator[Step]:
+    """One for all sources, where all have the same."""
+    is_same = len({str(one) for one in pacing.values()}) == 1
+    for source, settings in list(pacing.items())[: 1 if is_same else None]:
+        rates = (
+            f"{settings.connections} connections, {settings.messages_per_connection} messages each, "
+            f"{settings.message_rate.count:g}/{settings.message_rate.period_s:g} s, pattern {settings.pattern}"
+        )
+        whose = "one source" if is_same else source
+        yield Step("pacing", rates, f"from {whose} to this site: mta explain shaping says why")
 
 
 def _why_site(site: Site) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from mta.classify.rules import RuleBook
 from mta.compose.settings import ComposeSettings
 from mta.config.document import Document, RouteTable
@@ -21,6 +23,7 @@ from mta.config.names import a_label, host_and_port
 from mta.config.problems import Findings, nearest
 from mta.config.reading import join, show
 from mta.config.settings import Config, HttpSettings, NodeSettings
+from mta.config.shaping_proof import tenant_breakers, warmups
 from mta.delivery.settings import StaticRoute
 from mta.dns.settings import DnsSettings, loopback
 from mta.events.settings import EventSettings
@@ -30,7 +33,7 @@ from mta.model.address import BadAddress, are_related, parse
 from mta.model.login import Login, login_of
 from mta.model.path import EgressSource
 from mta.model.tls import TlsOption
-from mta.pacing.settings import PathSettings, Provider
+from mta.pacing.shaping import OTHER, Shaping
 from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
 from mta.suppression.settings import SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings
@@ -67,8 +70,7 @@ def assemble(
     node: NodeSettings,
     credentials: str,
     login: Login | None,
-    path: PathSettings,
-    providers: tuple[Provider, ...],
+    shaping: Shaping,
     origin: Path,
     shaping_origin: Path,
     bounces: RuleBook,
@@ -112,12 +114,15 @@ def assemble(
         tlsrpt=_tlsrpt(document, our_sources, our_tenants, found),
         sources=our_sources,
         pools=our_pools,
-        routes=_routes(document, providers, read_key, found),
+        routes=_routes(document, shaping, read_key, found),
         tenants=our_tenants,
         hash_keys=hash_keys(document, read_key, found),
         keys=signing_keys(document, read_key, found),
-        path=path,
-        providers=providers,
+        shaping=replace(
+            shaping,
+            warmups=warmups(document, shaping, found),
+            tenant_breakers=tenant_breakers(document, shaping, found),
+        ),
         origin=origin,
         shaping_origin=shaping_origin,
         bounces=bounces,
@@ -290,9 +295,9 @@ def _dns(document: Document, found: Findings) -> DnsSettings:
 
 
 def _routes(
-    document: Document, providers: tuple[Provider, ...], read_key: KeyReader, found: Findings
+    document: Document, shaping: Shaping, read_key: KeyReader, found: Findings
 ) -> tuple[StaticRoute, ...]:
-    known = {"other", *(provider.name for provider in providers)}
+    known = {OTHER, *(provider.name for provider in shaping.providers)}
     seen: dict[str, str] = {}
     shown: dict[tuple[str, int], str] = {}
     routes = []

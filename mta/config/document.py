@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from mta.config.shaping_document import BreakerTable
 from mta.config.units import Bytes, Seconds
 from mta.events.settings import RecipientForm
 from mta.model.tls import TlsOption
@@ -123,6 +124,8 @@ class TokensTable(Struct, frozen=True):
 class SourceTable(Struct, frozen=True):
     ehlo: str
     address: str = ""
+    warmup: str = ""
+    warmup_providers: tuple[str, ...] = ()
 
 
 class RouteTable(Struct, frozen=True):
@@ -148,6 +151,7 @@ class TenantTable(Struct, frozen=True):
     skip_suppression: bool = False
     hash_key: str = ""
     title: str = ""
+    breaker: BreakerTable = BreakerTable()
     domains: dict[str, DomainTable] = {}
 
 

@@ -24,6 +24,7 @@ from mta.config.problems import ConfigError, Findings
 from mta.config.reading import read
 from mta.config.settings import Config, NodeSettings
 from mta.config.shaping import shaping
+from mta.config.shaping_proof import prove_reach
 from mta.jetstream.credentials import login
 from mta.model.login import Login
 
@@ -78,9 +79,9 @@ def load(path: Path, environ: Mapping[str, str], host_name: str = "", *, with_ke
     assert document is not None  # a document has no required keys of its own
     shaping_path = _beside(path, document.node.shaping, Document().node.shaping)
     shaping_found = Findings(str(shaping_path))
-    default, providers = shaping(_toml(shaping_path, shaping_found)[1], shaping_found)
+    shaped = shaping(_toml(shaping_path, shaping_found)[1], shaping_found)
     bounces_path = _beside(path, document.node.bounces, Document().node.bounces)
-    book = _book(bounces_path, {provider.name for provider in providers}, found)
+    book = _book(bounces_path, {provider.name for provider in shaped.providers}, found)
     name = node_name(document, host_name or socket.gethostname(), environ.get("MTA_INSTANCE", ""), found)
     keys = _KeyFiles(path.parent, environ.get("CREDENTIALS_DIRECTORY", ""))
     found.take(shaping_found)
@@ -95,8 +96,7 @@ def load(path: Path, environ: Mapping[str, str], host_name: str = "", *, with_ke
         ),
         credentials=credentials,
         login=login,
-        path=default,
-        providers=providers,
+        shaping=shaped,
         origin=path,
         shaping_origin=shaping_path,
         bounces=book,
@@ -105,6 +105,9 @@ def load(path: Path, environ: Mapping[str, str], host_name: str = "", *, with_ke
         read_key=keys.read if with_keys else _no_key,
         found=found,
     )
+    reach = Findings(str(shaping_path))
+    prove_reach(config.shaping, config.sources, config.routes, reach)
+    found.take(reach)
     found.raise_if_wrong()
     return config
 

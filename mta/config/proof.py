@@ -55,16 +55,20 @@ def _replies(rule: Rule) -> Iterator[tuple[str, int, str]]:
             yield key, at, text
 
 
+def led(text: str) -> tuple[Stage | None, str, str]:
+    """A reply with what stands in front of it: its stage and its provider, None and empty where nothing does."""
+    match = _LED.fullmatch(text)
+    try:
+        stage = stage_of(match["stage"]) if match is not None else None
+    except ValueError:
+        return None, "", text
+    return (stage, match["provider"] or "", match["reply"]) if match is not None else (None, "", text)
+
+
 def _read(rule: Rule, text: str) -> tuple[Stage, str, str]:
     likely = next((stage for stage in _LIKELY if stage in rule.stages), Stage.RCPT)
-    led = _LED.fullmatch(text)
-    try:
-        stage = stage_of(led["stage"]) if led is not None else likely
-    except ValueError:
-        return likely, rule.provider or "other", text
-    if led is None:
-        return stage, rule.provider or "other", text
-    return stage, led["provider"] or rule.provider or "other", led["reply"]
+    stage, provider, reply = led(text)
+    return stage or likely, provider or rule.provider or "other", reply
 
 
 def _elsewhere(rule: Rule, explained: Explanation, reply: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 
 from mta.config.problems import Findings
-from mta.config.units import Bytes, PerTime, Seconds
+from mta.config.units import Bytes, PerTime, Seconds, Share
 
 T = TypeVar("T", bound=Struct)
 
@@ -24,7 +24,7 @@ _WORDS: dict[Any, str] = {
     dict: "a table",
     list: "a list in [ ]",
 }
-_WITH_UNITS = (Seconds, Bytes, PerTime)
+_WITH_UNITS = (Seconds, Bytes, PerTime, Share)
 
 
 def read(shape: type[T], table: object, path: str, found: Findings) -> T | None:

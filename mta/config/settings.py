@@ -21,7 +21,7 @@ from mta.intake.settings import IntakeSettings, TenantPolicy
 from mta.jetstream.settings import NatsSettings
 from mta.model.lane import Lane
 from mta.model.path import EgressPool, EgressSource
-from mta.pacing.settings import PathSettings, Provider
+from mta.pacing.shaping import Shaping
 from mta.queue.settings import HoldSettings, RetrySettings
 from mta.suppression.settings import SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings
@@ -49,7 +49,7 @@ class HttpSettings(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """`path` holds the default knobs of shaping.toml, `providers` theirs. `hash_keys` and `titles` are by tenant.
+    """`shaping` is all of shaping.toml. `hash_keys` and `titles` are by tenant.
     `bounces_origin` is the operator's file, else the shipped one. `advertise`: messages name addresses of ours below
     their tenant's return path.
     `warnings` are what the operator should know although it works."""
@@ -75,8 +75,7 @@ class Config(Struct, frozen=True, kw_only=True):
     tenants: dict[str, TenantPolicy] = {}
     hash_keys: dict[str, bytes] = {}
     keys: SigningKeys = SigningKeys({})
-    path: PathSettings = PathSettings()
-    providers: tuple[Provider, ...] = ()
+    shaping: Shaping = Shaping()
     origin: Path
     shaping_origin: Path
     bounces: RuleBook

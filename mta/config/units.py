@@ -1,4 +1,4 @@
-"""Values with units, as configuration files write them: times, sizes, rates.
+"""Values with units, as configuration files write them: times, sizes, rates, shares.
 
 A bare number is refused, because nobody remembers whether it meant seconds or milliseconds; only 0 needs
 no unit.
@@ -10,6 +10,7 @@ from mta.queue.settings import RateLimit
 
 _NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]+)", re.ASCII)
 _RATE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*/\s*([a-z]+)", re.ASCII)
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", re.ASCII)
 _TIMES = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _PERIODS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -44,6 +45,23 @@ class Bytes(int):
         if unit.lower() not in _SIZES:
             raise ValueError(f"unknown unit of size {unit!r}")
         return cls(round(float(number) * _SIZES[unit.lower()]))
+
+
+class Share(float):
+    """Written `"0.3%"`; a bare number is refused, because 0.3 could be either."""
+
+    expected = 'a share such as "0.3%" or "5%"'
+
+    @classmethod
+    def parse(cls, value: object) -> "Share":
+        if _is_zero(value):
+            return cls(0.0)
+        match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError("not a number with %")
+        if float(match[1]) > 100:
+            raise ValueError("more than all")
+        return cls(round(float(match[1]) / 100, 9))
 
 
 class PerTime(RateLimit, frozen=True, gc=False):

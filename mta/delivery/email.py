@@ -186,10 +186,11 @@ class EmailChannel:
                 path,
                 site,
                 source,
-                self._router.settings(site.provider),
+                self._router.settings(source.name, site),
                 self._hold,
                 self._around,
             )
+        ref.pacing = pool.settings
         pool.follow(site)
         pool.put(ref)
         self._laden.add(pool)

@@ -13,6 +13,7 @@ from mta.model.outcome import Outcome
 from mta.model.path import NO_STS
 from mta.model.sender import Sender
 from mta.model.tls import TlsOption
+from mta.pacing.settings import PathSettings
 
 
 class Permits(Protocol):
@@ -42,9 +43,9 @@ class Reference(Generic[Owner]):
 
     `attempt` counts the attempts made before this one, `source` names the source that must be used again (or is
     empty), `sender` is whose mail it is, by which payloads take turns inside a lane, `provider` is that of the site it
-    goes to and `sts` the policy of its domain, once it is routed. `envelope` is set when the message is composed, and
-    let go of by the owner; `is_on_wire` while a connection has it; `unsent` counts connections that ended before they
-    said anything about it.
+    goes to, `sts` the policy of its domain and `pacing` what holds on its path, once it is routed. `envelope` is set
+    when the message is composed, and let go of by the owner; `is_on_wire` while a connection has it; `unsent` counts
+    connections that ended before they said anything about it.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Reference(Generic[Owner]):
         "is_settled",
         "lane",
         "owner",
+        "pacing",
         "pool",
         "position",
         "provider",
@@ -101,6 +103,7 @@ class Reference(Generic[Owner]):
         self.is_dry_run = is_dry_run
         self.provider = ""
         self.sts = NO_STS
+        self.pacing: PathSettings | None = None
         self.envelope: Envelope | None = None
         self.is_on_wire = False
         self.is_settled = False

@@ -1,8 +1,9 @@
 """Which site a domain's mail goes to: a static route, else the hosts that DNS names.
 
 Static routes bind before MX and the longest match wins. MX answers are kept by the resolver, as long as their TTL
-allows; this module makes `Site`s of them, adds the policy of the domain, and groups sites into providers by MX suffix.
-What a lookup failure means for a recipient is said as a value, not raised.
+allows; this module makes `Site`s of them, adds the policy of the domain, and groups sites into providers by the MX
+suffix of the most preferred host: the MX set of a domain belongs to one operator. What holds on the way is
+`Shaping`'s to say. What a lookup failure means for a recipient is said as a value, not raised.
 """
 
 from collections.abc import Iterable
@@ -15,11 +16,13 @@ from mta.dns.record import DnsTrouble
 from mta.dns.resolver import Resolver
 from mta.dns.sts import NoSts, StsAnswer, StsFault, StsPolicies
 from mta.model.path import NO_STS, MxHost, Site, StsFound
-from mta.model.tls import StsPolicy
-from mta.pacing.settings import PathSettings, Provider
+from mta.model.tls import StsPolicy, TlsOption
+from mta.pacing.settings import PathSettings
+from mta.pacing.shaping import OTHER, Shaping
 
 _MOST_DOMAINS = 50_000
-OTHER = "other"
+_MOST_SITES = 100_000
+_MOST_SETTINGS = 10_000
 _NO_POLICY = NoSts("")
 _NOT_SURE = StsFound(is_sure=False)
 
@@ -41,8 +44,7 @@ class Router:
     def __init__(
         self,
         routes: Iterable[StaticRoute],
-        providers: Iterable[Provider],
-        default: PathSettings,
+        shaping: Shaping,
         resolver: Resolver,
         policies: StsPolicies | None = None,
     ) -> None:
@@ -53,16 +55,17 @@ class Router:
                 self._suffixes[route.pattern[1:]] = route
             else:
                 self._exact[route.pattern] = route
-        self._providers = {provider.name: provider for provider in providers}
-        self._by_suffix = {suffix: p.name for p in self._providers.values() for suffix in p.mx_suffixes}
-        self._default = default
+        self._shaping = shaping
+        self._suffixes_of_providers = shaping.suffixes()
+        self._settings: dict[tuple[str, str, str], PathSettings] = {}
+        self._tls: dict[tuple[str, str], TlsOption] = {}
         self._resolver = resolver
         self._policies = policies
         self._static: dict[str, Site] = {}
 
-    def settings(self, provider: str) -> PathSettings:
-        known = self._providers.get(provider)
-        return known.settings if known is not None else self._default
+    def settings(self, source: str, site: Site) -> PathSettings:
+        """What holds from a source (empty: any) to a site: one object for all sites for which the same layers hold."""
+        return self._settings_of(source, site.provider, site.hosts)
 
     def look_up(self, domain: str) -> Route | None:
         """What is known now; None: `resolve` has to ask."""
@@ -104,12 +107,12 @@ class Router:
     def _route(self, answer: MxAnswer, policy: StsAnswer = _NO_POLICY) -> Route:
         match answer:
             case MxFound(hosts=hosts, site_name=name):
-                provider = self._provider(hosts)
+                provider = self._suffixes_of_providers.owner(hosts[0].name) or OTHER
                 return Site(
                     name,
                     provider,
                     hosts,
-                    tls=self.settings(provider).tls,
+                    tls=self._tls_of(name, provider, hosts),
                     is_whole=answer.is_whole,
                     sts=_found(policy),
                     is_vouched=answer.is_secure,
@@ -132,16 +135,26 @@ class Router:
             at = domain.find(".", at + 1)
         return None
 
-    def _provider(self, hosts: tuple[MxHost, ...]) -> str:
-        """By the first host's name, longest suffix first: the MX set of a domain belongs to one operator."""
-        name = "." + hosts[0].name
-        at = 0
-        while at >= 0:
-            provider = self._by_suffix.get(name[at:])
-            if provider is not None:
-                return provider
-            at = name.find(".", at + 1)
-        return OTHER
+    def _settings_of(self, source: str, provider: str, hosts: tuple[MxHost, ...]) -> PathSettings:
+        names = tuple(host.name for host in hosts)
+        rule = self._shaping.site_rule(names)
+        key = (source, provider, rule.name if rule is not None else "")
+        settings = self._settings.get(key)
+        if settings is None:
+            if len(self._settings) >= _MOST_SETTINGS:
+                self._settings.clear()
+            settings = self._settings[key] = self._shaping.settings(source, provider, names)
+        return settings
+
+    def _tls_of(self, site: str, provider: str, hosts: tuple[MxHost, ...]) -> TlsOption:
+        """Asked for every message, hence remembered by site; no source has a say in it. By provider as well: the same
+        MX set may be in another order."""
+        option = self._tls.get((site, provider))
+        if option is None:
+            if len(self._tls) >= _MOST_SITES:
+                self._tls.clear()
+            option = self._tls[site, provider] = self._settings_of("", provider, hosts).tls
+        return option
 
 
 def _found(policy: StsAnswer) -> StsFound:

@@ -29,18 +29,18 @@ from mta.delivery.reference import Parked, Reference, Settlement
 from mta.events.publisher import EventPublisher
 from mta.flow.books import Books
 from mta.flow.content import Contents
-from mta.flow.ending import PAUSED, ending_of, suppressed_of
+from mta.flow.ending import ending_of, suppressed_of
 from mta.flow.expiry import Expiry
 from mta.flow.gate import Gate
 from mta.flow.hand import Hand
 from mta.flow.index import Index
 from mta.flow.lease import Leases
-from mta.flow.noted import last_try, note_of, settlement_of
+from mta.flow.noted import note_of, settlement_of
 from mta.flow.reception import Reception
 from mta.flow.recovery import may_be_known, past_of, source_of, until_source_is_done
 from mta.flow.references import expired, reference
 from mta.flow.release import release_waiting
-from mta.flow.retries import next_try, store
+from mta.flow.retries import Schedules, next_try, parked, store, tried
 from mta.flow.settings import FlowSettings
 from mta.flow.telling import Telling
 from mta.flow.told import Teller
@@ -91,6 +91,7 @@ class Flow:
         self._rng = rng
         self._teller = Teller(settings, Seal(settings.token_keys))
         self._telling = Telling(self._teller)
+        self._schedules = Schedules(settings.retry, settings.shaping)
         self._reception = Reception(settings, contents, Index(link, pump, settings), pump, self._teller)
         self._leases = Leases(link, settings.intake, self._on_lease_over)
         self.gate = Gate(
@@ -238,11 +239,11 @@ class Flow:
                 told = self._teller.settled(ref, settlement, note.at, is_recovered=True)
                 self._telling.now(work, position, told)
                 continue
-            next_ = next_try(self._settings.retry, self._rng, work, position, settlement, note.at)
+            next_ = next_try(self._schedules, self._rng, work, ref, settlement, note.at)
             at = max(next_.at, now)
             told = self._teller.settled(ref, settlement, note.at, next_.shown_at, is_recovered=True)
             self._telling.now(work, position, told)
-            work.wait(at, Waiting(ref, note.attempt, note.source, last_try(note)), now)
+            work.wait(at, tried(ref, note, next_), now)
         return to_send
 
     def _submit(self, work: Work, positions: Sequence[int], now: float) -> None:
@@ -268,19 +269,16 @@ class Flow:
         now = time.time()
         page, position = work.page, ref.position
         if isinstance(settlement, Deferred):
-            next_ = next_try(self._settings.retry, self._rng, work, position, settlement, now)
+            next_ = next_try(self._schedules, self._rng, work, ref, settlement, now)
             note = note_of(settlement, ref.provider, ref.attempt, now, next_.source)
             page.settle(position, RecipientState.OPEN, note)
             if not work.is_lost:
                 self._telling.now(work, position, self._teller.settled(ref, settlement, now, next_.shown_at))
-                mx_host = settlement.attempt.mx_host
-                work.wait(next_.at, Waiting(ref, note.attempt, note.source, last_try(note, mx_host)), now)
+                work.wait(next_.at, tried(ref, note, next_, settlement.attempt.mx_host), now)
             ref.envelope = None
         elif isinstance(settlement, Parked):
             ref.envelope = None
-            one, reason = work.admitted.recipients[position], settlement.reason
-            due_at = work.due_together(settlement.due_at, one.attempt, reason, now)
-            work.wait(due_at, Waiting(ref, one.attempt, one.source, one.last, reason == PAUSED), now)
+            work.wait(*parked(self._schedules, ref, settlement, now), now)
         else:
             settlement = self._suppressions.guard.judged(ref.domain, settlement, time.monotonic())
             is_delivered = isinstance(settlement, Delivered)

@@ -1,12 +1,17 @@
 """Storing recipients that wait, one message in MTA_RETRY for each set that is due together; and finding there those
 that an earlier owner of the same source message had stored before he could say so."""
 
+from functools import lru_cache
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from mta.delivery.reference import Parked
 from mta.flow.content import Contents
-from mta.flow.work import Waiting, Work
+from mta.flow.ending import PAUSED
+from mta.flow.noted import last_try
+from mta.flow.work import Ref, Waiting, Work
 from mta.intake.admission import Admitted
 from mta.intake.decode import Rejected, decode_due
 from mta.intake.retry import encode_retry, waiting_recipient
@@ -17,46 +22,99 @@ from mta.jetstream.pull import Pulled
 from mta.jetstream.pump import Pump
 from mta.jetstream.schedule import retry, retry_number
 from mta.jetstream.subjects import due_subject, retry_subject
+from mta.ledger.note import Note
 from mta.model.outcome import Deferred
 from mta.model.payload import RetryRecipient
+from mta.pacing.settings import PathSettings
+from mta.pacing.shaping import OTHER, Shaping
 from mta.queue.schedule import RetryAt, next_due
-from mta.queue.settings import RetrySettings
+from mta.queue.settings import RetrySchedule, RetrySettings
 
+_MOST_PATHS = 1024
 _CLOSE_S = 0.5
 """More than rounding makes of a time, less than anybody waits for a second attempt."""
 
 
 class NextTry(Struct, frozen=True, gc=False):
     """When one who was deferred is sent again, or expires. `shown_at` is what his event says of it, 0.0 where there is
-    no further attempt; `source` is set where that must use the same one."""
+    no further attempt; `source` is set where that must use the same one, `expires_at` where he expires before his
+    payload does."""
 
     at: float
     shown_at: float
     source: str
+    expires_at: float = 0.0
+
+
+class Schedules:
+    """Which retry schedule holds for whom: the lane's, unless shaping.toml has another for his path."""
+
+    def __init__(self, settings: RetrySettings, shaping: Shaping) -> None:
+        self.settings = settings
+        self._shaping = shaping
+        self._unrouted = lru_cache(_MOST_PATHS)(self._find)
+
+    def of(self, ref: Ref) -> RetrySchedule:
+        schedule, path = self.settings.of(ref.lane), self._path(ref)
+        return RetrySchedule(path.retry_s, schedule.max_age_s) if path.retry_s else schedule
+
+    def end(self, ref: Ref) -> float:
+        """When he expires: with his payload, or before."""
+        admitted, max_age_s = ref.owner.admitted, self._path(ref).max_age_s
+        if max_age_s is None:
+            return admitted.expires_at
+        return min(admitted.expires_at, admitted.recipients[ref.position].queued_at + max_age_s)
+
+    def early_end(self, ref: Ref) -> float:
+        """0.0: not before his payload."""
+        end = self.end(ref)
+        return end if end < ref.owner.admitted.expires_at else 0.0
+
+    def _path(self, ref: Ref) -> PathSettings:
+        """Of one that was not routed, or whose route an earlier owner of his payload chose, what is known without its
+        hosts."""
+        return ref.pacing if ref.pacing is not None else self._unrouted(ref.source, ref.provider or OTHER)
+
+    def _find(self, source: str, provider: str) -> PathSettings:
+        return self._shaping.settings(source, provider, ())
 
 
 def next_try(
-    settings: RetrySettings, rng: Random, work: Work, position: int, deferred: Deferred, now: float
+    schedules: Schedules, rng: Random, work: Work, ref: Ref, deferred: Deferred, now: float
 ) -> NextTry:
     """`now` is the time of the attempt."""
-    admitted = work.admitted
     attempt, verdict = deferred.attempt, deferred.verdict
     due = next_due(
-        settings.of(admitted.lane),
+        schedules.of(ref),
         attempt=attempt.number,
-        queued_at=admitted.recipients[position].queued_at,
+        queued_at=work.admitted.recipients[ref.position].queued_at,
         now=now,
-        jitter=settings.jitter,
+        jitter=schedules.settings.jitter,
         rng=rng.random,
         actions=verdict.actions,
-        greylist_s=settings.greylist_s,
-        expires_at=admitted.expires_at,
+        greylist_s=schedules.settings.greylist_s,
+        expires_at=schedules.end(ref),
     )
     if not isinstance(due, RetryAt):
-        return NextTry(due.at, 0.0, "")
+        return NextTry(due.at, 0.0, "", schedules.early_end(ref))
     reason = " ".join((verdict.bounce_class, *verdict.actions))
     at = work.due_together(due.at, attempt.number, reason, now)
     return NextTry(at, at, attempt.source if due.keep_source else "")
+
+
+def tried(ref: Ref, note: Note, next_: NextTry, mx_host: str = "") -> Waiting:
+    """One who waits after an attempt, as the books have it."""
+    return Waiting(ref, note.attempt, note.source, last_try(note, mx_host), expires_at=next_.expires_at)
+
+
+def parked(schedules: Schedules, ref: Ref, settlement: Parked, now: float) -> tuple[float, Waiting]:
+    """One who waits without an attempt, and until when: not beyond his end."""
+    one, reason = ref.owner.admitted.recipients[ref.position], settlement.reason
+    due_at = ref.owner.due_together(settlement.due_at, one.attempt, reason, now)
+    end = schedules.early_end(ref)
+    if end and end <= due_at:
+        return end, Waiting(ref, one.attempt, one.source, one.last, expires_at=end)
+    return due_at, Waiting(ref, one.attempt, one.source, one.last, reason == PAUSED)
 
 
 class StoredBefore(Struct, frozen=True, gc=False):
@@ -81,6 +139,8 @@ async def store(work: Work, due_at: float, waiting: list[Waiting], contents: Con
     number = retry_number(
         work.pulled.stream, work.pulled.stream_sequence, [(r.index, r.attempt) for r in recipients]
     )
+    ends = [one.expires_at for one in waiting]
+    expires_at = min(ends) if all(ends) else admitted.expires_at
     message = retry(
         admitted.lane,
         admitted.tenant,
@@ -92,7 +152,7 @@ async def store(work: Work, due_at: float, waiting: list[Waiting], contents: Con
     )
     await pump.publish_acked(
         message.subject,
-        encode_retry(admitted, content, recipients),
+        encode_retry(replace(admitted, expires_at=expires_at), content, recipients),
         msg_id=message.msg_id,
         headers=message.headers,
     )

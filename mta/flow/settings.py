@@ -9,6 +9,7 @@ from mta.events.settings import RecipientForm
 from mta.intake.admission import Rules
 from mta.intake.settings import IntakeSettings
 from mta.model.token import TokenKey
+from mta.pacing.shaping import Shaping
 from mta.queue.settings import RetrySettings
 
 
@@ -19,6 +20,7 @@ class FlowSettings(Struct, frozen=True, kw_only=True):
     intake: IntakeSettings
     rules: Rules
     retry: RetrySettings
+    shaping: Shaping = Shaping()
     recipient_form: RecipientForm = RecipientForm.FULL
     index_recipients: Literal["full", "hash", "none"] = "full"
     hash_keys: Mapping[str, bytes] = {}

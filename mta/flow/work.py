@@ -75,13 +75,15 @@ class Arriving:
 
 
 class Waiting(NamedTuple):
-    """One recipient that is to be stored for later: after how many attempts, and what the last one met."""
+    """One recipient that is to be stored for later: after how many attempts, and what the last one met. `expires_at`
+    where that comes earlier than the payload's."""
 
     ref: Ref
     attempt: int
     source: str
     last: LastTry | None
     is_paused: bool = False
+    expires_at: float = 0.0
 
 
 class Received(NamedTuple):

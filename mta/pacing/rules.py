@@ -50,14 +50,15 @@ class AutomationRule(Struct, frozen=True, kw_only=True):
     """Fires when `count` replies within `window_s` seconds have fitted, counted apart for whatever each action takes
     hold of. What is empty says nothing; at least one of classes, codes and text is named. `provider` empty: any.
     `accused` are words of the verdict, such as `source_ip` or `dkim_domain`: the same class can be either's fault.
-    `text` is searched in what `said` makes of the reply. `examples` fit, `counters` do not (`mta.config.automation`)."""
+    One of `texts` is searched in what `said` makes of the reply; `provider_codes` are in lower case. `source` says
+    where the rule comes from. `examples` fit, `counters` do not (`mta.config.automation`)."""
 
     name: str
     provider: str = ""
     bounce_classes: frozenset[BounceClass] = frozenset()
     accused: frozenset[str] = frozenset()
     provider_codes: frozenset[str] = frozenset()
-    text: str = ""
+    texts: tuple[str, ...] = ()
     count: int = 1
     window_s: float = 3600.0
     actions: tuple[AutomaticAction, ...]
@@ -72,7 +73,7 @@ class AutomationRule(Struct, frozen=True, kw_only=True):
             and (not self.bounce_classes or verdict.bounce_class in self.bounce_classes)
             and (not self.accused or verdict.accused in self.accused)
             and (not self.provider_codes or verdict.provider_code.lower() in self.provider_codes)
-            and (not self.text or re.search(self.text, text, re.ASCII) is not None)
+            and (not self.texts or any(re.search(one, text, re.ASCII) is not None for one in self.texts))
         )
 
 

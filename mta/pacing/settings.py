@@ -37,11 +37,3 @@ class PathSettings(Struct, frozen=True):
     tls: TlsOption = TlsOption.OPPORTUNISTIC
     retry_s: tuple[float, ...] = ()
     max_age_s: float | None = None
-
-
-class Provider(Struct, frozen=True):
-    """A group of sites by MX suffix (`.google.com`); `settings` are the layered result for it."""
-
-    name: str
-    mx_suffixes: tuple[str, ...]
-    settings: PathSettings

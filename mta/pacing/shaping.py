@@ -15,6 +15,9 @@ from mta.pacing.settings import Limits, PathSettings
 from mta.queue.settings import RateLimit
 from mta.smtp.settings import Dsn, Pattern
 
+OTHER = "other"
+"""The provider of sites that are nobody's."""
+
 _LIMITS = ("connections", "connection_rate", "message_rate")
 _OF_PATH = {
     **dict.fromkeys((*_LIMITS, "host_connections", "messages_per_connection", "window"), ""),
@@ -23,6 +26,25 @@ _OF_PATH = {
     "retry": "_s",
     "max_age": "_s",
 }
+
+
+class Suffixes:
+    """Whose a host is, by the longest suffix (`.google.com`) that it ends with at a dot. The router and the proof of
+    the file ask the same."""
+
+    def __init__(self, owners: dict[str, str]) -> None:
+        self._owners = owners
+
+    def owner(self, host: str) -> str:
+        """Empty: nobody's."""
+        name = "." + host
+        at = 0
+        while at >= 0:
+            owner = self._owners.get(name[at:])
+            if owner is not None:
+                return owner
+            at = name.find(".", at + 1)
+        return ""
 
 
 class Knobs(Struct, frozen=True, kw_only=True):
@@ -137,8 +159,16 @@ class Shaping(Struct, frozen=True, kw_only=True):
                     best, rule = (is_exact, len(pattern)), one
         return rule
 
+    def suffixes(self) -> Suffixes:
+        return Suffixes({suffix: one.name for one in self.providers for suffix in one.mx_suffixes})
+
     def breaker_of(self, tenant: str) -> BreakerSettings:
         return self.tenant_breakers.get(tenant, self.breaker)
+
+
+def setter(layers: tuple[Layer, ...], knob: str) -> Layer | None:
+    """The layer that has the last word on a knob; None: nobody says anything, so the code's default holds."""
+    return next((layer for layer in reversed(layers) if knob in layer.knobs.items()), None)
 
 
 def resolved(layers: list[Knobs]) -> PathSettings:

@@ -97,7 +97,7 @@ def test_rules_beside_the_configuration_win_over_the_shipped_ones(tmp_path: Path
     """A file of the default name beside it is the operator's."""
     write(tmp_path / "shaping.toml", "[default]\nconnections = 2")
     config = loaded("")
-    assert (config.path.connections, config.providers) == (2, ())
+    assert (config.shaping.default.connections, config.shaping.providers) == (2, ())
     assert config.shaping_origin == tmp_path / "shaping.toml"
 
 
@@ -312,7 +312,7 @@ def test_loading_does_not_depend_on_the_working_directory(tmp_path: Path) -> Non
     write(tmp_path / "shaping.toml", "[default]\nwindow = 2")
     relative = Path(os.path.relpath(tmp_path / "mta.toml"))
     config = load(relative, {})
-    assert (config.origin, config.path.window) == (tmp_path / "mta.toml", 2)
+    assert (config.origin, config.shaping.default.window) == (tmp_path / "mta.toml", 2)
 
 
 def test_a_configuration_never_shows_its_keys(tmp_path: Path, loaded: Loaded) -> None:

@@ -27,6 +27,7 @@ from mta.model.outcome import Cancelled, Deferred, Failed
 from mta.model.path import EgressPool, EgressSource, MxHost, Site
 from mta.model.tls import TlsOption
 from mta.pacing.settings import PathSettings
+from mta.pacing.shaping import Shaping
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.fakes.nats import eventually
 from tests.fakes.smtp_server import CHUNKING, FakeMX
@@ -104,6 +105,17 @@ class Composes(Takes):
         on_done([Composed(place, envelope(ref(one.email.split("@")[0]))) for place, one in enumerate(wanted)])
 
 
+class Even(Router):
+    """The same holds on every path."""
+
+    def __init__(self, routes: Iterable[StaticRoute], same: PathSettings, resolver: Resolver) -> None:
+        super().__init__(routes, Shaping(), resolver)
+        self._same = same
+
+    def settings(self, source: str, site: Site) -> PathSettings:
+        return self._same
+
+
 def channel(
     bulk: Takes,
     express: Takes,
@@ -118,7 +130,7 @@ def channel(
     return EmailChannel(
         bulk,  # type: ignore[arg-type]
         express,  # type: ignore[arg-type]
-        router or Router(routes, (), settings or PathSettings(), resolver),
+        router or Even(routes, settings or PathSettings(), resolver),
         {"default": EgressPool("default", ((SOURCE, 1),))},
         ComposeSettings(chunk=32),
         HoldSettings(),
@@ -263,7 +275,7 @@ class Asks(Router):
     """Knows nothing, and answers no question before it is told to."""
 
     def __init__(self, route: Route = NO_ANSWER) -> None:
-        super().__init__((), (), PathSettings(), Resolver(StubNameservers(DnsSettings()), DnsSettings()))
+        super().__init__((), Shaping(), Resolver(StubNameservers(DnsSettings()), DnsSettings()))
         self._answer = route
         self.asked: list[tuple[str, bool]] = []
         self.answer = asyncio.Event()
@@ -361,7 +373,7 @@ class MovingResolver:
 async def test_what_dns_says_reaches_a_path_that_is_in_use() -> None:
     """C13: the address of a host moves; its path, which always has mail, knows with the next reference."""
     moving = MovingResolver()
-    router = Router((), (), PathSettings(), cast(Resolver, moving))
+    router = Router((), Shaping(), cast(Resolver, moving))
     mail = channel(Takes(), Takes(), router=router, may_send=False)
     mail.submit([ref("a")])
     moving.address = "192.0.2.2"

@@ -9,18 +9,23 @@ from mta.dns.record import DnsTrouble
 from mta.dns.resolver import Resolver
 from mta.dns.sts import NoSts, StsAnswer, StsFault, StsPolicies
 from mta.model.path import MxHost, Site
-from mta.model.tls import StsMode, StsPolicy, TlsFailure
-from mta.pacing.settings import PathSettings, Provider
+from mta.model.tls import StsMode, StsPolicy, TlsFailure, TlsOption
+from mta.pacing.settings import PathSettings
+from mta.pacing.shaping import Knobs, Override, Provider, Shaping, SiteRule
 
-GOOGLE = PathSettings(connections=3)
 ROUTES = (
     StaticRoute("*.test", "10.0.0.1", 25),
     StaticRoute("*.deep.test", "10.0.0.2", 2525, "google", "none"),
     StaticRoute("one.deep.test", "10.0.0.3", 25),
 )
-PROVIDERS = (
-    Provider("google", (".google.com",), GOOGLE),
-    Provider("special", (".mx.google.com",), PathSettings()),
+SHAPING = Shaping(
+    providers=(
+        Provider("google", (".google.com",), Knobs(connections=3)),
+        Provider("special", (".mx.google.com",)),
+    ),
+    sites=(SiteRule("relay", ("10.0.0.3", "mx.relay.test"), Knobs(connections=4, tls=TlsOption.REQUIRE)),),
+    sources={"a1": Knobs(window=9)},
+    overrides=(Override(0, "weak", source="a1", provider="google", knobs=Knobs(connections=1)),),
 )
 
 
@@ -63,7 +68,7 @@ class FakePolicies:
 
 def router(routes: tuple[StaticRoute, ...] = (), **answers: MxAnswer) -> tuple[Router, FakeResolver]:
     resolver = FakeResolver(**answers)
-    return Router(routes, PROVIDERS, PathSettings(), cast(Resolver, resolver)), resolver
+    return Router(routes, SHAPING, cast(Resolver, resolver)), resolver
 
 
 def found(*names: str) -> MxFound:
@@ -120,11 +125,37 @@ async def test_provider_comes_from_the_first_host(mx: str, provider: str) -> Non
     assert (site.provider, site.name, site.is_static) == (provider, "set-1", False)
 
 
-def test_settings_are_those_of_the_provider() -> None:
-    """A provider nobody configured has the default."""
+def site(provider: str, *hosts: str) -> Site:
+    return Site("a site", provider, tuple(MxHost(name) for name in hosts))
+
+
+def test_settings_are_those_of_the_path() -> None:
+    """A provider, site or source that nobody configured has the default; an override wins over all."""
     routes, _ = router()
-    assert routes.settings("google") is GOOGLE
-    assert routes.settings("other") == PathSettings()
+    assert routes.settings("a2", site("other", "mx.test")) == PathSettings()
+    assert routes.settings("a2", site("google", "a.google.com")) == PathSettings(connections=3)
+    assert routes.settings("a1", site("google", "a.google.com")) == PathSettings(connections=1, window=9)
+    assert routes.settings("a1", site("other", "mx.test")) == PathSettings(window=9)
+    assert routes.settings("a2", site("google", "a.google.com", "mx.relay.test")).connections == 4
+
+
+def test_many_sites_share_what_holds_for_them() -> None:
+    """One object for each set of layers: a hundred thousand idle sites must not have settings of their own."""
+    routes, _ = router()
+    first = routes.settings("a2", site("other", "mx.one.test"))
+    assert routes.settings("a2", site("other", "mx.two.test")) is first
+    assert routes.settings("a2", site("google", "mx.google.com")) is not first
+
+
+async def test_tls_of_a_site_rule_holds_for_its_domains() -> None:
+    """What the operator asks of a site is said to all domains that share it."""
+    routes, _ = router(
+        **{"a.test": MxFound((MxHost("mx.relay.test"),), "s1", 60.0), "b.test": found("mx.b.test")}
+    )
+    asked, other = await routes.resolve("a.test"), await routes.resolve("b.test")
+    assert isinstance(asked, Site)
+    assert isinstance(other, Site)
+    assert (asked.tls, other.tls) == (TlsOption.REQUIRE, TlsOption.OPPORTUNISTIC)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +182,7 @@ ENFORCE = StsPolicy("1", StsMode.ENFORCE, ("mx.acme.test",), 600)
 
 def with_policies(resolver: FakeResolver, policies: FakePolicies) -> Router:
     static = StaticRoute("static.test", "10.0.0.1", 25)
-    return Router((static,), PROVIDERS, PathSettings(), cast(Resolver, resolver), cast(StsPolicies, policies))
+    return Router((static,), SHAPING, cast(Resolver, resolver), cast(StsPolicies, policies))
 
 
 async def test_each_domain_has_the_policy_of_its_own() -> None:

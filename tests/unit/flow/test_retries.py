@@ -3,19 +3,28 @@ from typing import Any, cast
 
 from mta.classify.classifier import Classifier
 from mta.config.load import shipped_rules
+from mta.delivery.reference import Parked
 from mta.flow.content import Contents
-from mta.flow.retries import next_try, store
+from mta.flow.retries import Schedules, next_try, parked, store, tried
 from mta.flow.work import Waiting
 from mta.intake.admission import Admitted, admit_due
 from mta.intake.decode import DecodedDue, decode_due
 from mta.intake.retry import carried_content
 from mta.jetstream.pump import Pump
-from mta.model.outcome import Attempt, Deferred, Stage
+from mta.ledger.note import Note
+from mta.model.outcome import Attempt, BounceClass, BounceType, Deferred, Scope, Stage, Verdict
 from mta.model.payload import Attachment, Content, LastTry, StoredContent
 from mta.model.reply import Reply
+from mta.pacing.settings import PathSettings
+from mta.pacing.shaping import Knobs, Override, Provider, Shaping
 from mta.queue.settings import RetrySettings
 from tests.unit.flow.works import reference, work
 from tests.unit.intake.payloads import ARRIVAL, RULES
+
+SCHEDULES = Schedules(RetrySettings(jitter=0.0), Shaping())
+DEFERRED = Verdict(
+    BounceClass.REMOTE_TEMPORARY, "remote", BounceType.SOFT, "domain", Scope.HOST, "r", actions=("retry",)
+)
 
 
 class Stream:
@@ -115,6 +124,85 @@ def test_a_rule_that_says_long_is_waited_for_long() -> None:
         reply = Reply(421, (text,), text[:5])
         verdict = Classifier(shipped_rules()).classify(Stage.MAIL, reply, provider="yahoo")
         deferred = Deferred(Attempt(1, at, Stage.MAIL, reply), verdict)
-        due = next_try(RetrySettings(jitter=0.0), Random(1), one, position, deferred, at)
+        due = next_try(SCHEDULES, Random(1), one, reference(one, position), deferred, at)
         delays.append((round(due.at - at), "retry_long" in verdict.actions))
     assert delays == [(4 * 3600, True), (300, False)]
+
+
+def test_a_provider_has_a_schedule_of_its_own() -> None:
+    """`retry` of shaping.toml takes the place of the lane's, the last delay repeats; others keep the lane's."""
+    shaping = Shaping(providers=(Provider("slow", (".slow.test",), Knobs(retry=(600.0, 7200.0))),))
+    schedules = Schedules(RetrySettings(jitter=0.0), shaping)
+    one = work(1)
+    at = one.admitted.recipients[0].queued_at
+    found = []
+    for provider in ("slow", "other", ""):
+        for number in (1, 2, 3):
+            ref = reference(one, 0)
+            ref.provider = provider
+            deferred = Deferred(Attempt(number, at, Stage.MAIL), DEFERRED)
+            found.append(round(next_try(schedules, Random(1), work(1), ref, deferred, at).at - at))
+    assert found == [600, 7200, 7200, *2 * (300, 900, 1800)]
+
+
+def test_what_holds_on_the_path_wins_over_what_is_known_without_it() -> None:
+    """Once it is routed, sites and overrides have been looked at."""
+    schedules = Schedules(RetrySettings(jitter=0.0), Shaping(default=Knobs(retry=(60.0,))))
+    one = work(1)
+    at = one.admitted.recipients[0].queued_at
+    ref = reference(one, 0)
+    ref.pacing = PathSettings(retry_s=(45.0,))
+    deferred = Deferred(Attempt(1, at, Stage.MAIL), DEFERRED)
+    assert round(next_try(schedules, Random(1), one, ref, deferred, at).at - at) == 45
+
+
+def test_the_source_that_must_be_used_again_has_a_say() -> None:
+    """Of one that was not routed yet."""
+    shaping = Shaping(overrides=(Override(0, "x", source="one", knobs=Knobs(retry=(30.0,))),))
+    schedules = Schedules(RetrySettings(), shaping)
+    ref = reference(work(1), 0)
+    assert schedules.of(ref).delays_s[0] == 300
+    ref.source = "one"
+    assert schedules.of(ref).delays_s == (30.0,)
+
+
+async def test_max_age_ends_a_life_before_the_lane_does() -> None:
+    """The message that is stored expires at that end, and is not tried then: no event names a next attempt."""
+    one, stream = work(1), Stream()
+    at = one.admitted.recipients[0].queued_at
+    ref = reference(one, 0)
+    ref.pacing = PathSettings(retry_s=(600.0,), max_age_s=1500.0)
+    dues = []
+    for now in (at, at + 1000, at + 2000):
+        deferred = Deferred(Attempt(1, now, Stage.MAIL), DEFERRED)
+        next_ = next_try(SCHEDULES, Random(1), work(1), ref, deferred, now)
+        dues.append((round(next_.at - at), next_.shown_at > 0, round(next_.expires_at - at)))
+    assert dues == [(600, True, round(-at)), (1500, False, 1500), (1500, False, 1500)]
+    await store(one, next_.at, [tried(ref, note(), next_)], cast(Contents, stream), cast(Pump, stream))
+    due = decode_due(stream.published[0][1])
+    assert isinstance(due, DecodedDue)
+    assert round(due.retry.expires_at.timestamp() - at) == 1500
+
+
+def test_max_age_does_not_lengthen() -> None:
+    """What the sender or the lane says is the longest."""
+    one = work(1)
+    ref = reference(one, 0)
+    ref.pacing = PathSettings(max_age_s=30 * 86_400.0)
+    assert (SCHEDULES.end(ref), SCHEDULES.early_end(ref)) == (one.admitted.expires_at, 0.0)
+
+
+def test_who_is_parked_expires_on_time() -> None:
+    """A path that is shut keeps nobody beyond his end."""
+    one = work(1)
+    at = one.admitted.recipients[0].queued_at
+    ref = reference(one, 0)
+    ref.pacing = PathSettings(max_age_s=1500.0)
+    due_at, waiting = parked(SCHEDULES, ref, Parked(at + 600, "throttled"), at)
+    assert (round(due_at - at), waiting.expires_at) == (600, 0.0)
+    due_at, waiting = parked(SCHEDULES, ref, Parked(at + 3600, "throttled"), at + 600)
+    assert (round(due_at - at), round(waiting.expires_at - at)) == (1500, 1500)
+
+
+def note() -> Note:
+    return Note(None, 1, 0.0)
