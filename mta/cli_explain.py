@@ -44,3 +44,19 @@ def route(
 
     loaded = needed(config, os.environ)
     run(explain_route(loaded, Output(json), address, tenant=tenant, pool=pool, tls=TlsOption(tls.value)))
+
+
+@app.command("shaping")
+def shaping(
+    of: Annotated[str, typer.Argument(metavar="DOMAIN|SOURCE", help="Where mail goes, or where from.")],
+    tenant: TenantOption = "",
+    pool: Annotated[str, typer.Option(help="Whose sources; else the tenant's first.")] = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show every limit that holds for a domain or a source, and which layer of shaping.toml it comes from."""
+    from mta.admin.access import needed
+    from mta.admin.output import Output
+    from mta.admin.shaping import explain_shaping
+
+    run(explain_shaping(needed(config, os.environ), Output(json), of, tenant=tenant, pool=pool))

@@ -138,9 +138,9 @@ async def explain(config: Config, address: str, *, tenant: str, pool: str, tls: 
     except BadAddress as error:
         raise WrongUsage(f"{address!r} is no address: {error}") from error
     steps = [Step("address", mailbox.text, "as it stands on the wire: the domain in A-labels, in lower case")]
-    chosen = _pool(config, tenant, pool)
+    chosen = pool_of(config, tenant, pool)
     asked: list[Step] = []
-    async with _lookups(config, asked) as (lookups, exchanges):
+    async with asking(config, asked) as (lookups, exchanges):
         router = Router(config.routes, config.shaping, lookups.resolver, lookups.policies)
         static = router.static_route(mailbox.domain)
         if static is not None:
@@ -269,7 +269,7 @@ def _why_provider(site: Site) -> str:
     )
 
 
-def _pool(config: Config, tenant: str, pool: str) -> str:
+def pool_of(config: Config, tenant: str, pool: str) -> str:
     known = config.tenants.get(tenant) if tenant else _only(config)
     if tenant and known is None:
         raise WrongUsage(f"unknown tenant {tenant!r}: {', '.join(config.tenants) or 'none is configured'}")
@@ -284,7 +284,7 @@ def _only(config: Config) -> TenantPolicy | None:
 
 
 @asynccontextmanager
-async def _lookups(config: Config, steps: list[Step]) -> AsyncIterator[tuple[Lookups, dict[str, int]]]:
+async def asking(config: Config, steps: list[Step]) -> AsyncIterator[tuple[Lookups, dict[str, int]]]:
     """As the daemon has them, with a memory of their own; and the MX hosts that were named, with preferences."""
     exchanges: dict[str, int] = {}
 

@@ -16,14 +16,14 @@ from mta.classify.rules import ACCUSED
 from mta.config.names import is_token
 from mta.config.problems import Findings, nearest
 from mta.config.proof import led
-from mta.config.reading import read, show
+from mta.config.reading import join, read, show
 from mta.config.shaping_document import ActionTable, AutomationTable
 from mta.model.outcome import BounceClass, Verdict
 from mta.pacing.action import ActionKind
 from mta.pacing.rules import At, AutomaticAction, AutomationRule, said
 from mta.queue.settings import RateLimit
 
-_LISTS = ("class", "accused", "provider_code", "text", "example", "counter")
+_LISTS = ("class", "except", "accused", "provider_code", "text", "example", "counter")
 _MOST_COUNT = 100_000
 _LONGEST_S = 7 * 86_400.0
 _NEVER_REPEATED_S = 3600.0
@@ -36,7 +36,8 @@ def rules(
     """In the order of the file; findings for what can be seen without the classifier."""
     made: dict[str, AutomationRule] = {}
     for number, one in enumerate(tables):
-        path = f"automation[{number}]"
+        name = one.get("name")
+        path = join("automation", name) if isinstance(name, str) and name else f"automation[{number}]"
         table = read(AutomationTable, _listed(one), path, found)
         if table is None:
             continue
@@ -52,7 +53,7 @@ def rules(
 def prove(automation: tuple[AutomationRule, ...], classifier: Classifier, found: Findings) -> None:
     """Findings for each rule that does not do what its replies promise."""
     for rule in automation:
-        path = f'automation "{rule.name}"'
+        path = join("automation", rule.name)
         shown: list[tuple[Verdict, str]] = []
         for key, replies in (("example", rule.examples), ("counter", rule.counters)):
             for at, text in enumerate(replies):
@@ -61,9 +62,9 @@ def prove(automation: tuple[AutomationRule, ...], classifier: Classifier, found:
                 if key == "example" and fits:
                     shown.append((verdict, words))
                 elif key == "example":
-                    found.wrong(f"{path}: example[{at}]", _misfit(rule, provider, verdict, words))
+                    found.wrong(f"{path}.example[{at}]", _misfit(rule, provider, verdict, words))
                 elif fits:
-                    found.wrong(f"{path}: counter[{at}]", f"fits although it must not: {show(text)}")
+                    found.wrong(f"{path}.counter[{at}]", f"fits although it must not: {show(text)}")
         if shown:
             _check_all_shown(rule, path, shown, found)
 
@@ -80,6 +81,8 @@ def _misfit(rule: AutomationRule, provider: str, verdict: Verdict, words: str) -
     """What of the rule the example does not meet."""
     if rule.provider and provider != rule.provider:
         return f"is of provider {provider}, the rule of {rule.provider}"
+    if provider in rule.excepted:
+        return f"is of provider {provider}, which the rule excepts"
     if rule.bounce_classes and verdict.bounce_class not in rule.bounce_classes:
         return f"the classifier makes it {verdict.bounce_class} (by {verdict.rule}), which the rule does not name"
     if rule.accused and verdict.accused not in rule.accused:
@@ -107,12 +110,17 @@ def _check_all_shown(
     }
     for key, values in missing.items():
         for value in sorted(values):
-            found.wrong(f"{path}: {key}", f"no example shows that {show(value)} can come out: add one")
+            found.wrong(f"{path}.{key}", f"no example shows that {show(value)} can come out: add one")
 
 
 def _rule(table: AutomationTable, path: str, providers: Collection[str], found: Findings) -> AutomationRule:
     if table.provider and table.provider not in providers:
         found.wrong(f"{path}.provider", f"unknown provider{nearest(table.provider, providers)}")
+    for at, name in enumerate(table.except_):
+        if name not in providers:
+            found.wrong(f"{path}.except[{at}]", f"unknown provider{nearest(name, providers)}")
+    if table.provider and table.except_:
+        found.wrong(f"{path}.except", "has no effect: the rule is of one provider")
     for at, name in enumerate(table.class_):
         if name not in set(BounceClass):
             found.wrong(f"{path}.class[{at}]", f"unknown class{nearest(name, BounceClass)}")
@@ -137,9 +145,11 @@ def _rule(table: AutomationTable, path: str, providers: Collection[str], found: 
     return AutomationRule(
         name=table.name,
         provider=table.provider,
+        excepted=frozenset(table.except_),
         bounce_classes=frozenset(BounceClass(one) for one in table.class_ if one in set(BounceClass)),
         accused=frozenset(table.accused),
         provider_codes=frozenset(code.lower() for code in table.provider_code),
+        text="|".join(table.text),
         texts=table.text,
         count=table.count,
         window_s=float(table.window),

@@ -78,6 +78,7 @@ class AutomationTable(Struct, frozen=True, kw_only=True):
 
     name: str
     provider: str = ""
+    except_: tuple[str, ...] = field(name="except", default=())
     class_: tuple[str, ...] = field(name="class", default=())
     accused: tuple[str, ...] = ()
     provider_code: tuple[str, ...] = ()

@@ -79,6 +79,22 @@ class PerTime(RateLimit, frozen=True, gc=False):
         return cls(float(number), _PERIODS[unit])
 
 
+def time_text(seconds: float) -> str:
+    """As a file would have it: `5m`, `1.5h`, in the largest unit that leaves no small part."""
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0)):
+        if seconds >= length and (seconds / length * 2).is_integer():
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
+
+
+def rate_text(rate: RateLimit) -> str:
+    """`100/min`; with a period that has no unit, what it comes to in a second."""
+    for unit, length in (("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)):
+        if rate.period_s == length:
+            return f"{rate.count:g}/{unit}"
+    return f"{rate.count / rate.period_s:g}/s"
+
+
 def _is_zero(value: object) -> bool:
     return value == "0" or (isinstance(value, int) and not isinstance(value, bool) and value == 0)
 

@@ -22,7 +22,7 @@ class At(StrEnum):
     PATH = "path"
     """This source to this site."""
     PROVIDER = "provider"
-    """This source to all sites of the provider."""
+    """This source to all sites of the provider; where they are nobody's (`other`), to this site."""
     SITE = "site"
     """All sources to this site."""
     HOST = "host"
@@ -48,16 +48,19 @@ class AutomaticAction(Struct, frozen=True, gc=False):
 
 class AutomationRule(Struct, frozen=True, kw_only=True):
     """Fires when `count` replies within `window_s` seconds have fitted, counted apart for whatever each action takes
-    hold of. What is empty says nothing; at least one of classes, codes and text is named. `provider` empty: any.
+    hold of. What is empty says nothing; at least one of classes, codes and text is named. `provider` empty: any
+    but those `excepted`.
     `accused` are words of the verdict, such as `source_ip` or `dkim_domain`: the same class can be either's fault.
-    One of `texts` is searched in what `said` makes of the reply; `provider_codes` are in lower case. `source` says
-    where the rule comes from. `examples` fit, `counters` do not (`mta.config.automation`)."""
+    `text` is searched in what `said` makes of the reply, `texts` are its alternatives; `provider_codes` are in lower
+    case. `source` says where the rule comes from. `examples` fit, `counters` do not (`mta.config.automation`)."""
 
     name: str
     provider: str = ""
+    excepted: frozenset[str] = frozenset()
     bounce_classes: frozenset[BounceClass] = frozenset()
     accused: frozenset[str] = frozenset()
     provider_codes: frozenset[str] = frozenset()
+    text: str = ""
     texts: tuple[str, ...] = ()
     count: int = 1
     window_s: float = 3600.0
@@ -66,14 +69,18 @@ class AutomationRule(Struct, frozen=True, kw_only=True):
     examples: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
 
+    def is_of(self, provider: str) -> bool:
+        """It can fire there."""
+        return self.provider in ("", provider) and provider not in self.excepted
+
     def fits(self, provider: str, verdict: Verdict, text: str) -> bool:
         """Whether one refusal counts for this rule; `text` is from `said`."""
         return (
-            (not self.provider or self.provider == provider)
+            self.is_of(provider)
             and (not self.bounce_classes or verdict.bounce_class in self.bounce_classes)
             and (not self.accused or verdict.accused in self.accused)
             and (not self.provider_codes or verdict.provider_code.lower() in self.provider_codes)
-            and (not self.texts or any(re.search(one, text, re.ASCII) is not None for one in self.texts))
+            and (not self.text or re.search(self.text, text, re.ASCII) is not None)
         )
 
 
