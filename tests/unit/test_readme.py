@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -12,16 +13,22 @@ import pytest
 from mta.admin import exits
 from mta.admin.dkim_gen import gen, order
 from mta.admin.output import Output
+from mta.classify.classifier import Classifier
+from mta.config.automation import prove as prove_automation
 from mta.config.document import DkimTable, Document, DomainTable, RouteTable, SourceTable, TenantTable
 from mta.config.load import load
 from mta.config.problems import Findings
 from mta.config.proof import prove
+from mta.config.shaping import shaping
+from mta.config.shaping_document import AutomationTable
 from mta.intake.admission import Admitted, Arrival, admit
 from mta.intake.decode import Decoded, decode
 from mta.model.event import Event, EventType, SmtpPart
 from mta.model.lane import Lane
 from mta.model.outcome import BounceClass, Stage
 from mta.model.payload import Payload
+from mta.pacing.rules import At
+from mta.pacing.shaping import Knobs, Shaping
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
@@ -108,6 +115,45 @@ def test_the_example_bounce_rule_holds(configuration: Path) -> None:
     prove(config.bounces, found, is_operators=True)
     assert len(config.bounces.operator) == 1
     assert found.problems == []
+
+
+def test_the_example_shaping_holds(configuration: Path) -> None:
+    """Added to the shipped file: nothing is wrong or odd, and the rule can fire."""
+    (configuration.parent / "shaping.toml").write_text(
+        (PROJECT / "conf" / "shaping.toml").read_text()
+        + block("example: shaping.toml")
+        + block("example: automation")
+    )
+    config = load(configuration, {})
+    assert config.warnings == ()
+    found = Findings("shaping.toml")
+    prove_automation(config.shaping.automation, Classifier(config.bounces), found)
+    assert found.problems == []
+    settings = config.shaping.settings("a1", "gmx", ("mx2.bigcorp.example",))
+    assert (settings.connections, settings.retry_s, settings.messages_per_connection) == (1, (1800, 7200), 20)
+
+
+def test_every_knob_of_shaping_is_named() -> None:
+    """Here, and in the comments of the file itself; and each layer."""
+    comments = (PROJECT / "conf" / "shaping.toml").read_text().partition("\n[default]\n")[0]
+    for knob in Knobs.__struct_fields__:
+        assert f"`{knob}`" in section("Shaping"), knob
+        assert knob in comments, knob
+    assert f"knows {len(load_shaping().providers)} mailbox providers" in section("Shaping")
+
+
+def test_every_key_of_automation_is_named() -> None:
+    """In the comments of the file."""
+    comments = (PROJECT / "conf" / "shaping.toml").read_text().partition("# ---- what happens by itself")[2]
+    for field in msgspec.structs.fields(AutomationTable):
+        assert re.search(rf"\b{field.encode_name}\b", comments), field.name
+    for at in At:
+        assert re.search(rf"^#.* {at} ", comments, re.MULTILINE), at
+
+
+def load_shaping() -> Shaping:
+    found = Findings("s")
+    return shaping(tomllib.loads((PROJECT / "conf" / "shaping.toml").read_text()), found)
 
 
 def test_every_bounce_class_is_named() -> None:
