@@ -165,3 +165,46 @@ def test_addresses_that_nobody_answers_are_warned_of(
     text = "[inbound]\nadvertise = true\n[tokens]\nkeys = { k1 = 'token-k1' }"
     code, found = checked(tmp_path, text, capsysbinary)
     assert (code, found["inbound.advertise"][0]) == (0, "warn")
+
+
+def test_a_rule_that_never_fires_is_an_error_of_the_configuration(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The classifier says so: it stands in shaping.toml and is named there."""
+    rule = """
+        [[automation]]
+        name = "r"
+        class = "greylisted"
+        source = "s"
+        actions = [{ kind = "alert", at = "path" }]
+        example = "end_of_data: 550 5.7.1 spam message rejected"
+        counter = "rcpt: 451 4.7.1 Greylisting in action"
+    """
+    (tmp_path / "shaping.toml").write_text(rule)
+    code, found = checked(tmp_path, "", capsysbinary)
+    assert code == 78
+    assert found["automation.r.example[0]"][0] == "fail"
+    assert "the classifier makes it spam_content" in found["automation.r.example[0]"][1]
+    assert "fits although it must not" in found["automation.r.counter[0]"][1]
+    assert str(tmp_path / "shaping.toml") in found["automation.r.counter[0]"][1]
+
+
+def test_what_shaping_holds_is_counted(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Only what is there; odd limits are warnings."""
+    (tmp_path / "shaping.toml").write_text(
+        """
+        [providers.p]
+        mx = [".p.test"]
+        provider_connections = 5
+        [sites.s]
+        mx = ["mx.s.test"]
+        [[overrides]]
+        site = "s"
+        reason = "x"
+        window = 2
+        """
+    )
+    code, found = checked(tmp_path, "", capsysbinary)
+    assert code == 0
+    assert found["shaping"][1].endswith(": 1 provider by 1 MX suffixes, all reachable, 1 site, 1 override")
+    assert found["providers.p.provider_connections"][0] == "warn"

@@ -1,6 +1,7 @@
 import pytest
 
-from mta.config.units import Bytes, PerTime, Seconds
+from mta.config.units import Bytes, PerTime, Seconds, Share, rate_text, time_text
+from mta.queue.settings import RateLimit
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,36 @@ def test_what_is_no_rate_is_refused(text: object) -> None:
     """A rate of nothing would be a destination that never gets mail."""
     with pytest.raises(ValueError, match=r"unit|period|above"):
         PerTime.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("0.3%", 0.003), ("5 %", 0.05), ("100%", 1.0), ("0", 0.0), (0, 0.0)]
+)
+def test_shares_carry_their_sign(text: object, share: float) -> None:
+    """As people write them."""
+    assert Share.parse(text) == share
+
+
+@pytest.mark.parametrize(
+    "text", ["0.3", 0.3, "-1%", "101%", "%", "1e2%", "٣%", "", None, True, "5%%", "1000%"]
+)
+def test_what_is_no_share_is_refused(text: object) -> None:
+    """0.3 could be either."""
+    with pytest.raises(ValueError, match=r"%|more than all"):
+        Share.parse(text)
+
+
+@pytest.mark.parametrize("text", ["50ms", "30s", "5m", "1.5h", "90s", "2h", "7d", "100s", "10m", "0.5d"])
+def test_a_time_is_shown_as_it_can_be_written(text: str) -> None:
+    """The same time again when it is read."""
+    seconds = Seconds.parse(text)
+    assert Seconds.parse(time_text(seconds)) == seconds
+
+
+def test_times_and_rates_are_shown_in_units_that_people_use() -> None:
+    """The largest one that leaves no small part."""
+    shown = {s: time_text(s) for s in (0.05, 1.0, 90.0, 100.0, 600.0, 5400.0, 86400.0, 129600.0)}
+    assert list(shown.values()) == ["50ms", "1s", "1.5m", "100s", "10m", "1.5h", "1d", "1.5d"]
+    rates = [RateLimit(100, 1.0), RateLimit(0.5, 60.0), RateLimit(10000, 3600.0), RateLimit(5, 86400.0)]
+    assert [rate_text(rate) for rate in rates] == ["100/s", "0.5/min", "10000/h", "5/d"]
+    assert rate_text(RateLimit(30, 10.0)) == "3/s"
