@@ -75,7 +75,8 @@ def _configuration(config: Config) -> Iterator[Line]:
 
 def _shaped(shaping: Shaping) -> str:
     suffixes = sum(len(provider.mx_suffixes) for provider in shaping.providers)
-    parts = [f"{many(len(shaping.providers), 'provider')} by {suffixes} MX suffixes, all reachable"]
+    named = f"{suffixes} MX suffix{'' if suffixes == 1 else 'es'}"
+    parts = [f"{many(len(shaping.providers), 'provider')} by {named}, all reachable"]
     for noun, there in (
         ("site", shaping.sites),
         ("source", shaping.sources),

@@ -206,5 +206,5 @@ def test_what_shaping_holds_is_counted(tmp_path: Path, capsysbinary: pytest.Capt
     )
     code, found = checked(tmp_path, "", capsysbinary)
     assert code == 0
-    assert found["shaping"][1].endswith(": 1 provider by 1 MX suffixes, all reachable, 1 site, 1 override")
+    assert found["shaping"][1].endswith(": 1 provider by 1 MX suffix, all reachable, 1 site, 1 override")
     assert found["providers.p.provider_connections"][0] == "warn"
