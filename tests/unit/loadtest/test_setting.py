@@ -22,7 +22,8 @@ from mta.smtp.settings import Pattern
 def test_shaping_says_what_was_asked(pattern: str, expected: Pattern, window: int) -> None:
     """Connections, pattern and window of the command line arrive in the daemon's settings."""
     found = Findings("shaping.toml")
-    settings, _ = shaping(tomllib.loads(Setting(connections=7, pattern=pattern).shaping), found)
+    read = shaping(tomllib.loads(Setting(connections=7, pattern=pattern).shaping), found)
+    settings = read.settings("", "other", ())
     found.raise_if_wrong()
     assert (settings.connections, settings.pattern, settings.window) == (7, expected, window)
 
