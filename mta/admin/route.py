@@ -18,6 +18,7 @@ from mta.admin.errors import WrongUsage
 from mta.admin.exits import EXIT_NO
 from mta.admin.output import Output, Table, cell
 from mta.config.settings import Config
+from mta.config.units import rate_text
 from mta.delivery.lookups import Lookups
 from mta.delivery.router import NoRoute, Router
 from mta.delivery.security import Barred, insecure_way, secured, terms
@@ -241,15 +242,18 @@ def _policy_steps(site: Site) -> Iterator[Step]:
 
 
 def _pacing_steps(site: Site, pacing: dict[str, PathSettings]) -> Iterator[Step]:
-    """One for all sources, where all have the same."""
-    is_same = len({str(one) for one in pacing.values()}) == 1
-    for source, settings in list(pacing.items())[: 1 if is_same else None]:
+    """Sources for which all is the same are told together."""
+    told: dict[str, list[str]] = {}
+    for source, settings in pacing.items():
         rates = (
             f"{settings.connections} connections, {settings.messages_per_connection} messages each, "
-            f"{settings.message_rate.count:g}/{settings.message_rate.period_s:g} s, pattern {settings.pattern}"
+            f"{rate_text(settings.message_rate)}, pattern {settings.pattern}"
         )
-        whose = "one source" if is_same else source
-        yield Step("pacing", rates, f"from {whose} to this site: mta explain shaping says why")
+        told.setdefault(rates, []).append(source)
+    for rates, sources in told.items():
+        whose = "each source" if len(told) == 1 else " and ".join(sources)
+        why = f"of {whose} to this site, provider {site.provider}: see mta explain shaping"
+        yield Step("pacing", rates, why)
 
 
 def _why_site(site: Site) -> str:

@@ -18,12 +18,14 @@ from mta.config.problems import Findings, nearest
 from mta.config.proof import led
 from mta.config.reading import join, read, show
 from mta.config.shaping_document import ActionTable, AutomationTable
-from mta.model.outcome import BounceClass, Verdict
+from mta.model.outcome import BounceClass, Stage, Verdict
 from mta.pacing.action import ActionKind
 from mta.pacing.rules import At, AutomaticAction, AutomationRule, said
 from mta.queue.settings import RateLimit
 
 _LISTS = ("class", "except", "accused", "provider_code", "text", "example", "counter")
+_STAGES = (Stage.RCPT, Stage.END_OF_DATA, Stage.MAIL, Stage.CONNECT, Stage.HELO, Stage.DATA)
+"""At which a peer may say so."""
 _MOST_COUNT = 100_000
 _LONGEST_S = 7 * 86_400.0
 _NEVER_REPEATED_S = 3600.0
@@ -57,24 +59,27 @@ def prove(automation: tuple[AutomationRule, ...], classifier: Classifier, found:
         shown: list[tuple[Verdict, str]] = []
         for key, replies in (("example", rule.examples), ("counter", rule.counters)):
             for at, text in enumerate(replies):
-                provider, verdict, words = _verdict(rule, text, classifier)
-                fits = rule.fits(provider, verdict, words)
-                if key == "example" and fits:
-                    shown.append((verdict, words))
+                provider, verdicts, words = _verdicts(rule, text, classifier)
+                fitting = [one for one in verdicts if rule.fits(provider, one, words)]
+                if key == "example" and fitting:
+                    shown.append((fitting[0], words))
                 elif key == "example":
+                    verdict = verdicts[0]
                     found.wrong(f"{path}.example[{at}]", _misfit(rule, provider, verdict, words))
-                elif fits:
+                elif fitting:
                     found.wrong(f"{path}.counter[{at}]", f"fits although it must not: {show(text)}")
         if shown:
             _check_all_shown(rule, path, shown, found)
 
 
-def _verdict(rule: AutomationRule, text: str, classifier: Classifier) -> tuple[str, Verdict, str]:
-    """The provider, what the classifier says, and the words the rule looks at."""
+def _verdicts(rule: AutomationRule, text: str, classifier: Classifier) -> tuple[str, list[Verdict], str]:
+    """The provider, what the classifier makes of the reply at its stage, or at each where it names none, and the words
+    the rule looks at."""
     stage, provider, quoted = led(text)
     provider = provider or rule.provider or "other"
     reply = read_quoted(quoted)
-    return provider, classifier.explain(stage, reply, provider).verdict, said(reply)
+    stages = (stage,) if stage is not None else _STAGES
+    return provider, [classifier.classify(one, reply, provider=provider) for one in stages], said(reply)
 
 
 def _misfit(rule: AutomationRule, provider: str, verdict: Verdict, words: str) -> str:

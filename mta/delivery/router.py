@@ -147,8 +147,9 @@ class Router:
         return settings
 
     def _tls_of(self, site: str, provider: str, hosts: tuple[MxHost, ...]) -> TlsOption:
-        """Asked for every message, hence remembered by site; no source has a say in it. By provider as well: the same
-        MX set may be in another order."""
+        """Asked for every message, hence remembered, by site only where rules name some; no source has a say in it. By
+        provider as well: the same MX set may be in another order."""
+        site = site if self._shaping.sites else ""
         option = self._tls.get((site, provider))
         if option is None:
             if len(self._tls) >= _MOST_SITES:

@@ -143,6 +143,20 @@ async def test_what_has_no_way_or_is_not_there(configured: str) -> None:
     assert (code, b"unknown pool" in errors) == (64, True)
 
 
+async def test_the_way_of_mail_tells_what_each_source_has(configured: str) -> None:
+    """`mta explain route`: once where all have the same, else those together that have."""
+
+    async def pacing() -> list[tuple[str, str]]:
+        _, out, _ = await mta("explain", "route", "x@acme.test", "--json", "--config", configured)
+        steps = [step for step in json.loads(out)["steps"] if step["what"] == "pacing"]
+        return [(step["found"].partition(",")[0], step["why"].partition(" to ")[0]) for step in steps]
+
+    assert await pacing() == [("5 connections", "of each source")]
+    more = Path(configured).parent / "shaping.toml"
+    more.write_text(more.read_text() + '[[overrides]]\nsource = "a2"\nreason = "x"\nconnections = 1\n')
+    assert await pacing() == [("5 connections", "of a1 and a3"), ("1 connections", "of a2")]
+
+
 async def test_people_get_tables(configured: str) -> None:
     """What a second source has different, not all of it again; and what every action does."""
     code, out, _ = await mta("explain", "shaping", "acme.test", "--config", configured)

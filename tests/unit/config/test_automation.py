@@ -201,6 +201,25 @@ def test_two_rules_of_one_name_are_an_error() -> None:
     ]
 
 
+def test_a_reply_without_a_stage_may_come_at_any() -> None:
+    """For an example one is enough; a counter must not fit at any."""
+    rule = """[[automation]]
+        name = "r"
+        provider = "gmx"
+        class = "ip_blocked"
+        source = "s"
+        actions = [{ kind = "alert", at = "path" }]
+        example = "554 No SMTP service"
+        counter = "421 Rate limit reached"
+    """.replace('"gmx"', '"other"')
+    at_connect = "554 Bad reputation, connection refused: your IP is on our blocklist"
+    assert made(rule.replace("554 No SMTP service", at_connect))[1] == []
+    (problem,) = made(
+        rule.replace("421 Rate limit reached", at_connect).replace("554 No SMTP service", at_connect)
+    )[1]
+    assert problem.startswith("s: automation.r.counter[0]: fits although it must not")
+
+
 def test_an_excepted_provider_is_no_example() -> None:
     """A rule for any provider is proved with the one that the example names."""
     rule = RULE.replace('provider = "google"', 'except = ["google"]')
