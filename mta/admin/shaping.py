@@ -9,9 +9,11 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
+from mta.admin.errors import WrongUsage
 from mta.admin.exits import EXIT_NO
 from mta.admin.output import Output, Table, cell, many
 from mta.admin.route import Step, asking, pool_of
+from mta.config.names import a_label
 from mta.config.settings import Config
 from mta.config.units import rate_text, time_text
 from mta.delivery.router import NoRoute, Router
@@ -79,11 +81,15 @@ class Explained(Struct, frozen=True):
 
 
 async def explain_shaping(config: Config, output: Output, of: str, *, tenant: str, pool: str) -> int:
-    """0: told; 1: there is no way to the domain now, so nobody can tell whose it is."""
+    """0: told; 1: there is no way to the domain now, so nobody can tell whose it is. WrongUsage for what is neither
+    domain nor source."""
     if of in config.sources:
         _tell(_of_source(config, of), output)
         return 0
-    domain = of.rpartition("@")[2].lower().rstrip(".")
+    try:
+        domain = a_label(of.rpartition("@")[2].rstrip("."))
+    except ValueError as error:
+        raise WrongUsage(f"{of!r} {error}, and no source: {', '.join(config.sources)}") from error
     chosen = pool_of(config, tenant, pool)
     steps: list[Step] = []
     async with asking(config, steps) as (lookups, _):

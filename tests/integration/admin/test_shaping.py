@@ -141,6 +141,9 @@ async def test_what_has_no_way_or_is_not_there(configured: str) -> None:
     assert (code, told["kind"]) == (1, "nxdomain")
     code, _, errors = await mta("explain", "shaping", "acme.test", "--pool", "x", "--config", configured)
     assert (code, b"unknown pool" in errors) == (64, True)
+    for odd in ("a b", "", "x" * 300, "\N{BELL}.test"):
+        code, out, errors = await mta("explain", "shaping", odd, "--config", configured)
+        assert (code, out, b"and no source: a1, a2, a3, a4" in errors) == (64, b"", True), errors
 
 
 async def test_the_way_of_mail_tells_what_each_source_has(configured: str) -> None:
