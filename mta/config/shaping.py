@@ -24,7 +24,8 @@ from mta.config.shaping_document import (
     ShapingDocument,
     TimeoutTable,
 )
-from mta.pacing.rules import BreakerSettings, WarmupPlan
+from mta.config.units import rate_text
+from mta.pacing.rules import At, BreakerSettings, WarmupPlan
 from mta.pacing.shaping import Knobs, Override, Provider, Shaping, SiteRule, Suffixes, setter
 from mta.queue.settings import RateLimit
 
@@ -67,6 +68,7 @@ def shaping(table: dict[str, Any], found: Findings) -> Shaping:
     )
     _check_overrides(read_, found)
     _check_sense(read_, found)
+    _check_throttles(read_, found)
     return read_
 
 
@@ -225,6 +227,24 @@ def _check_sense(shaping: Shaping, found: Findings) -> None:
                     found.odd(path, f"{less} = {low} can never be reached: {more} is {high}")
 
 
+def _check_throttles(shaping: Shaping, found: Findings) -> None:
+    """Of one way: those that let through as much as goes anyway."""
+    for rule in shaping.automation:
+        settings = shaping.settings("", rule.provider or "other", ())
+        for at, action in enumerate(rule.actions):
+            if action.at is not At.PATH:
+                continue
+            path, rate = f"{join('automation', rule.name)}.actions[{at}]", action.message_rate
+            if action.connections is not None and action.connections >= settings.connections:
+                text = f"changes nothing: connections = {settings.connections} holds there anyway"
+                found.odd(f"{path}.connections", text)
+            if rate is not None and _per_second(rate) >= _per_second(settings.message_rate):
+                text = (
+                    f'changes nothing: message_rate = "{rate_text(settings.message_rate)}" holds there anyway'
+                )
+                found.odd(f"{path}.message_rate", text)
+
+
 def _knobs(
     shape: type[Table], table: dict[str, Any], path: str, found: Findings
 ) -> tuple[Table | None, Knobs]:
@@ -317,3 +337,7 @@ def _plan(name: str, table: PlanTable, found: Findings) -> WarmupPlan:
             text = f"expected more than the day before ({before}), at most {_MOST_MESSAGES}, found {step}"
             found.wrong(f"{path}.steps[{at}]", text)
     return WarmupPlan(name, steps)
+
+
+def _per_second(rate: RateLimit) -> float:
+    return rate.count / rate.period_s

@@ -423,6 +423,32 @@ def test_a_limit_that_is_never_reached_is_a_warning_of_the_layer_that_made_it_so
     ]
 
 
+def test_a_throttle_that_throttles_nothing_is_a_warning() -> None:
+    """It lets through what goes anyway."""
+    text = """
+        [providers.p]
+        mx = [".p.test"]
+        connections = 4
+        message_rate = "1/s"
+        [[automation]]
+        name = "r"
+        provider = "p"
+        class = "rate_limited"
+        source = "s"
+        actions = [
+            { kind = "throttle", at = "path", connections = 4, message_rate = "60/min", for = "1h" },
+            { kind = "throttle", at = "path", connections = 3, message_rate = "59/min", for = "1h" },
+            { kind = "throttle", at = "source", connections = 9, for = "1h" },
+        ]
+        example = "421 too many messages"
+        counter = "550 spam"
+    """
+    assert warnings(text) == [
+        "s: automation.r.actions[0].connections: changes nothing: connections = 4 holds there anyway",
+        's: automation.r.actions[0].message_rate: changes nothing: message_rate = "1/s" holds there anyway',
+    ]
+
+
 def test_breaker_and_plans_are_read() -> None:
     """Shares as people write them."""
     shaped = read("""
