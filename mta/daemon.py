@@ -18,7 +18,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -45,10 +45,8 @@ from mta.events.publisher import EventPublisher
 from mta.flow.books import Books
 from mta.flow.content import Contents
 from mta.flow.life import Flow
-from mta.flow.settings import FlowSettings
-from mta.inbound.recorder import Recorder, RecorderSettings
+from mta.inbound.recorder import Recorder
 from mta.inbound.service import Asked, Inbound
-from mta.inbound.web import OneClickServer, WebSettings
 from mta.intake.consumer import Intake
 from mta.intake.orders import Orders
 from mta.jetstream.connection import Link, open_link
@@ -63,8 +61,6 @@ from mta.jetstream.settings import NatsSettings
 from mta.jetstream.setup import setup, too_small, verify
 from mta.lag import Lag, watch
 from mta.model.lane import Lane
-from mta.model.token import TokenReader
-from mta.suppression.guard import GUARDED, Guarded
 from mta.suppression.seal import Seal
 from mta.suppression.strikes import Strikes
 from mta.suppression.suppressions import Suppressions
@@ -72,6 +68,7 @@ from mta.suppression.suppressor import Suppressor
 from mta.tlsrpt.post import HttpsPost
 from mta.tlsrpt.report import mail_subject
 from mta.tlsrpt.reporter import Reporter
+from mta.wiring import flow_settings, one_click, recorder_settings, tell_guarded
 
 _STATUS_EVERY_S = 5.0
 _PATIENCE_S = 60.0
@@ -230,7 +227,7 @@ class Daemon:
             Bucket(side, SUPPRESSION),
             config.suppression,
             config.node.state_dir / "suppression.bin",
-            on_guarded=partial(_guarded, operations),
+            on_guarded=partial(tell_guarded, operations),
         )
         suppressor = Suppressor(side, suppressions, Strikes(Bucket(side, STRIKES)), Seal(config.keys.tokens))
         flow = Flow(flow_settings(config), work, pump, contents, books, orders, suppressions, rng=rng)
@@ -391,41 +388,6 @@ class Daemon:
         await intake.stop()
         await channel.drain(limit_s)
         await flow.stop(max(_LEAST_STOP_S, end_at - loop.time()))
-
-
-def flow_settings(config: Config) -> FlowSettings:
-    return FlowSettings(
-        node=config.node.name,
-        intake=config.intake,
-        rules=config.rules(),
-        retry=config.retry,
-        shaping=config.shaping,
-        recipient_form=config.events.recipient,
-        index_recipients=config.index_recipients,
-        hash_keys=config.hash_keys,
-        token_keys=config.keys.tokens,
-        max_unkept_bytes=config.events.max_unkept_bytes,
-    )
-
-
-def recorder_settings(config: Config) -> RecorderSettings:
-    return RecorderSettings(config.node.name, config.events.recipient, config.hash_keys, config.keys.tokens)
-
-
-def one_click(config: Config, recorder: Recorder, sockets: Sequence[socket.socket]) -> OneClickServer | None:
-    """None where links lead elsewhere, or there are none."""
-    http, keys = config.http, config.keys.tokens
-    if not (http.public_url and (http.address or sockets) and keys):
-        return None
-    settings = WebSettings(http.public_url, http.address, http.port, config.titles)
-    return OneClickServer(TokenReader(keys), recorder.record, settings, sockets)
-
-
-def _guarded(operations: Operations, guarded: Guarded) -> None:
-    """So many there are said to be unknown that it can hardly be true."""
-    usual = "" if guarded.usual < 0 else f"{guarded.usual:.1%}"
-    found = f"{guarded.invalid} of {guarded.count}"
-    operations.tell(GUARDED, domain=guarded.domain, invalid=found, usual=usual)
 
 
 def _lagged(late_s: float) -> None:

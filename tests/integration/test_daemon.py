@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from mta.config.load import load
-from mta.daemon import one_click, recorder_settings
 from mta.demo.process import DaemonProcess
 from mta.inbound.recorder import Recorder
 from mta.jetstream.connection import open_link
@@ -25,6 +24,7 @@ from mta.jetstream.setup import setup
 from mta.model.login import Login
 from mta.suppression.settings import SuppressionSettings
 from mta.suppression.suppressions import Suppressions
+from mta.wiring import one_click, recorder_settings
 from tests.fakes.nats import NatsServer, free_port
 from tests.fakes.rig import Rig, mta
 
