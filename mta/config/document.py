@@ -148,6 +148,7 @@ class DomainTable(Struct, frozen=True):
 class TenantTable(Struct, frozen=True):
     return_path: str
     pools: tuple[str, ...] = ("default",)
+    campaign_pools: dict[str, str] = {}
     skip_suppression: bool = False
     hash_key: str = ""
     title: str = ""

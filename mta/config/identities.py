@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from mta.compose.settings import DkimKey, SigningKeys
-from mta.config.document import Document, DomainTable
+from mta.config.document import Document, DomainTable, TenantTable
 from mta.config.keys import check_dkim_key, check_key_id, secret
 from mta.config.names import a_label, is_token
 from mta.config.problems import Findings, nearest
@@ -34,6 +34,8 @@ class KeyFile(Struct, frozen=True):
 KeyReader = Callable[[str, str, str, Findings], KeyFile | None]
 """(kind, name, dotted path, findings) to a key file; None after a finding."""
 
+_MOST_WEIGHT = 1_000
+"""Turns are laid out beforehand, and nobody can tell more than so many apart."""
 _TOKEN_RULE = "a name here is made of [a-z0-9_-], at most 64 of them"
 
 
@@ -65,12 +67,15 @@ def pools(document: Document, known: dict[str, EgressSource], found: Findings) -
         for source, weight in weights.items():
             if source not in known:
                 found.wrong(join(path, source), f"unknown source{nearest(source, known)}")
-            elif not 1 <= weight <= 1_000_000:
-                found.wrong(join(path, source), f"expected a weight from 1 to 1000000, found {weight}")
+            elif not 0 <= weight <= _MOST_WEIGHT:
+                found.wrong(
+                    join(path, source),
+                    f"expected a weight from 0 (stands by) to {_MOST_WEIGHT}, found {weight}",
+                )
             else:
                 members.append((known[source], weight))
-        if not weights:
-            found.wrong(path, "needs at least one source, as in { a1 = 1 }")
+        if not any(weights.values()):
+            found.wrong(path, "needs at least one source with a weight above 0, as in { a1 = 1 }")
         result[name] = EgressPool(name, tuple(members))
     return result
 
@@ -96,8 +101,20 @@ def tenants(document: Document, known: dict[str, EgressPool], found: Findings) -
             return_path=_domain(table.return_path, f"{path}.return_path", found),
             domains=_domains(table.domains, f"{path}.domains", found),
             skip_suppression=table.skip_suppression,
+            campaign_pools=_campaign_pools(table, path, found),
         )
     return result
+
+
+def _campaign_pools(table: TenantTable, path: str, found: Findings) -> dict[str, str]:
+    """By campaign; a name may end in `*`."""
+    for campaign, pool in table.campaign_pools.items():
+        where = join(f"{path}.campaign_pools", campaign)
+        if pool not in table.pools:
+            found.wrong(where, f"{show(pool)} is none of this tenant's pools{nearest(pool, table.pools)}")
+        if "*" in campaign[:-1]:
+            found.wrong(where, "can never match: a `*` stands at the end of a name only")
+    return table.campaign_pools
 
 
 def signing_keys(document: Document, read_key: KeyReader, found: Findings) -> SigningKeys:

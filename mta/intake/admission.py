@@ -153,7 +153,7 @@ def admit(decoded: Decoded, arrival: Arrival, rules: Rules) -> Admitted | Reject
         if payload.skip_suppression and not policy.skip_suppression:
             raise Refusal(RejectCode.UNSUPPORTED, "`skip_suppression` is not allowed to this tenant")
         sender = _sender(payload, policy)
-        pool = _pool(payload, policy)
+        pool = _pool(payload, campaign, policy)
         send_at = _send_at(payload, arrival)
         expires_at = _expires_at(payload, arrival, rules, send_at)
         reply_to = _reply_to(payload)
@@ -198,7 +198,7 @@ def admit_due(decoded: DecodedDue, arrival: Arrival, rules: Rules) -> Admitted |
     refused. What is missing by now (tenant, pool, key) is for the flow to defer."""
     payload, retry = decoded.payload, decoded.retry
     policy = rules.tenants.get(payload.tenant)
-    pools = policy.pools if policy is not None else ()
+    campaign = _campaign(payload.campaign or arrival.campaign)
     try:
         recipients = [_returned(recipient) for recipient in decoded.recipients]
         return Admitted(
@@ -211,9 +211,9 @@ def admit_due(decoded: DecodedDue, arrival: Arrival, rules: Rules) -> Admitted |
             expires_at=from_datetime(retry.expires_at),
             lane=arrival.lane,
             tenant=payload.tenant,
-            campaign=_campaign(payload.campaign or arrival.campaign),
+            campaign=campaign,
             stream=payload.stream,
-            pool=payload.pool or (pools[0] if pools else ""),
+            pool=payload.pool or (policy.pool_of(campaign) if policy is not None else ""),
             from_mailbox=parse(payload.sender.email),
             return_path=policy.return_path if policy is not None else payload.return_path,
             source_stream=arrival.stream,
@@ -298,14 +298,15 @@ def _sender(payload: Payload, policy: TenantPolicy) -> Mailbox:
     return mailbox
 
 
-def _pool(payload: Payload, policy: TenantPolicy) -> str:
+def _pool(payload: Payload, campaign: str, policy: TenantPolicy) -> str:
     if payload.pool:
         if payload.pool not in policy.pools:
             raise Refusal(RejectCode.POOL_NOT_ALLOWED, f"`{payload.pool}` is no pool of this tenant")
         return payload.pool
-    if not policy.pools:
+    pool = policy.pool_of(campaign)
+    if not pool:
         raise Refusal(RejectCode.POOL_NOT_ALLOWED, "this tenant has no pool")
-    return policy.pools[0]
+    return pool
 
 
 def _send_at(payload: Payload, arrival: Arrival) -> float:

@@ -34,10 +34,23 @@ class DomainPolicy(Struct, frozen=True):
 
 
 class TenantPolicy(Struct, frozen=True):
-    """What a tenant may use. `pools` in order of preference, the first is the default; `domains` by A-label name."""
+    """What a tenant may use. `pools` in order of preference, the first is the default; `campaign_pools` are those of
+    campaigns, whose names may end in `*`: the longest that fits holds. `domains` by A-label name."""
 
     name: str
     pools: tuple[str, ...]
     return_path: str
     domains: dict[str, DomainPolicy]
     skip_suppression: bool = False
+    campaign_pools: dict[str, str] = {}
+
+    def pool_of(self, campaign: str) -> str:
+        """The pool of mail that asks for none: that of its campaign, else the first; empty: there is none."""
+        if (named := self.campaign_pools.get(campaign)) is not None:
+            return named
+        fitting = [
+            name for name in self.campaign_pools if name.endswith("*") and campaign.startswith(name[:-1])
+        ]
+        if fitting:
+            return self.campaign_pools[max(fitting, key=len)]
+        return self.pools[0] if self.pools else ""

@@ -55,7 +55,8 @@ class EgressSource(Struct, frozen=True, gc=False):
 
 
 class EgressPool(Struct, frozen=True):
-    """A weighted set of sources: (source, weight), weights positive."""
+    """A weighted set of sources: (source, weight). One of weight 0 stands by for the others; at
+    least one has more."""
 
     name: str
     sources: tuple[tuple[EgressSource, int], ...]

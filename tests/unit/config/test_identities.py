@@ -40,6 +40,26 @@ def test_pools_weigh_their_sources(loaded: Loaded) -> None:
     assert config.pools == {"warm": EgressPool("warm", ((EgressSource("a", "a.test"), 9),))}
 
 
+def test_one_of_weight_nothing_stands_by(loaded: Loaded) -> None:
+    """As long as another one has some."""
+    config = loaded(
+        '[sources]\na = { ehlo = "a.test" }\nb = { ehlo = "b.test" }\n[pools]\np = { a = 1, b = 0 }'
+    )
+    assert [weight for _, weight in config.pools["p"].sources] == [1, 0]
+
+
+def test_campaigns_may_have_pools_of_their_own(loaded: Loaded) -> None:
+    """By name, or by how the name begins; the longest that fits holds, else the first pool."""
+    sources = (
+        '[sources]\na = { ehlo = "a.test" }\n[pools]\nmain = { a = 1 }\nwarm = { a = 1 }\nold = { a = 1 }\n'
+    )
+    named = '{ spring = "warm", "spring-*" = "warm", "spring-old*" = "old" }'
+    config = loaded(f'{sources}{ACME}pools = ["main", "warm", "old"]\ncampaign_pools = {named}')
+    policy = config.tenants["acme"]
+    names = ("spring", "spring-sale", "spring-old-sale", "summer", "_", "")
+    assert [policy.pool_of(name) for name in names] == ["warm", "warm", "old", "main", "main", "main"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -51,7 +71,12 @@ def test_pools_weigh_their_sources(loaded: Loaded) -> None:
         ('[sources]\na = { ehlo = "a b" }', 'sources.a.ehlo: "a b" is no domain name'),
         ('[sources]\nA = { ehlo = "a.test" }', "sources.A: a name here is made of [a-z0-9_-]"),
         ("[pools]\np = { b = 1 }", "pools.p.b: unknown source; known here: default"),
-        ("[pools]\np = { default = 0 }", "pools.p.default: expected a weight from 1 to 1000000, found 0"),
+        ("[pools]\np = { default = 0 }", "pools.p: needs at least one source with a weight above 0"),
+        (
+            "[pools]\np = { default = -1 }",
+            "pools.p.default: expected a weight from 0 (stands by) to 1000, found -1",
+        ),
+        ("[pools]\np = { default = 1001 }", "pools.p.default: expected a weight from 0 (stands by) to 1000"),
         ("[pools]\np = { default = 'x' }", "pools.p.default: expected a whole number"),
         ("[pools]\np = {}", "pools.p: needs at least one source"),
         ("[pools]\nP = { default = 1 }", "pools.P: a name here is made of [a-z0-9_-]"),
@@ -60,6 +85,14 @@ def test_pools_weigh_their_sources(loaded: Loaded) -> None:
         ('[tenants.a]\nreturn_path = "b b"', 'tenants.a.return_path: "b b" is no domain name'),
         (f"{ACME}pools = []", "tenants.acme.pools: needs at least one pool; the first is the default"),
         (f'{ACME}pools = ["x"]', 'tenants.acme.pools: unknown pool "x"; known here: default'),
+        (
+            f'{ACME}campaign_pools = {{ spring = "defalt" }}',
+            'campaign_pools.spring: "defalt" is none of this tenant\'s pools',
+        ),
+        (
+            f'{ACME}campaign_pools = {{ "s*g" = "default" }}',
+            'campaign_pools."s*g": can never match: a `*` stands at the end of a name only',
+        ),
         (f'{ACME}domains."a b" = {{ require_dkim = false }}', 'domains."a b": "a b" is no domain name'),
         (f'{ACME}domains."a.test" = {{}}', 'domains."a.test".dkim: needs a key, or set require_dkim = false'),
         (

@@ -134,6 +134,19 @@ def test_an_unknown_tenant_is_refused() -> None:
     assert result.code == "tenant_mismatch"
 
 
+def test_a_campaign_may_have_a_pool_of_its_own() -> None:
+    """Where the payload asks for none; now, and when it comes back after the configuration has changed."""
+    policy = msgspec.structs.replace(RULES.tenants["acme"], campaign_pools={"spring*": "warm-a"})
+    rules = msgspec.structs.replace(RULES, tenants={"acme": policy})
+    for asked, given in ((None, "warm-a"), ("default", "default")):
+        result = judged(rules=rules, pool=asked)
+        assert isinstance(result, Admitted)
+        assert result.pool == given
+    back = admit_due(due(), ARRIVAL, rules)
+    assert isinstance(back, Admitted)
+    assert back.pool == "warm-a"
+
+
 def test_what_an_admitted_payload_carries() -> None:
     """Defaults come from the subject, the tenant and the lane."""
     result = admitted(id="order-1", reply_to=[{"email": "H@ACME.test"}], stream="receipts")
