@@ -60,3 +60,13 @@ def shaping(
     from mta.admin.shaping import explain_shaping
 
     run(explain_shaping(needed(config, os.environ), Output(json), of, tenant=tenant, pool=pool))
+
+
+@app.command("warmup")
+def warmup(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show how far each source that is warmed up has come, at each provider."""
+    from mta.admin.access import needed
+    from mta.admin.output import Output
+    from mta.admin.warmup import explain_warmup
+
+    run(explain_warmup(needed(config, os.environ), os.environ, Output(json)))

@@ -18,6 +18,7 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -36,6 +37,7 @@ from mta.compose.templates import Templates
 from mta.compose.workers import Composer
 from mta.config.settings import Config
 from mta.config.state import prepare
+from mta.delivery.egress import Egress
 from mta.delivery.email import EmailChannel
 from mta.delivery.lookups import Lookups
 from mta.delivery.router import Router
@@ -61,6 +63,9 @@ from mta.jetstream.settings import NatsSettings
 from mta.jetstream.setup import setup, too_small, verify
 from mta.lag import Lag, watch
 from mta.model.lane import Lane
+from mta.pacing.actions import Actions
+from mta.pacing.warming import Warming
+from mta.pacing.warmup import Warmups
 from mta.suppression.seal import Seal
 from mta.suppression.strikes import Strikes
 from mta.suppression.suppressions import Suppressions
@@ -237,6 +242,10 @@ class Daemon:
         reporter = self._reporter(lookups, pump) if config.tlsrpt.is_on else None
         router = Router(config.routes, config.shaping, lookups.resolver, lookups.policies)
         classifier = Classifier(config.bounces)
+        actions = Actions()
+        warmups = Warmups(config.shaping.warmups)
+        warming = Warming(Bucket(side, CONTROL), warmups, time.time, lambda *of: channel.on_units(*of))
+        egress = Egress(config.pools, actions, warmups, warming.want, time.time)
         inbound = self._inbound(
             Asked(side, recorder, classifier, partial(texts, lookups.nameservers), router.provider_of)
         )
@@ -244,7 +253,7 @@ class Daemon:
             composer,
             express,
             router,
-            config.pools,
+            egress,
             config.compose,
             config.hold,
             classifier,
@@ -278,7 +287,8 @@ class Daemon:
                     group.create_task(flow.run(), name="flow"),
                     group.create_task(channel.run(), name="channel"),
                     group.create_task(lookups.run(), name="keep policies fresh"),
-                    group.create_task(self._follow_orders(work, orders, flow), name="follow orders"),
+                    group.create_task(self._follow_orders(work, orders, flow, warmups), name="follow orders"),
+                    group.create_task(warming.run(), name="draw on warm-ups"),
                     group.create_task(suppressions.run(), name="suppressions"),
                     group.create_task(suppressor.run(), name="suppressor"),
                     group.create_task(self._beat(flow), name="watchdog and status"),
@@ -302,6 +312,7 @@ class Daemon:
                 await self._stop_asked.wait()
                 self._notifier.stopping("draining")
                 await asyncio.gather(self._drain(intake, channel, flow), inbound.drain(_LAST_REPORTS_S))
+                await warming.give_back()
                 if web is not None:
                     await web.close()
                 for task in tasks:
@@ -344,10 +355,11 @@ class Daemon:
             publish=publish,
         )
 
-    async def _follow_orders(self, link: Link, orders: Orders, flow: Flow) -> None:
+    async def _follow_orders(self, link: Link, orders: Orders, flow: Flow, warmups: Warmups) -> None:
         """What operators pause and cancel, from any node. Nothing is pulled before the first answer."""
 
         def on_change(change: Change) -> None:
+            warmups.apply(change.key, change.value)
             given = orders.apply(change.key, change.value)
             if given is not None:
                 flow.on_order(*given)

@@ -7,8 +7,8 @@ behind a bulk chunk; where those are busy they use the others too, and wait ther
 
 import asyncio
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -22,20 +22,20 @@ from mta.compose.workers import Composer
 from mta.delivery import attempt as attempts
 from mta.delivery.around import Around
 from mta.delivery.dry_run import Rehearsal
+from mta.delivery.egress import Asking, Chosen, Egress, Held
 from mta.delivery.hosts import HostMemory
 from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked, Reference, Settlement
 from mta.delivery.router import NoRoute, Route, Router
 from mta.delivery.security import insecure_way, secured
 from mta.model.lane import Lane
-from mta.model.path import EgressPath, EgressPool, EgressSource, Site
+from mta.model.path import EgressPath, Site
 from mta.model.tls import TlsSession
 from mta.queue.settings import HoldSettings
 from mta.queue.throttle import Lately
 
 _TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
 _FORGET_UNUSED_S, _LOOKED_AT = 15.0, 500  # seconds in which all paths are looked at, so many in one piece
-_MOST_SITES = 50_000  # whose turn of sources is remembered
 _SPREAD = 1.2  # parked together, they must not all come back in the same second
 
 Ref = Reference[Any]
@@ -52,7 +52,7 @@ class EmailChannel:
         composer: Composer,
         express: Composer,
         router: Router,
-        pools: Mapping[str, EgressPool],
+        egress: Egress,
         compose: ComposeSettings,
         hold: HoldSettings,
         classifier: Classifier,
@@ -67,7 +67,7 @@ class EmailChannel:
         self._composer = composer
         self._express = express
         self._router = router
-        self._sources = {name: _Weighted(pool) for name, pool in pools.items()}
+        self._egress = egress
         self._chunk = compose.chunk
         self._hold = hold
         self._in_hand_s = in_hand_s
@@ -79,7 +79,7 @@ class EmailChannel:
             rng=rng,
             spawn=self._spawn,
             may_send=may_send,
-            on_settled=on_settled,
+            on_settled=self._on_tried,
             on_hungry=self._note_hungry,
             on_policy_failed=self._doubt_policy,
             tell_operators=tell_operators,
@@ -92,6 +92,8 @@ class EmailChannel:
         """In turn; who turns out to want nothing is dropped when his turn comes: nobody looks at all of them."""
         self._rehearsal = Rehearsal(wall=time.time, on_settled=on_settled, on_hungry=self._note_hungry)
         self._unrouted: dict[Lane, dict[str, list[Ref]]] = {lane: {} for lane in Lane}
+        self._asking: dict[tuple[str, str], list[Ref]] = {}
+        """Who waits for a unit of a source's warm-up at a provider."""
         self._routed = Lately(asyncio.get_running_loop().time())
         self._feed_is_due = False
         self._is_draining = False
@@ -127,6 +129,7 @@ class EmailChannel:
         for ref in taken:
             ref.is_settled = True
             ref.envelope = None
+            self._egress.give_back(ref)
         return taken
 
     def sendable(self, lane: Lane) -> int:
@@ -169,16 +172,24 @@ class EmailChannel:
 
     def _enqueue(self, ref: Ref, site: Site, touched: dict[Wanting, None]) -> None:
         ref.provider, ref.sts = site.provider, site.sts
-        sources = self._sources.get(ref.pool)
-        if sources is None:
-            detail = f"pool {ref.pool or '(none)'} is not configured any more"
-            self._settle(ref, attempts.misconfigured(ref.attempt + 1, time.time(), detail))
-            return
         security = secured(site, ref.tls, ignores_policy=ref.spec.waives_tls)
         if fault := insecure_way(security):
             self._settle(ref, attempts.not_secured(ref.attempt + 1, time.time(), site, fault))
             return
-        source = sources.choose(site.name, ref.source)
+        choice = self._egress.choose(ref, site)
+        if choice is None:
+            detail = f"pool {ref.pool or '(none)'} is not configured any more"
+            self._settle(ref, attempts.misconfigured(ref.attempt + 1, time.time(), detail))
+            return
+        match choice:
+            case Asking(source=name):
+                self._asking.setdefault((name, site.provider), []).append(ref)
+                return
+            case Held(until=until, reason=reason):
+                self._settle(ref, self._parked(ref, until, reason))
+                return
+            case Chosen(source=source):
+                pass
         path = EgressPath(source.name, site.name, security)
         pool = self._paths.get(path)
         if pool is None:
@@ -196,8 +207,23 @@ class EmailChannel:
         self._laden.add(pool)
         touched[pool] = None
 
+    def _parked(self, ref: Ref, until: float, reason: str) -> Parked:
+        """Until then, which is of the wall clock, or for as long as is worth it."""
+        now = time.time()
+        least_s = self._hold.bulk_parked_s if ref.lane is Lane.BULK else self._hold.transactional_parked_s
+        wait_s = max(until - now, least_s) * self._rng.uniform(1.0, _SPREAD)
+        return Parked(due_at=min(now + wait_s, ref.expires_at), reason=reason)
+
+    def on_units(self, source: str, provider: str) -> None:
+        """It is known what a source has left of its warm-up at a provider."""
+        self.submit(ref for ref in self._asking.pop((source, provider), ()) if not ref.is_settled)
+
     def _settle(self, ref: Ref, settlement: Settlement) -> None:
         ref.is_settled = True
+        self._on_tried(ref, settlement)
+
+    def _on_tried(self, ref: Ref, settlement: Settlement) -> None:
+        self._egress.note(ref, settlement)
         self._on_settled(ref, settlement)
 
     # -- composing ----------------------------------------------------------------------------------------------
@@ -300,9 +326,7 @@ class EmailChannel:
         if ref.is_settled:
             return
         if failed.code == CROWDED:
-            least_s = self._hold.bulk_parked_s if ref.lane is Lane.BULK else self._hold.transactional_parked_s
-            due_at = time.time() + least_s * self._rng.uniform(1.0, _SPREAD)
-            self._settle(ref, Parked(due_at=min(due_at, ref.expires_at), reason=failed.detail))
+            self._settle(ref, self._parked(ref, 0.0, failed.detail))
         else:
             self._settle(ref, attempts.not_composed(ref.attempt + 1, time.time(), failed))
 
@@ -340,39 +364,3 @@ class EmailChannel:
             log.warning("drain_cut_short", after_s=timeout_s)
             for pool in self._paths.values():
                 pool.abort()
-
-
-class _Weighted:
-    """Sources of a pool by smooth weighted round robin per site: each site sees all of them in proportion."""
-
-    def __init__(self, pool: EgressPool) -> None:
-        self._by_name = {source.name: source for source, _ in pool.sources}
-        self._turns: deque[EgressSource] = deque(_interleaved(pool))
-        self._next: dict[str, int] = {}
-
-    def choose(self, site: str, wanted: str) -> EgressSource:
-        """`wanted` is a source that must be used again, where it still exists."""
-        known = self._by_name.get(wanted)
-        if known is not None:
-            return known
-        if len(self._turns) == 1:
-            return self._turns[0]
-        if len(self._next) >= _MOST_SITES:
-            self._next.clear()
-        turn = self._next.get(site, 0)
-        self._next[site] = (turn + 1) % len(self._turns)
-        return self._turns[turn]
-
-
-def _interleaved(pool: EgressPool) -> list[EgressSource]:
-    """Each source `weight` times, spread evenly: {a: 2, b: 1} gives a b a."""
-    total = sum(weight for _, weight in pool.sources)
-    credit = {source.name: 0 for source, _ in pool.sources}
-    turns: list[EgressSource] = []
-    for _ in range(total):
-        for source, weight in pool.sources:
-            credit[source.name] += weight
-        best = max(pool.sources, key=lambda item: credit[item[0].name])[0]
-        credit[best.name] -= total
-        turns.append(best)
-    return turns

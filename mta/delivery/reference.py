@@ -42,15 +42,18 @@ class Reference(Generic[Owner]):
     both mean nothing to a channel, which hands the reference back with a `Settlement`, exactly once.
 
     `attempt` counts the attempts made before this one, `source` names the source that must be used again (or is
-    empty), `sender` is whose mail it is, by which payloads take turns inside a lane, `provider` is that of the site it
-    goes to, `sts` the policy of its domain and `pacing` what holds on its path, once it is routed. `envelope` is set
-    when the message is composed, and let go of by the owner; `is_on_wire` while a connection has it; `unsent` counts
-    connections that ended before they said anything about it.
+    empty), `avoided` the one that was refused for what it is, `sender` is whose mail it is, by which payloads take
+    turns inside a lane, `provider` is that of the site it goes to, `sts` the policy of its domain and `pacing` what
+    holds on its path, once it is routed; `counted_at` the source a unit of whose warm-up it spent, or empty. `envelope`
+    is set when the message is composed, and let go of by the owner; `is_on_wire` while a connection has it; `unsent`
+    counts connections that ended before they said anything about it.
     """
 
     __slots__ = (
         "addressee",
         "attempt",
+        "avoided",
+        "counted_at",
         "domain",
         "envelope",
         "expires_at",
@@ -86,6 +89,7 @@ class Reference(Generic[Owner]):
         expires_at: float,
         attempt: int = 0,
         source: str = "",
+        avoided: str = "",
         is_dry_run: bool = False,
     ) -> None:
         self.owner = owner
@@ -100,8 +104,10 @@ class Reference(Generic[Owner]):
         self.expires_at = expires_at
         self.attempt = attempt
         self.source = source
+        self.avoided = avoided
         self.is_dry_run = is_dry_run
         self.provider = ""
+        self.counted_at = ""
         self.sts = NO_STS
         self.pacing: PathSettings | None = None
         self.envelope: Envelope | None = None

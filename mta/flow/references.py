@@ -4,13 +4,15 @@ from mta.compose.spec import Addressee
 from mta.delivery.reference import Reference
 from mta.flow.work import Ref, Work
 from mta.intake.admission import AdmittedRecipient
-from mta.model.outcome import BounceClass, Expired
+from mta.model.outcome import SOURCE_BLOCKED, BounceClass, Expired
 
 
 def reference(work: Work, position: int, recipient: AdmittedRecipient) -> Ref:
     """`position` is the place in the source message."""
     admitted = work.admitted
     person = recipient.recipient
+    last = recipient.last
+    is_avoided = last is not None and last.bounce_class in SOURCE_BLOCKED
     addressee = Addressee(
         index=recipient.index,
         key=recipient.key,
@@ -31,7 +33,8 @@ def reference(work: Work, position: int, recipient: AdmittedRecipient) -> Ref:
         tls=admitted.payload.tls,
         expires_at=admitted.expires_at,
         attempt=recipient.attempt,
-        source=recipient.source,
+        source="" if is_avoided else recipient.source,
+        avoided=recipient.source if is_avoided else "",
         is_dry_run=admitted.payload.dry_run,
     )
 

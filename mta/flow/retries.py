@@ -23,7 +23,7 @@ from mta.jetstream.pump import Pump
 from mta.jetstream.schedule import retry, retry_number
 from mta.jetstream.subjects import due_subject, retry_subject
 from mta.ledger.note import Note
-from mta.model.outcome import Deferred
+from mta.model.outcome import SOURCE_BLOCKED, Deferred
 from mta.model.payload import RetryRecipient
 from mta.pacing.settings import PathSettings
 from mta.pacing.shaping import OTHER, Shaping
@@ -37,8 +37,8 @@ _CLOSE_S = 0.5
 
 class NextTry(Struct, frozen=True, gc=False):
     """When one who was deferred is sent again, or expires. `shown_at` is what his event says of it, 0.0 where there is
-    no further attempt; `source` is set where that must use the same one, `expires_at` where he expires before his
-    payload does."""
+    no further attempt; `source` is set where that must use the same one, or another (`SOURCE_BLOCKED`), `expires_at`
+    where he expires before his payload does."""
 
     at: float
     shown_at: float
@@ -99,7 +99,8 @@ def next_try(
         return NextTry(due.at, 0.0, "", schedules.early_end(ref))
     reason = " ".join((verdict.bounce_class, *verdict.actions))
     at = work.due_together(due.at, attempt.number, reason, now)
-    return NextTry(at, at, attempt.source if due.keep_source else "")
+    is_source_told = due.keep_source or verdict.bounce_class in SOURCE_BLOCKED
+    return NextTry(at, at, attempt.source if is_source_told else "")
 
 
 def tried(ref: Ref, note: Note, next_: NextTry, mx_host: str = "") -> Waiting:

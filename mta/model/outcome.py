@@ -140,6 +140,8 @@ class BounceClass(StrEnum):
     """No rule understood the reply."""
 
 
+SOURCE_BLOCKED = frozenset((BounceClass.IP_BLOCKED, BounceClass.INFRASTRUCTURE_DNS))
+"""They refuse the address we send from, whatever the mail: from another one it may be taken."""
 SUPPRESS = "suppress"
 """The action that ends all mail to an address."""
 GREYLIST, RETRY_LONG = "greylist", "retry_long"

@@ -112,7 +112,8 @@ class LastTry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
 class RetryRecipient(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A recipient on its way back: `index` is its place in the original payload, `attempt` the number of attempts
-    made, `queued_at` when it was first queued, `source` set where the next attempt must use the same one."""
+    made, `queued_at` when it was first queued, `source` set where the next attempt must use the same one or, by
+    the class of the last, another."""
 
     email: str
     name: str = ""

@@ -22,6 +22,8 @@ class Actions:
     def __init__(self) -> None:
         self._actions: OrderedDict[str, Action] = OrderedDict()
         self._of_senders = 0
+        self._by_path: dict[tuple[str, str, str], list[Action]] = {}
+        """Asked for each message; forgotten with each change."""
         self.version = 0
 
     def __len__(self) -> int:
@@ -47,7 +49,7 @@ class Actions:
         self._drop(action.id)
         self._actions[action.id] = action
         self._of_senders += action.aim.is_of_senders
-        self.version += 1
+        self._change()
         if len(self._actions) > _MOST:
             self._drop(next(iter(self._actions)))
 
@@ -98,7 +100,11 @@ class Actions:
         action = self._actions.pop(key, None)
         if action is not None:
             self._of_senders -= action.aim.is_of_senders
-            self.version += 1
+            self._change()
+
+    def _change(self) -> None:
+        self._by_path.clear()
+        self.version += 1
 
 
 def _per_second(rate: RateLimit) -> float:

@@ -83,7 +83,7 @@ allow = ["127.0.0.0/8"]
 keys = {{ k1 = "token-k1" }}
 [sources]
 one = {{ address = "127.0.0.1", ehlo = "one.acme.test" }}
-two = {{ address = "127.0.0.2", ehlo = "two.acme.test" }}
+two = {{ address = "127.0.0.2", ehlo = "two.acme.test"{warmup} }}
 [pools]
 default = {{ one = 1 }}
 pair = {{ one = 1, two = 1 }}
@@ -211,7 +211,6 @@ class Rig:
             path = directory / name
             path.touch(mode=0o600)
             path.write_bytes(content)
-        (directory / "shaping.toml").write_text(_SHAPING)
         (directory / "bounces.toml").write_text("")
         self.configure(**settings)
 
@@ -228,6 +227,8 @@ class Rig:
         http: str = 'listen = ""',
         advertise: bool = False,
         listen: str = "",
+        warmup: str = "",
+        shaping: str = "",
     ) -> None:
         """Writes the configuration; it holds from the next start of the daemon."""
         nats = "embedded = true"
@@ -250,8 +251,10 @@ class Rig:
                 http=http,
                 advertise=json.dumps(advertise),
                 listen=listen,
+                warmup=f', warmup = "{warmup}"' if warmup else "",
             )
         )
+        (self.directory / "shaping.toml").write_text(_SHAPING + shaping)
 
     async def start(self) -> None:
         """The daemon, then a sender and a reader beside it."""

@@ -1,6 +1,5 @@
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import cast
@@ -13,7 +12,8 @@ from mta.compose.spec import Composed, ComposeFailed, Group, SpecBlob
 from mta.compose.suspects import CROWDED
 from mta.compose.workers import OnDone, OnLate
 from mta.delivery import email
-from mta.delivery.email import EmailChannel, _Weighted
+from mta.delivery.egress import Egress
+from mta.delivery.email import EmailChannel
 from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked, Settlement
 from mta.delivery.router import NoRoute, Route, Router
@@ -24,54 +24,18 @@ from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings
 from mta.model.lane import Lane
 from mta.model.outcome import Cancelled, Deferred, Failed
-from mta.model.path import EgressPool, EgressSource, MxHost, Site
+from mta.model.path import EgressPool, MxHost, Site
 from mta.model.tls import TlsOption
+from mta.pacing.actions import Actions
 from mta.pacing.settings import PathSettings
 from mta.pacing.shaping import Shaping
+from mta.pacing.warmup import Warmups
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.fakes.nats import eventually
 from tests.fakes.smtp_server import CHUNKING, FakeMX
 from tests.unit.delivery.refs import CLASSIFIER, QUICK, SOURCE, envelope, ref
 
-A, B, C = (EgressSource(name, f"{name}.acme.test") for name in "abc")
-
-
-def test_each_site_sees_the_sources_in_proportion() -> None:
-    """Smooth weighted turns, counted per site."""
-    weighted = _Weighted(EgressPool("p", ((A, 4), (B, 2), (C, 1))))
-    for site in ("x", "y"):
-        assert Counter(weighted.choose(site, "").name for _ in range(70)) == {"a": 40, "b": 20, "c": 10}
-
-
-def test_turns_are_spread() -> None:
-    """No source stands three times in a row at 2 : 1, and another site's turns do not disturb."""
-    weighted = _Weighted(EgressPool("p", ((A, 2), (B, 1))))
-    taken = []
-    for _ in range(6):
-        taken.append(weighted.choose("x", "").name)
-        weighted.choose("y", "")
-    assert taken == ["a", "b", "a"] * 2
-
-
-def test_a_wanted_source_is_used_while_it_exists() -> None:
-    """Greylisting knows us by address; a source that was taken out is replaced by the next in turn."""
-    weighted = _Weighted(EgressPool("p", ((A, 1), (B, 1))))
-    assert [weighted.choose("x", "b") for _ in range(3)] == [B, B, B]
-    assert weighted.choose("x", "gone") is A
-
-
-def test_the_turns_of_sites_are_not_remembered_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """G3: a site is a domain, where domains have hosts of their own."""
-    monkeypatch.setattr(email, "_MOST_SITES", 10)
-    weighted = _Weighted(EgressPool("p", ((A, 1), (B, 1))))
-    for number in range(100):
-        assert weighted.choose(f"site{number}", "") in (A, B)
-        assert len(weighted._next) <= 10
-
-
-def test_one_source_needs_no_turns() -> None:
-    """The usual case."""
-    assert _Weighted(EgressPool("p", ((A, 7),))).choose("x", "") is A
+POOLS = {"default": EgressPool("default", ((SOURCE, 1),))}
 
 
 class Takes:
@@ -131,7 +95,7 @@ def channel(
         bulk,  # type: ignore[arg-type]
         express,  # type: ignore[arg-type]
         router or Even(routes, settings or PathSettings(), resolver),
-        {"default": EgressPool("default", ((SOURCE, 1),))},
+        Egress(POOLS, Actions(), Warmups({}), lambda source, provider: None, time.time),
         ComposeSettings(chunk=32),
         HoldSettings(),
         CLASSIFIER,

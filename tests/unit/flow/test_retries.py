@@ -206,3 +206,23 @@ def test_who_is_parked_expires_on_time() -> None:
 
 def note() -> Note:
     return Note(None, 1, 0.0)
+
+
+def test_the_source_is_told_where_the_next_attempt_depends_on_it() -> None:
+    """Greylisting stays with it, a block moves on from it, and else any will do."""
+    one = work(3)
+    at = one.admitted.recipients[0].queued_at
+    sources = []
+    for position, (stage, text) in enumerate(
+        (
+            (Stage.RCPT, "4.7.1 greylisted, try again later"),
+            (Stage.MAIL, "4.7.1 your IP 192.0.2.1 is listed at zen.spamhaus.org"),
+            (Stage.RCPT, "4.3.2 try again later"),
+        )
+    ):
+        reply = Reply(450, (text,), text[:5])
+        verdict = Classifier(shipped_rules()).classify(stage, reply)
+        deferred = Deferred(Attempt(1, at, stage, reply, source="a1"), verdict)
+        due = next_try(SCHEDULES, Random(1), one, reference(one, position), deferred, at)
+        sources.append((verdict.bounce_class.value, due.source))
+    assert sources == [("greylisted", "a1"), ("ip_blocked", "a1"), ("remote_temporary", "")]
