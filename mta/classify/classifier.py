@@ -48,6 +48,15 @@ FINAL = "fail"
 
 _MOST_REMEMBERED = 4096
 """Of replies, and of normalised ones: 1 kB each at most."""
+_CLOSING = 421
+_BLAMES_NOBODY = frozenset(
+    {
+        BounceClass.UNDETERMINED,
+        BounceClass.POLICY,
+        BounceClass.REMOTE_TEMPORARY,
+        BounceClass.CONNECTION_LOST,
+    }
+)
 
 # Our own words for what met no reply: of the resolver, of the session, of the composer. (class, final, status): the
 # last one is our own, in the code of RFC 3463, what a server of ours would have answered.
@@ -129,7 +138,12 @@ class Classifier:
         ambiguous: bool = False,
     ) -> Verdict:
         """`detail` says what happened where no reply came. An ambiguous reply is no reply: it cannot be trusted to
-        belong to this message (S-14)."""
+        belong to this message (S-14). But a 421 that blames somebody is believed as far as that goes, whichever
+        message it was meant for: so Gmail says its 4.7.28, at the end of data."""
+        if ambiguous and reply is not None and reply.code == _CLOSING:
+            verdict = self._judged(stage, reply.code, reply.enhanced, provider, _joined(reply.lines))
+            if verdict.bounce_class not in _BLAMES_NOBODY:
+                return verdict.in_doubt(detail)
         if reply is None or ambiguous or reply.code < 400:
             return _no_reply(stage, detail, reply is not None and not ambiguous)
         lines = reply.lines

@@ -198,6 +198,22 @@ def test_S_14_an_ambiguous_attempt_is_never_the_end() -> None:
         assert outcome.verdict.bounce_class is B.CONNECTION_LOST
 
 
+def test_S_06_a_421_that_blames_somebody_is_believed_in_doubt() -> None:
+    """Gmail says its 4.7.28 at the end of data, where 421 may be no answer to this dot: it is deferred, suppresses
+    nobody, and who was blamed is known. One that only says goodbye is a lost connection."""
+    words = "4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your DKIM domain [a.test]"
+    for text, kind, accused in (
+        (words, B.RATE_LIMITED, "dkim_domain"),
+        ("4.3.2 going down", B.CONNECTION_LOST, "domain"),
+        ("bye", B.CONNECTION_LOST, "domain"),
+    ):
+        enhanced = text.split(" ")[0] if text != "bye" else ""
+        outcome = decided(Stage.END_OF_DATA, Reply(421, (text,), enhanced), ambiguous=True)
+        assert isinstance(outcome, Deferred)
+        assert (outcome.verdict.bounce_class, outcome.verdict.accused) == (kind, accused), text
+        assert outcome.verdict.confidence == ("high" if kind is B.CONNECTION_LOST else "low")
+
+
 def test_a_reply_that_refuses_nothing_is_a_protocol_error() -> None:
     """As a 250 to DATA: deferred, not believed."""
     outcome = decided(Stage.DATA, Reply(250))
