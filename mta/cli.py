@@ -25,6 +25,7 @@ from mta.cli_explain import app as explains
 from mta.cli_msg import msg
 from mta.cli_options import ConfigOption, DomainArgument, JsonOption, MaybeFile, TenantOption
 from mta.cli_options import run as _run
+from mta.cli_queue import app as queue
 from mta.cli_suppress import app as suppressions
 
 _TYPERS_USAGE = 2
@@ -48,6 +49,7 @@ app.add_typer(campaigns, name="campaign")
 app.add_typer(bounces, name="bounces")
 app.add_typer(dkim_keys, name="dkim")
 app.add_typer(explains, name="explain")
+app.add_typer(queue, name="queue")
 app.add_typer(suppressions, name="suppress")
 
 

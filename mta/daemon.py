@@ -54,7 +54,7 @@ from mta.intake.orders import Orders
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.embedded import EmbeddedServer
 from mta.jetstream.errors import NotFound, PermissionMissing
-from mta.jetstream.kv import Bucket, Change
+from mta.jetstream.kv import Bucket
 from mta.jetstream.layout import CONTENT, CONTROL, OBJECTS, STRIKES, SUPPRESSION, TEMPLATES, Capacity
 from mta.jetstream.objects import ObjectStore
 from mta.jetstream.pump import PubAck, Pump
@@ -64,6 +64,9 @@ from mta.jetstream.setup import setup, too_small, verify
 from mta.lag import Lag, watch
 from mta.model.lane import Lane
 from mta.pacing.actions import Actions
+from mta.pacing.automation import Automation
+from mta.pacing.breaking import CampaignBreaker
+from mta.pacing.control import Control
 from mta.pacing.warming import Warming
 from mta.pacing.warmup import Warmups
 from mta.suppression.seal import Seal
@@ -235,14 +238,17 @@ class Daemon:
             on_guarded=partial(tell_guarded, operations),
         )
         suppressor = Suppressor(side, suppressions, Strikes(Bucket(side, STRIKES)), Seal(config.keys.tokens))
+        actions = Actions()
         flow = Flow(flow_settings(config), work, pump, contents, books, orders, suppressions, rng=rng)
+        automation = Automation(config.shaping.automation, actions, f"automation@{config.node.name}")
+        control = Control(side, actions, automation, operations, flow.on_action)
+        breaker = CampaignBreaker(side, config.shaping, operations, config.node.name)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))
         web = one_click(config, recorder, self._sockets.get("http", ()))
         reporter = self._reporter(lookups, pump) if config.tlsrpt.is_on else None
         router = Router(config.routes, config.shaping, lookups.resolver, lookups.policies)
         classifier = Classifier(config.bounces)
-        actions = Actions()
         warmups = Warmups(config.shaping.warmups)
         warming = Warming(Bucket(side, CONTROL), warmups, time.time, lambda *of: channel.on_units(*of))
         egress = Egress(config.pools, actions, warmups, warming.want, time.time)
@@ -262,6 +268,8 @@ class Daemon:
             may_send=lambda: flow.gate.is_open,
             on_settled=flow.on_settled,
             tell_operators=operations.tell,
+            actions=actions,
+            on_refused=control.note,
             on_tls_session=reporter.note if reporter is not None else None,
         )
         intake = Intake(
@@ -287,7 +295,12 @@ class Daemon:
                     group.create_task(flow.run(), name="flow"),
                     group.create_task(channel.run(), name="channel"),
                     group.create_task(lookups.run(), name="keep policies fresh"),
-                    group.create_task(self._follow_orders(work, orders, flow, warmups), name="follow orders"),
+                    group.create_task(
+                        control.follow(work, orders, flow.on_order, self._orders_known.set, warmups.apply),
+                        name="follow orders",
+                    ),
+                    group.create_task(control.run(), name="actions"),
+                    group.create_task(breaker.run(), name="breaker"),
                     group.create_task(warming.run(), name="draw on warm-ups"),
                     group.create_task(suppressions.run(), name="suppressions"),
                     group.create_task(suppressor.run(), name="suppressor"),
@@ -354,17 +367,6 @@ class Daemon:
             post=HttpsPost(lookups.resolver.addresses),
             publish=publish,
         )
-
-    async def _follow_orders(self, link: Link, orders: Orders, flow: Flow, warmups: Warmups) -> None:
-        """What operators pause and cancel, from any node. Nothing is pulled before the first answer."""
-
-        def on_change(change: Change) -> None:
-            warmups.apply(change.key, change.value)
-            given = orders.apply(change.key, change.value)
-            if given is not None:
-                flow.on_order(*given)
-
-        await Bucket(link, CONTROL).watch(on_change, on_loaded=self._orders_known.set)
 
     async def _until_known(self, suppressions: Suppressions) -> None:
         """Millions of them take minutes to be read for the first time: the service manager is asked for patience."""

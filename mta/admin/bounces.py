@@ -19,11 +19,12 @@ _ACTIONS = {
     "retry": "tried again on the normal schedule",
     "retry_long": "tried again on the long schedule",
     "greylist": "tried again soon, from the same source",
-    "back_off": "told to who watches: the path should slow down",
-    "pause_source": "told to who watches: the source should pause at this provider",
-    "pause_stream": "told to who watches: the stream of this From domain should pause at this provider",
+    "back_off": "the path slows down, where a rule of [[automation]] counts such refusals",
+    "pause_source": "the source is held at this provider, where a rule of [[automation]] says so",
+    "pause_stream": "the tenant's stream of this From domain is held at this provider, where a rule of [[automation]] "
+    "says so; others' mail there goes on",
     "next_mx": "another host is tried first",
-    "alert": "told to who watches: somebody should look at it",
+    "alert": "somebody should look at it; a rule of [[automation]] with an alert tells on MTA_OPS",
 }
 
 

@@ -4,17 +4,15 @@ An order is a key in MTA_CONTROL; every daemon watches it, and a daemon that sta
 node, and through restarts. Each is told on MTA_OPS, with who gave it and why.
 """
 
-import getpass
-import socket
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-import msgspec
 from msgspec import Struct
 
 from mta.admin.access import link
 from mta.admin.errors import WrongInput, WrongUsage
+from mta.admin.operations import tell, who
 from mta.admin.output import Output, Table, cell, many
 from mta.config.settings import Config
 from mta.config.units import Seconds
@@ -23,7 +21,7 @@ from mta.jetstream.connection import Link
 from mta.jetstream.consumers import held_subjects
 from mta.jetstream.kv import Bucket
 from mta.jetstream.layout import CONTROL, PAYLOADS, RETRY
-from mta.jetstream.subjects import ops_subject, parse_due, parse_payload, parse_retry, unescape
+from mta.jetstream.subjects import parse_due, parse_payload, parse_retry, unescape
 from mta.model import times
 from mta.model.lane import Lane
 
@@ -108,13 +106,13 @@ async def give(
         raise WrongUsage("a lane can be paused, not cancelled")
     now = time.time()
     lasts_s = _duration(lasts)
-    order = Order(reason, _who(), now, now + lasts_s if lasts_s else 0.0)
+    order = Order(reason, who(), now, now + lasts_s if lasts_s else 0.0)
     async with link(config, environ, "campaign") as opened:
         await Bucket(opened, CONTROL).put(order_key(verb, target), encode_order(order))
         await _tell(
             opened, "campaign_paused" if verb is OrderVerb.PAUSE else "campaign_cancelled", target, order
         )
-        waiting = await _matching(opened, target)
+        waiting = await matching(opened, target)
     output.result(
         {"verb": verb, **_named(target), "reason": reason, "until": _moment(order.until), **waiting}
     )
@@ -143,7 +141,7 @@ async def resume(config: Config | None, environ: Mapping[str, str], output: Outp
             raise WrongInput(f"{target} is neither paused nor cancelled")
         for key in known:
             await bucket.delete(key)
-        await _tell(opened, "campaign_resumed", target, Order(by=_who(), at=time.time()))
+        await _tell(opened, "campaign_resumed", target, Order(by=who(), at=time.time()))
     output.result({"verb": "resume", **_named(target)})
     output.say(f"Resumed: {target}. What was parked meanwhile is due at once.", "green")
     return 0
@@ -168,7 +166,8 @@ def _spoken(tenant: str, campaign: str) -> tuple[str, str]:
     return names[0], names[1] or NO_CAMPAIGN
 
 
-async def _matching(opened: Link, target: Target) -> dict[str, int]:
+async def matching(opened: Link, target: Target) -> dict[str, int]:
+    """How many `payloads` of it lie in the stream, and how many are `waiting` for a later attempt."""
     fresh = later = 0
     for (tenant, campaign), one in (await _waiting(opened)).items():
         if target.lane is None and target.tenant == tenant and target.campaign in ("", campaign):
@@ -198,30 +197,15 @@ def _state(orders: Orders, tenant: str, campaign: str, now: float) -> tuple[str,
 
 
 async def _tell(opened: Link, kind: str, target: Target, order: Order) -> None:
-    """On MTA_OPS, under the name of this host."""
-    node = socket.gethostname()
-    event = {
-        "v": 1,
-        "type": kind,
-        "time": times.render(order.at),
-        "node": node,
-        **_named(target),
-        "reason": order.reason,
-        "by": order.by,
-        "until": _moment(order.until),
-    }
-    body = msgspec.json.encode({name: value for name, value in event.items() if value})
+    """On MTA_OPS."""
+    said = {"reason": order.reason, "by": order.by, "until": _moment(order.until)}
     msg_id = f"{order_key(OrderVerb.PAUSE, target)}.{kind}.{order.at:.6f}"
-    await opened.call(ops_subject(node, kind), body, headers={"Nats-Msg-Id": msg_id})
+    await tell(opened, kind, _named(target) | said, order.at, msg_id)
 
 
 def _named(target: Target) -> dict[str, str]:
     named = {"tenant": target.tenant, "campaign": target.campaign, "lane": target.lane or ""}
     return {name: value for name, value in named.items() if value}
-
-
-def _who() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def _moment(at: float) -> str:

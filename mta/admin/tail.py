@@ -16,11 +16,12 @@ from rich.text import Text
 
 from mta.admin.access import beside, link
 from mta.admin.errors import WrongUsage
-from mta.admin.history import create, duration, from_time
+from mta.admin.history import duration
 from mta.admin.output import Output
 from mta.config.names import is_token
 from mta.config.settings import Config
 from mta.jetstream.connection import Link
+from mta.jetstream.consumers import create_reader, from_time
 from mta.jetstream.errors import JetStreamUnavailable
 from mta.jetstream.layout import EVENTS
 from mta.jetstream.pull import End, Pulled, Puller
@@ -119,7 +120,7 @@ class _Follower:
             start = {"deliver_policy": "new"}  # no clock of ours beside the server's
         else:
             start = from_time(self._started_at - self._filters.since_s)
-        reader = await create(self._link, EVENTS, (self._filters.subject(),), start)
+        reader = await create_reader(self._link, EVENTS, (self._filters.subject(),), start)
         self._was_open = True
         return reader.name
 

@@ -18,6 +18,10 @@ class Channel(Protocol):
         """Take back those that are not on the wire; they will not be settled by the channel."""
         ...
 
+    def hold(self, references: Iterable[Reference[Any]]) -> None:
+        """Settle those that are not on the wire and are held now because of whose they are."""
+        ...
+
     def resume(self) -> None:
         """Go on: what its owners had withheld their permit from may be sent now."""
         ...

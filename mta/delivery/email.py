@@ -23,7 +23,9 @@ from mta.delivery import attempt as attempts
 from mta.delivery.around import Around
 from mta.delivery.dry_run import Rehearsal
 from mta.delivery.egress import Asking, Chosen, Egress, Held
+from mta.delivery.holding import Holding
 from mta.delivery.hosts import HostMemory
+from mta.delivery.observing import observed
 from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked, Reference, Settlement
 from mta.delivery.router import NoRoute, Route, Router
@@ -31,6 +33,8 @@ from mta.delivery.security import insecure_way, secured
 from mta.model.lane import Lane
 from mta.model.path import EgressPath, Site
 from mta.model.tls import TlsSession
+from mta.pacing.actions import Actions
+from mta.pacing.automation import Observation
 from mta.queue.settings import HoldSettings
 from mta.queue.throttle import Lately
 
@@ -45,6 +49,7 @@ log = structlog.get_logger()
 
 class EmailChannel:
     """A `Channel`. `run` first, in the owner's task group. While `may_send` says no, nothing new is begun.
+    `on_refused` is told of each attempt that was, mail whose sender is held by `actions` is parked.
     `on_tls_session` is told of every session and domain, for reports; None: nobody wants to know."""
 
     def __init__(
@@ -62,6 +67,8 @@ class EmailChannel:
         may_send: Callable[[], bool],
         on_settled: Callable[[Ref, Settlement], None],
         tell_operators: Callable[..., None],
+        actions: Actions,
+        on_refused: Callable[[Observation], None],
         on_tls_session: Callable[[TlsSession], None] | None = None,
     ) -> None:
         self._composer = composer
@@ -73,13 +80,14 @@ class EmailChannel:
         self._in_hand_s = in_hand_s
         self._rng = rng
         self._on_settled = on_settled
+        self._holding = Holding(actions, rng)
         self._around = Around(
             hosts=HostMemory(),
             classifier=classifier,
             rng=rng,
             spawn=self._spawn,
             may_send=may_send,
-            on_settled=self._on_tried,
+            on_settled=observed(self._on_tried, on_refused),
             on_hungry=self._note_hungry,
             on_policy_failed=self._doubt_policy,
             tell_operators=tell_operators,
@@ -131,6 +139,15 @@ class EmailChannel:
             ref.envelope = None
             self._egress.give_back(ref)
         return taken
+
+    def hold(self, references: Iterable[Ref]) -> None:
+        for ref in references:
+            is_waiting = not ref.is_settled and not ref.is_on_wire
+            if is_waiting and ref.path is not None:
+                held = self._holding.parked(ref, ref.path)
+                if held is not None:
+                    ref.envelope = None
+                    self._settle(ref, held)
 
     def sendable(self, lane: Lane) -> int:
         """Of those that wait for DNS as many as it answers about in that time: where it hangs they keep nobody out."""
@@ -190,7 +207,10 @@ class EmailChannel:
                 return
             case Chosen(source=source):
                 pass
-        path = EgressPath(source.name, site.name, security)
+        path = ref.path = EgressPath(source.name, site.name, security)
+        if (held := self._holding.parked(ref, path)) is not None:
+            self._settle(ref, held)
+            return
         pool = self._paths.get(path)
         if pool is None:
             pool = self._paths[path] = PathPool(

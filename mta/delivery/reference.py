@@ -10,7 +10,7 @@ from mta.compose.spec import Addressee, SpecBlob
 from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.outcome import Outcome
-from mta.model.path import NO_STS
+from mta.model.path import NO_STS, EgressPath
 from mta.model.sender import Sender
 from mta.model.tls import TlsOption
 from mta.pacing.settings import PathSettings
@@ -28,10 +28,12 @@ Owner = TypeVar("Owner", bound=Permits)
 
 
 class Parked(Struct, frozen=True, gc=False):
-    """The path will not serve this recipient in time: to be stored until `due_at`. Not an attempt, no event."""
+    """The path will not serve this recipient in time: to be stored until `due_at`. Not an attempt, no event. `is_held`:
+    because of an action, so that it is due at once when that is taken back."""
 
     due_at: float
     reason: str
+    is_held: bool = False
 
 
 Settlement = Outcome | Parked
@@ -43,10 +45,10 @@ class Reference(Generic[Owner]):
 
     `attempt` counts the attempts made before this one, `source` names the source that must be used again (or is
     empty), `avoided` the one that was refused for what it is, `sender` is whose mail it is, by which payloads take
-    turns inside a lane, `provider` is that of the site it goes to, `sts` the policy of its domain and `pacing` what
-    holds on its path, once it is routed; `counted_at` the source a unit of whose warm-up it spent, or empty. `envelope`
-    is set when the message is composed, and let go of by the owner; `is_on_wire` while a connection has it; `unsent`
-    counts connections that ended before they said anything about it.
+    turns inside a lane, `provider` is that of the site it goes to, `path` the way it takes, `sts` the policy of its
+    domain and `pacing` what holds on its path, once it is routed; `counted_at` the source a unit of whose warm-up it
+    spent, or empty. `envelope` is set when the message is composed, and let go of by the owner; `is_on_wire` while a
+    connection has it; `unsent` counts connections that ended before they said anything about it.
     """
 
     __slots__ = (
@@ -63,6 +65,7 @@ class Reference(Generic[Owner]):
         "lane",
         "owner",
         "pacing",
+        "path",
         "pool",
         "position",
         "provider",
@@ -108,6 +111,7 @@ class Reference(Generic[Owner]):
         self.is_dry_run = is_dry_run
         self.provider = ""
         self.counted_at = ""
+        self.path: EgressPath | None = None
         self.sts = NO_STS
         self.pacing: PathSettings | None = None
         self.envelope: Envelope | None = None

@@ -220,9 +220,9 @@ def late_event(
     which nobody can be suppressed. What a report quotes may name others than the recipient (whom it was forwarded to):
     those are hidden with it."""
     if common.form is not RecipientForm.FULL:
-        detail = _ADDRESSES.sub(MASK, detail)
+        detail = without_addresses(detail)
         if smtp is not None:
-            smtp = replace(smtp, text=_ADDRESSES.sub(MASK, _masked(smtp.text, person, is_reply=True)))
+            smtp = replace(smtp, text=without_addresses(_masked(smtp.text, person, is_reply=True)))
         if feedback is not None:
             feedback = FeedbackPart(*(_masked(text, person) for text in astuple(feedback)))
     return Event(
@@ -308,6 +308,10 @@ def _shared_moment(at: float) -> str:
 @lru_cache(maxsize=1024)
 def _second(whole: int) -> str:
     return render(whole)[:-7]
+
+
+def without_addresses(text: str) -> str:
+    return _ADDRESSES.sub(MASK, text)
 
 
 def peer_text(reply: Reply) -> str:

@@ -38,7 +38,7 @@ def ending_of(
     until = orders.paused_until(admitted.lane, admitted.tenant, admitted.campaign, now)
     if until:
         longest = now + _PAUSED_S * (1.0 + 0.2 * jitter)
-        parked = Parked(due_at=min(until, longest, admitted.expires_at), reason=PAUSED)
+        parked = Parked(due_at=min(until, longest, admitted.expires_at), reason=PAUSED, is_held=True)
         return lambda ref: parked
     return None
 

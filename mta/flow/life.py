@@ -40,11 +40,11 @@ from mta.flow.reception import Reception
 from mta.flow.recovery import may_be_known, past_of, source_of, until_source_is_done
 from mta.flow.references import expired, reference
 from mta.flow.release import release_waiting
-from mta.flow.retries import Schedules, next_try, parked, store, tried
+from mta.flow.retries import Schedules, is_stored, next_try, parked, tried
 from mta.flow.settings import FlowSettings
 from mta.flow.telling import Telling
 from mta.flow.told import Teller
-from mta.flow.work import Arriving, Owed, PayloadRefused, SourceKey, Waiting, Work
+from mta.flow.work import Arriving, Owed, PayloadRefused, SourceKey, Work
 from mta.intake.decode import RejectCode, Rejected
 from mta.intake.orders import Orders, OrderVerb, Target
 from mta.jetstream.clock import StreamClock
@@ -56,6 +56,7 @@ from mta.ledger.arena import LedgerFull
 from mta.ledger.state import RecipientState
 from mta.model.lane import Lane
 from mta.model.outcome import Deferred, Delivered
+from mta.pacing.action import Action
 from mta.suppression.seal import Seal
 from mta.suppression.suppressions import Suppressions
 
@@ -322,6 +323,16 @@ class Flow:
             only_paused = verb is OrderVerb.PAUSE
             self._spawn(release_waiting(self._link, target, only_paused=only_paused), f"release {target}")
 
+    def on_action(self, action: Action, *, is_taken_back: bool = False) -> None:
+        """It holds senders: what waits of theirs is parked; or it holds them no more: what was is due at once."""
+        aim = action.aim
+        if is_taken_back and aim.is_of_senders:
+            released = release_waiting(self._link, Target(aim.tenant, aim.campaign), only_paused=True)
+            self._spawn(released, f"release {action.id}")
+        for work in tuple(self._works.values()):
+            if aim.covers_sender(work.sender):
+                self._channel.hold(tuple(work.references))
+
     # -- the end of a payload -----------------------------------------------------------------------------------
 
     def _advance(self, work: Work) -> None:
@@ -342,21 +353,15 @@ class Flow:
         """Until the stream has it: a pass is over, and whoever began it anew would mail those who had their mail."""
         waiting, work.waiting = work.waiting, {}
         for due_at, several in waiting.items():
-            while not await self._is_stored(work, due_at, several):
+            while not await is_stored(
+                work, due_at + self._clock.ahead_s, several, self._contents, self._pump
+            ):
                 await asyncio.sleep(_STORE_AGAIN_S)
                 await self._link.until_connected()
             for one in several:
                 work.note_stored(one.ref.position, time.time())
         work.is_storing = False
         self._advance(work)
-
-    async def _is_stored(self, work: Work, due_at: float, waiting: list[Waiting]) -> bool:
-        try:
-            await store(work, due_at + self._clock.ahead_s, waiting, self._contents, self._pump)
-        except JetStreamError as error:
-            log.warning("store_delayed", sequence=work.key[1], error=str(error))
-            return False
-        return True
 
     async def _ack(self, work: Work) -> None:
         """Until it is confirmed: an ack whose answer was lost may not have been taken, and the message would be
@@ -423,11 +428,8 @@ class Flow:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_S):
                 await self._books.progress.flush()
-        leases = [
-            *(one.lease for one in self._arriving.values()),
-            *(one.lease for one in self._works.values()),
-        ]
-        for lease in leases:
+        leases = [one.lease for one in self._arriving.values()]
+        for lease in leases + [one.lease for one in self._works.values()]:
             if lease.until > time.monotonic():
                 with contextlib.suppress(JetStreamError):
                     await self._link.nak(lease.reply)

@@ -19,16 +19,18 @@ from mta.jetstream.subjects import parse_due, retry_filter
 
 _AGAIN_S = 5.0
 _AT_ONCE = 64
+_MOST_PASSES = 4
 
 log = structlog.get_logger()
 
 
 async def release_waiting(link: Link, target: Target, *, only_paused: bool) -> None:
-    """Returns when nothing of `target` waits any more that is to be released."""
+    """Returns when nothing of `target` waits any more that is to be released; or what is stored again each time it
+    comes, because something else withholds it."""
     campaign = "" if target.campaign == NO_CAMPAIGN else target.campaign
     wanted = retry_filter(target.tenant or None, campaign if target.campaign else None)
-    is_done = False
-    while not is_done:
+    passes = 0
+    while passes < _MOST_PASSES:
         try:
             subjects = list(await held_subjects(link, RETRY, wanted))
             count = 0
@@ -37,7 +39,7 @@ async def release_waiting(link: Link, target: Target, *, only_paused: bool) -> N
                 count += sum(
                     await asyncio.gather(*(_release(link, one, target, only_paused) for one in several))
                 )
-            is_done = not count
+            passes = passes + 1 if count else _MOST_PASSES
         except JetStreamError as error:
             log.warning("release_delayed", target=str(target), error=str(error))
             await asyncio.sleep(_AGAIN_S)

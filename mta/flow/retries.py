@@ -4,12 +4,12 @@ that an earlier owner of the same source message had stored before he could say 
 from functools import lru_cache
 from random import Random
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
 from mta.delivery.reference import Parked
 from mta.flow.content import Contents
-from mta.flow.ending import PAUSED
 from mta.flow.noted import last_try
 from mta.flow.work import Ref, Waiting, Work
 from mta.intake.admission import Admitted
@@ -17,6 +17,7 @@ from mta.intake.decode import Rejected, decode_due
 from mta.intake.retry import encode_retry, waiting_recipient
 from mta.jetstream.connection import Link, Stored
 from mta.jetstream.consumers import held_subjects
+from mta.jetstream.errors import JetStreamError
 from mta.jetstream.layout import RETRY
 from mta.jetstream.pull import Pulled
 from mta.jetstream.pump import Pump
@@ -29,6 +30,8 @@ from mta.pacing.settings import PathSettings
 from mta.pacing.shaping import OTHER, Shaping
 from mta.queue.schedule import RetryAt, next_due
 from mta.queue.settings import RetrySchedule, RetrySettings
+
+log = structlog.get_logger()
 
 _MOST_PATHS = 1024
 _CLOSE_S = 0.5
@@ -115,7 +118,7 @@ def parked(schedules: Schedules, ref: Ref, settlement: Parked, now: float) -> tu
     end = schedules.early_end(ref)
     if end and end <= due_at:
         return end, Waiting(ref, one.attempt, one.source, one.last, expires_at=end)
-    return due_at, Waiting(ref, one.attempt, one.source, one.last, reason == PAUSED)
+    return due_at, Waiting(ref, one.attempt, one.source, one.last, settlement.is_held)
 
 
 class StoredBefore(Struct, frozen=True, gc=False):
@@ -125,9 +128,20 @@ class StoredBefore(Struct, frozen=True, gc=False):
     stored_at: str
 
 
-async def store(work: Work, due_at: float, waiting: list[Waiting], contents: Contents, pump: Pump) -> None:
-    """Returns when the stream has it. `due_at` is of the server's clock. Content first, so that what fires later finds
-    it."""
+async def is_stored(
+    work: Work, due_at: float, waiting: list[Waiting], contents: Contents, pump: Pump
+) -> bool:
+    """True when the stream has it; else it is to be tried again. `due_at` is of the server's clock."""
+    try:
+        await _store(work, due_at, waiting, contents, pump)
+    except JetStreamError as error:
+        log.warning("store_delayed", sequence=work.key[1], error=str(error))
+        return False
+    return True
+
+
+async def _store(work: Work, due_at: float, waiting: list[Waiting], contents: Contents, pump: Pump) -> None:
+    """Content first, so that what fires later finds it."""
     admitted = work.admitted
     is_early = admitted.accepted_at < admitted.send_at and due_at < admitted.send_at + _CLOSE_S
     content = work.content if is_early else await contents.keep(work.content)

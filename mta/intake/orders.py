@@ -83,6 +83,14 @@ def encode_order(order: Order) -> bytes:
     return _encoder.encode(order)
 
 
+def decode_order(value: bytes) -> Order:
+    """A value that cannot be read is an order without an end: somebody meant to stop something."""
+    try:
+        return _decoder.decode(value)
+    except msgspec.DecodeError:
+        return Order(reason="an order that cannot be read")
+
+
 class Orders:
     """All that are in force. `apply` takes the changes of the bucket, whatever they are."""
 
@@ -90,18 +98,14 @@ class Orders:
         self._orders: dict[tuple[OrderVerb, Target], Order] = {}
 
     def apply(self, key: str, value: bytes | None) -> tuple[OrderVerb, Target] | None:
-        """What it is about; None for a key that is no order. A value that cannot be read is an order without an end:
-        somebody meant to stop something."""
+        """What it is about; None for a key that is no order."""
         parsed = parse_key(key)
         if parsed is None:
             return None
         if value is None:
             self._orders.pop(parsed, None)
             return parsed
-        try:
-            self._orders[parsed] = _decoder.decode(value)
-        except msgspec.DecodeError:
-            self._orders[parsed] = Order(reason="an order that cannot be read")
+        self._orders[parsed] = decode_order(value)
         return parsed
 
     def items(self) -> list[tuple[OrderVerb, Target, Order]]:

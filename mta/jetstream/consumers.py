@@ -1,15 +1,19 @@
 """Consumers of a stream, made, paused and deleted by the raw API: the client library drops fields it does not
 know."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import Struct
 
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import NotFound
-from mta.jetstream.layout import Consumer
+from mta.jetstream.layout import NS, Consumer
 
 _PAGE = 100_000
+_PATIENCE_S = 10.0
+_FORGOTTEN_AFTER_S = 60
 
 
 class ConsumerState(Struct, frozen=True, gc=False):
@@ -20,6 +24,13 @@ class ConsumerState(Struct, frozen=True, gc=False):
     pending: int
     ack_pending: int
     is_paused: bool
+
+
+class Reader(Struct, frozen=True, gc=False):
+    """A consumer; `pending` messages wait for it."""
+
+    name: str
+    pending: int
 
 
 async def create_consumer(link: Link, consumer: Consumer) -> None:
@@ -61,6 +72,42 @@ async def delete_consumer(link: Link, stream: str, name: str) -> None:
         await link.api(f"CONSUMER.DELETE.{stream}.{name}")
     except NotFound:
         return
+
+
+def from_time(at: float) -> dict[str, Any]:
+    """Start with what the stream took at `at` (seconds since the epoch) or later."""
+    start = datetime.fromtimestamp(max(at, 0.0), UTC)
+    return {"deliver_policy": "by_start_time", "opt_start_time": start.isoformat()}
+
+
+async def create_reader(
+    link: Link, stream: str, subjects: Sequence[str], start: dict[str, Any], *, headers_only: bool = False
+) -> Reader:
+    """For one who reads what a stream holds without anybody noticing: nothing is acknowledged. Forgotten by the server
+    when it was idle for a while. NotFound where there is no such stream."""
+    name = link.inbox().rpartition(".")[2]
+    config: dict[str, Any] = {
+        "name": name,
+        "ack_policy": "none",
+        "mem_storage": True,
+        "num_replicas": 1,
+        "inactive_threshold": _FORGOTTEN_AFTER_S * NS,
+        **start,
+    }
+    if headers_only:
+        config["headers_only"] = True
+    request = f"CONSUMER.CREATE.{stream}.{name}"
+    if len(subjects) == 1:
+        config["filter_subject"] = subjects[0]
+        request += f".{subjects[0]}"
+    else:
+        config["filter_subjects"] = list(subjects)
+    query = {"stream_name": stream, "config": config, "action": "create"}
+    try:
+        info = await link.api(request, query, timeout_s=_PATIENCE_S)
+    except NotFound as error:
+        raise NotFound(f"there is no stream {stream}") from error
+    return Reader(name, int(info.get("num_pending", 0)))
 
 
 async def held_subjects(link: Link, stream: str, filter_subject: str) -> dict[str, int]:

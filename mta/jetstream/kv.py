@@ -67,13 +67,13 @@ class Bucket:
     async def get(self, key: str, *, leader: bool = False) -> Entry | None:
         """From any replica, which may be behind; with `leader` the last word."""
         stored = await self._link.last_message(self._stream, self._prefix + key, leader=leader)
-        if stored is None or _is_marker(stored.headers):
+        if stored is None or is_marker(stored.headers):
             return None
         return Entry(key, stored.data, stored.sequence)
 
-    async def put(self, key: str, value: bytes) -> int:
-        """The sequence of the new value."""
-        answer = await self._link.call(self._prefix + key, value)
+    async def put(self, key: str, value: bytes, *, ttl_s: float = 0.0) -> int:
+        """The sequence of the new value, which lasts as for `replace`."""
+        answer = await self._link.call(self._prefix + key, value, headers=_lasting(ttl_s))
         return int(answer["seq"])
 
     async def last(self, key: str) -> Change | None:
@@ -81,7 +81,7 @@ class Bucket:
         stored = await self._link.last_message(self._stream, self._prefix + key)
         if stored is None:
             return None
-        value = None if _is_marker(stored.headers) else stored.data
+        value = None if is_marker(stored.headers) else stored.data
         removed_at = moment(stored.time) if _OPERATION in stored.headers else 0.0
         return Change(key, value, stored.sequence, removed_at)
 
@@ -96,7 +96,7 @@ class Bucket:
         if await self._put_after(key, value, 0):
             return True
         last = await self._link.last_message(self._stream, self._prefix + key)
-        if last is not None and not _is_marker(last.headers):
+        if last is not None and not is_marker(last.headers):
             return False
         return await self._put_after(key, value, last.sequence if last else 0)
 
@@ -120,11 +120,12 @@ class Bucket:
             self._prefix + key, value, headers={**last, **replacing(0, ttl_s)}, timeout_s=_BATCH_S
         )
 
-    async def delete(self, key: str, sequence: int | None = None) -> None:
-        """Leaves a marker, so that watchers learn of it. No error if there was nothing; Conflict if `sequence` is
-        given and no longer the last."""
+    async def delete(self, key: str, sequence: int | None = None, *, ttl_s: float = 0.0) -> None:
+        """Leaves a marker, so that watchers learn of it; with `ttl_s` for so long. No error if there was nothing;
+        Conflict if `sequence` is given and no longer the last."""
         expected = {} if sequence is None else {_EXPECTED: str(sequence)}
-        await self._link.call(self._prefix + key, headers={_OPERATION: "DEL", **expected})
+        headers = {_OPERATION: "DEL", **expected, **_lasting(ttl_s)}
+        await self._link.call(self._prefix + key, headers=headers)
 
     async def keys(self, prefix: str = "") -> list[str]:
         """All keys, or those below `prefix` (whole tokens: `acme` finds `acme.x`, not `acmes.x`), sorted."""
@@ -275,7 +276,7 @@ class _Follower:
 
     def _message(self, pulled: Pulled) -> None:
         self.last = max(self.last, pulled.stream_sequence)
-        value = None if _is_marker(pulled.headers) else pulled.data
+        value = None if is_marker(pulled.headers) else pulled.data
         self._on_change(Change(pulled.subject[len(self._prefix) :], value, pulled.stream_sequence))
         if not pulled.pending:
             self._loaded()
@@ -289,9 +290,13 @@ class _Follower:
 
 def replacing(sequence: int, ttl_s: float = 0.0) -> dict[str, str]:
     """The headers of `Bucket.replace`."""
-    expected = {_EXPECTED: str(sequence)}
-    return expected | {_TTL: f"{max(1, ceil(ttl_s))}s"} if ttl_s else expected
+    return {_EXPECTED: str(sequence), **_lasting(ttl_s)}
 
 
-def _is_marker(headers: dict[str, str]) -> bool:
+def _lasting(ttl_s: float) -> dict[str, str]:
+    return {_TTL: f"{max(1, ceil(ttl_s))}s"} if ttl_s else {}
+
+
+def is_marker(headers: dict[str, str]) -> bool:
+    """Of a key that is gone."""
     return _OPERATION in headers or _MARKER in headers

@@ -13,6 +13,7 @@ from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError, PermissionMissing
 from mta.jetstream.layout import (
     CONTENT,
+    CONTROL,
     DUE_CONSUMERS,
     EVENTS,
     INDEX,
@@ -57,7 +58,7 @@ def stored(node: str, tenant: str) -> list[str]:
         seen_subject(base32(_KEY), "unsubscribed"),
         dead_subject("schema"),
         ops_subject(node, "tls_downgrade"),
-        *(f"$KV.{bucket}.rights" for bucket in (CONTENT, SUPPRESSION, STRIKES)),
+        *(f"$KV.{bucket}.rights" for bucket in (CONTENT, SUPPRESSION, STRIKES, CONTROL)),
     ]
 
 

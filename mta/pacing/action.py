@@ -63,6 +63,10 @@ class Aim(Struct, frozen=True, omit_defaults=True, gc=False):
             (self.campaign, sender.campaign),
         )
 
+    def covers_sender(self, sender: Sender) -> bool:
+        """Mail of this sender, on some path."""
+        return self.is_of_senders and self.covers(sender, self.source, self.provider, self.site)
+
     def __str__(self) -> str:
         named = ((field, getattr(self, field)) for field in self.__struct_fields__)
         return " ".join(f"{field}={value}" for field, value in named if value)

@@ -12,7 +12,7 @@ from mta.pacing.action import NO_CURB, PREFIX, Action, ActionKind, Curb, decode_
 from mta.queue.settings import RateLimit
 
 _MOST = 10_000
-_REMEMBERED_S = 3600.0
+REMEMBERED_S = 3600.0
 """How long after its end a suspension still says when it ended: as long as a way back may take."""
 
 
@@ -21,7 +21,8 @@ class Actions:
 
     def __init__(self) -> None:
         self._actions: OrderedDict[str, Action] = OrderedDict()
-        self._of_senders = 0
+        self._holding: dict[str, dict[str, Action]] = {}
+        """Suspensions that are of senders, by the tenant they name: it is asked for each recipient."""
         self._by_path: dict[tuple[str, str, str], list[Action]] = {}
         """Asked for each message; forgotten with each change."""
         self.version = 0
@@ -32,23 +33,21 @@ class Actions:
     def apply(self, key: str, value: bytes | None) -> Action | None:
         """Take in a change of the bucket: the action that is new, or None where it is gone, or no action. What cannot
         be read is left out: nobody knows whom it would stop."""
-        prefix, _, found = key.partition(".")
-        if prefix != PREFIX:
-            return None
         if value is None:
-            self._drop(found)
+            prefix, _, found = key.partition(".")
+            if prefix == PREFIX:
+                self._drop(found)
             return None
-        try:
-            action = decode_action(value)
-        except msgspec.MsgspecError:
-            return None
-        self.put(action)
+        action = read_action(key, value)
+        if action is not None:
+            self.put(action)
         return action
 
     def put(self, action: Action) -> None:
         self._drop(action.id)
         self._actions[action.id] = action
-        self._of_senders += action.aim.is_of_senders
+        if action.kind is ActionKind.SUSPEND and action.aim.is_of_senders:
+            self._holding.setdefault(action.aim.tenant, {})[action.id] = action
         self._change()
         if len(self._actions) > _MOST:
             self._drop(next(iter(self._actions)))
@@ -78,33 +77,47 @@ class Actions:
 
     def held_until(self, sender: Sender, source: str, provider: str, site: str, now: float) -> float:
         """Until when mail of this sender is held on this path because of whose it is; 0.0: it is not."""
-        if not self._of_senders:
+        if not self._holding:
             return 0.0
         ends = [
             action.until
-            for action in self._actions.values()
-            if action.kind is ActionKind.SUSPEND
-            and action.aim.is_of_senders
-            and action.until > now
-            and action.aim.covers(sender, source, provider, site)
+            for tenant in (sender.tenant, "")
+            for action in self._holding.get(tenant, {}).values()
+            if action.until > now and action.aim.covers(sender, source, provider, site)
         ]
         return max(ends, default=0.0)
 
     def forget_ended(self, now: float) -> None:
         """Watchers are not told when a key expires by its own."""
         for key, action in list(self._actions.items()):
-            if action.until + _REMEMBERED_S < now:
+            if action.until + REMEMBERED_S < now:
                 self._drop(key)
 
     def _drop(self, key: str) -> None:
         action = self._actions.pop(key, None)
         if action is not None:
-            self._of_senders -= action.aim.is_of_senders
+            self._forget_holding(action)
             self._change()
 
     def _change(self) -> None:
         self._by_path.clear()
         self.version += 1
+
+    def _forget_holding(self, action: Action) -> None:
+        holding = self._holding.get(action.aim.tenant, {})
+        if holding.pop(action.id, None) is not None and not holding:
+            del self._holding[action.aim.tenant]
+
+
+def read_action(key: str, value: bytes) -> Action | None:
+    """None for another key of the bucket, and for what cannot be read or lies under a key that is not its own."""
+    if not key.startswith(f"{PREFIX}."):
+        return None
+    try:
+        action = decode_action(value)
+    except msgspec.MsgspecError:
+        return None
+    return action if action.key == key else None
 
 
 def _per_second(rate: RateLimit) -> float:

@@ -97,7 +97,7 @@ return_path = "b.{DOMAIN}"
 domains."{DOMAIN}" = {{ dkim = [{{ selector = "{SELECTOR}", key = "dkim.pem" }}], require_dkim = true }}
 domains."{UNSIGNED}" = {{ require_dkim = false }}
 """
-_SHAPING = """\
+SHAPING = """\
 [default]
 connection_rate = "100000/min"
 message_rate = "100000/s"
@@ -254,7 +254,7 @@ class Rig:
                 warmup=f', warmup = "{warmup}"' if warmup else "",
             )
         )
-        (self.directory / "shaping.toml").write_text(_SHAPING + shaping)
+        (self.directory / "shaping.toml").write_text(SHAPING + shaping)
 
     async def start(self) -> None:
         """The daemon, then a sender and a reader beside it."""
@@ -337,10 +337,11 @@ class Rig:
         """Under the id the contract asks for, unless another is given."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         name = payload.get("id", "") if isinstance(payload, dict) else ""
+        tenant = payload.get("tenant", TENANT) if isinstance(payload, dict) else TENANT
         ack = await self.pump.publish_acked(
-            payload_subject(lane, TENANT, campaign),
+            payload_subject(lane, tenant, campaign),
             body,
-            msg_id=msg_id or (f"{TENANT}/{name}" if name else secrets.token_hex(8)),
+            msg_id=msg_id or (f"{tenant}/{name}" if name else secrets.token_hex(8)),
             deadline_s=LIMIT_S,
         )
         self._sequences[name].append(ack.sequence)

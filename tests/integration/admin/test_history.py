@@ -7,9 +7,10 @@ from datetime import datetime
 import pytest
 from rich.console import Console
 
-from mta.admin.history import create, from_time, read
+from mta.admin.history import read
 from mta.admin.output import Output
 from mta.jetstream.connection import Link
+from mta.jetstream.consumers import create_reader, from_time
 from mta.jetstream.errors import JetStreamUnavailable, NotFound
 from mta.jetstream.layout import EVENTS
 from tests.fakes.nats import NatsServer, event_readers
@@ -123,4 +124,4 @@ async def test_a_server_that_dies_ends_it(link: Link, nats_server: NatsServer) -
 async def test_a_stream_that_is_not_there(link: Link) -> None:
     """By its name."""
     with pytest.raises(NotFound, match="there is no stream MTA_NONE"):
-        await create(link, "MTA_NONE", ("x",), from_time(0.0))
+        await create_reader(link, "MTA_NONE", ("x",), from_time(0.0))

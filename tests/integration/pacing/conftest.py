@@ -12,7 +12,7 @@ from tests.fakes.nats import NatsServer
 
 @pytest.fixture
 async def link(nats_server: NatsServer) -> AsyncIterator[Link]:
-    """Connected, streams and buckets made."""
+    """Connected, streams and consumers made; `ack_wait` is 2 s."""
     opened = await open_link(nats_server.settings(), name="test", report=lambda _: None)
     await setup(opened, Capacity(events_max_bytes=1 << 27), ack_wait_s=2.0)
     yield opened

@@ -25,7 +25,9 @@ from mta.dns.settings import DnsSettings
 from mta.model.lane import Lane
 from mta.model.outcome import Cancelled, Deferred, Failed
 from mta.model.path import EgressPool, MxHost, Site
+from mta.model.sender import Sender
 from mta.model.tls import TlsOption
+from mta.pacing.action import Action, ActionKind, Aim
 from mta.pacing.actions import Actions
 from mta.pacing.settings import PathSettings
 from mta.pacing.shaping import Shaping
@@ -89,6 +91,7 @@ def channel(
     settings: PathSettings | None = None,
     may_send: bool = True,
     router: Router | None = None,
+    actions: Actions | None = None,
 ) -> EmailChannel:
     resolver = Resolver(StubNameservers(DnsSettings()), DnsSettings())
     return EmailChannel(
@@ -103,6 +106,8 @@ def channel(
         rng=Random(1),
         may_send=lambda: may_send,
         tell_operators=lambda kind, **fields: None,
+        actions=Actions() if actions is None else actions,
+        on_refused=lambda seen: None,
         on_settled=lambda ref, settlement: None if settled is None else settled.append(settlement),
     )
 
@@ -303,6 +308,47 @@ async def test_who_waits_for_dns_that_hangs_keeps_nobody_out() -> None:
     assert (mail.sendable(Lane.BULK), mail.sendable(Lane.TRANSACTIONAL)) == (100, 0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+ROUTE = (StaticRoute("d.test", "127.0.0.1", 1),)
+
+
+async def test_who_is_held_is_parked_and_others_go_on() -> None:
+    """When it comes and, if the action begins later, when it waits; what is on the wire ends as it may."""
+    actions, settled = Actions(), list[Settlement]()
+    until = time.time() + 100
+    held = Action(kind=ActionKind.SUSPEND, aim=Aim(tenant="held"), since=0.0, until=until)
+    bulk = Takes()
+    mail = channel(bulk, Takes(), settled, routes=ROUTE, may_send=False, actions=actions)
+    waiting, on_wire, unrouted, other = (
+        ref(name, sender=Sender(tenant))
+        for name, tenant in (("w", "held"), ("o", "held"), ("u", "held"), ("x", "free"))
+    )
+    mail.submit([waiting, on_wire, other])
+    on_wire.is_on_wire = True
+    actions.put(held)
+    mail.hold([waiting, on_wire, unrouted, other])
+    mail.submit([ref("late", sender=Sender("held")), ref("y", sender=Sender("free"))])
+    assert [type(one) for one in settled] == [Parked, Parked]
+    for one in settled:
+        assert isinstance(one, Parked)
+        assert one.is_held
+        assert until <= one.due_at <= until + 21
+    assert [one.is_settled for one in (waiting, on_wire, unrouted, other)] == [True, False, False, False]
+
+
+async def test_held_for_long_it_comes_back_to_ask() -> None:
+    """An hour at a time, and never after the end of its life."""
+    actions, settled = Actions(), list[Settlement]()
+    now = time.time()
+    actions.put(Action(kind=ActionKind.SUSPEND, aim=Aim(tenant="acme"), since=0.0, until=now + 86_400))
+    mail = channel(Takes(), Takes(), settled, routes=ROUTE, actions=actions)
+    mail.submit([ref("a"), ref("b", expires_at=now + 60)])
+    first, second = settled
+    assert isinstance(first, Parked)
+    assert isinstance(second, Parked)
+    assert now + 3600 <= first.due_at <= now + 3600 * 1.2 + 5
+    assert second.due_at == now + 60
 
 
 async def test_paths_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

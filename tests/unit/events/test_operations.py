@@ -24,6 +24,15 @@ def test_a_notice_is_published() -> None:
     assert "mx_ip" not in event
 
 
+def test_what_all_nodes_see_is_kept_once() -> None:
+    """Whoever tells it first: the stream drops what has the same id."""
+    pump = FakePump(is_prompt=True)
+    for node in ("mta1", "mta2"):
+        Operations(pump, node).tell_once("action.x.source_resumed.1", "source_resumed", source="a1")
+    (stored,) = pump.stored
+    assert stored.subject == "mta.ops.mta1.source_resumed"
+
+
 def test_a_full_pump_is_no_failure() -> None:
     """Mail does not wait for a notice: it stands in the log."""
     pump = FakePump()

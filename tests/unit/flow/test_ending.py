@@ -85,9 +85,9 @@ def test_paused_it_is_parked_until_the_end_but_not_for_long() -> None:
     now = one.admitted.accepted_at
     for until, expected in ((now + 5, now + 5), (0.0, now + 660)):
         orders = given((OrderVerb.PAUSE, Target("acme", "spring-sale"), until))
-        assert ending(one, orders, now, 0.5) == Parked(due_at=expected, reason=PAUSED)
+        assert ending(one, orders, now, 0.5) == Parked(due_at=expected, reason=PAUSED, is_held=True)
     late = one.admitted.expires_at - 1
-    assert ending(one, given((OrderVerb.PAUSE, Target("acme"), 0.0)), late) == Parked(late + 1, PAUSED)
+    assert ending(one, given((OrderVerb.PAUSE, Target("acme"), 0.0)), late) == Parked(late + 1, PAUSED, True)
 
 
 def test_too_early_it_is_parked_until_its_time() -> None:

@@ -5,7 +5,7 @@ from mta.classify.classifier import Classifier
 from mta.config.load import shipped_rules
 from mta.delivery.reference import Parked
 from mta.flow.content import Contents
-from mta.flow.retries import Schedules, next_try, parked, store, tried
+from mta.flow.retries import Schedules, is_stored, next_try, parked, tried
 from mta.flow.work import Waiting
 from mta.intake.admission import Admitted, admit_due
 from mta.intake.decode import DecodedDue, decode_due
@@ -49,7 +49,7 @@ async def stored(count: int = 3, **changes: Any) -> Stream:
         Waiting(reference(one, position), 2, "one", LastTry(bounce_class="greylisted", code=451))
         for position in range(count)
     ]
-    await store(one, 1_795_000_600.25, waiting, cast(Contents, stream), cast(Pump, stream))
+    assert await is_stored(one, 1_795_000_600.25, waiting, cast(Contents, stream), cast(Pump, stream))
     return stream
 
 
@@ -96,7 +96,9 @@ async def test_what_waits_for_its_time_carries_its_content() -> None:
     for label in ("inline", "welcome/v7"):
         one.content = StoredContent(content, attachments, label)
         waiting = [Waiting(reference(one, position), 0, "", None) for position in range(2)]
-        await store(one, one.admitted.send_at + 1e-6, waiting, cast(Contents, stream), cast(Pump, stream))
+        assert await is_stored(
+            one, one.admitted.send_at + 1e-6, waiting, cast(Contents, stream), cast(Pump, stream)
+        )
         assert "content" not in stream.steps
         due = decode_due(stream.published[-1][1])
         assert isinstance(due, DecodedDue), due
@@ -111,7 +113,7 @@ async def test_once_its_time_has_come_content_is_kept_as_any() -> None:
     one, stream = work(1, send_at="2026-12-10T18:00:00Z"), Stream()
     waiting = [Waiting(reference(one, 0), 1, "", None)]
     due_at = one.admitted.send_at + 60
-    await store(one, due_at, waiting, cast(Contents, stream), cast(Pump, stream))
+    assert await is_stored(one, due_at, waiting, cast(Contents, stream), cast(Pump, stream))
     assert stream.steps == ["content", "retry"]
 
 
@@ -178,7 +180,9 @@ async def test_max_age_ends_a_life_before_the_lane_does() -> None:
         next_ = next_try(SCHEDULES, Random(1), work(1), ref, deferred, now)
         dues.append((round(next_.at - at), next_.shown_at > 0, round(next_.expires_at - at)))
     assert dues == [(600, True, round(-at)), (1500, False, 1500), (1500, False, 1500)]
-    await store(one, next_.at, [tried(ref, note(), next_)], cast(Contents, stream), cast(Pump, stream))
+    assert await is_stored(
+        one, next_.at, [tried(ref, note(), next_)], cast(Contents, stream), cast(Pump, stream)
+    )
     due = decode_due(stream.published[0][1])
     assert isinstance(due, DecodedDue)
     assert round(due.retry.expires_at.timestamp() - at) == 1500

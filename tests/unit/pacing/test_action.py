@@ -39,6 +39,13 @@ def test_a_sender_is_covered_by_each_part_of_its_name() -> None:
     assert not aim.covers(Sender("acme", from_domain="other.test"), "a1", "google", "any.test")
 
 
+def test_an_aim_of_senders_names_whose_mail_it_is_about() -> None:
+    """On some path or on all; what is aimed at paths is about nobody."""
+    assert Aim(tenant="acme", provider="google", source="a1").covers_sender(NEWS)
+    assert not Aim(tenant="acme", campaign="autumn").covers_sender(NEWS)
+    assert not GOOGLE.covers_sender(NEWS)
+
+
 def test_done_again_it_is_the_same_action() -> None:
     """The id is that of what is done to whom by which rule, not of when or why."""
     first = action(rule="google:unusual-rate", reply="421 4.7.28")

@@ -2,7 +2,7 @@
 
 from mta.model.sender import Sender
 from mta.pacing.action import NO_CURB, Action, ActionKind, Aim, Curb, encode_action
-from mta.pacing.actions import Actions
+from mta.pacing.actions import Actions, read_action
 from mta.queue.settings import RateLimit
 
 NEWS = Sender("acme", "spring", "marketing", "acme.test")
@@ -78,6 +78,30 @@ def test_what_is_no_action_stops_nobody() -> None:
     assert actions.apply("action.x", b"\xff") is None
     assert actions.apply("action.x", None) is None
     assert len(actions) == 0
+
+
+def test_only_a_suspension_holds_a_sender_and_only_its_own() -> None:
+    """An alert or a throttle holds nobody; one without a tenant holds whoever has the From domain."""
+    actions = Actions()
+    aim = Aim(tenant="acme")
+    for kind in (ActionKind.ALERT, ActionKind.THROTTLE):
+        actions.put(Action(kind=kind, aim=aim, since=0.0, until=100.0))
+    assert actions.held_until(NEWS, "a1", "google", "s", 50.0) == 0.0
+    actions.put(suspend(90.0, from_domain="acme.test"))
+    assert actions.held_until(NEWS, "a1", "google", "s", 50.0) == 90.0
+    assert actions.held_until(Sender("acme"), "a1", "google", "s", 50.0) == 0.0
+    actions.put(suspend(80.0, from_domain="acme.test"))
+    assert actions.held_until(NEWS, "a1", "google", "s", 50.0) == 80.0
+    actions.apply(suspend(80.0, from_domain="acme.test").key, None)
+    assert actions.held_until(NEWS, "a1", "google", "s", 50.0) == 0.0
+
+
+def test_an_action_lies_under_its_own_key() -> None:
+    """Else nobody could take it back by the key that it has."""
+    one = suspend(100.0, source="a1")
+    assert read_action(one.key, encode_action(one)) == one
+    assert read_action("action.another", encode_action(one)) is None
+    assert read_action(f"pause.{one.id}", encode_action(one)) is None
 
 
 def test_a_flood_of_actions_is_bounded() -> None:
