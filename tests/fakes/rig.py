@@ -14,7 +14,6 @@ import os
 import secrets
 import signal
 import socket
-import sys
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +25,6 @@ from typing import Any
 
 import dkim
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mta.demo.follow import follow
 from mta.demo.process import DaemonProcess
@@ -40,8 +38,10 @@ from mta.jetstream.subjects import payload_subject
 from mta.model.ids import base32, payload_key
 from mta.model.lane import Lane
 from tests.fakes.contract import Reader
+from tests.fakes.keys import rsa_pem
 from tests.fakes.nats import eventually
 from tests.fakes.smtp_server import CHUNKING, FakeMX, On, Received
+from tests.fakes.verbs import verb
 
 Event = dict[str, Any]
 Payload = dict[str, Any]
@@ -203,9 +203,8 @@ class Rig:
         self._numbers = itertools.count(1)
         self._sequences: dict[str, list[int]] = defaultdict(list)
         self._tasks: list[asyncio.Task[None]] = []
-        self._private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         for name, content in (
-            ("dkim.pem", _pem(self._private_key)),
+            ("dkim.pem", rsa_pem()),
             ("token-k1", secrets.token_hex(32).encode()),
         ):
             path = directory / name
@@ -449,10 +448,11 @@ class Rig:
 
     def verifies(self, received: Received) -> bool:
         """By an independent verifier, with the key of this rig's domain."""
-        public = self._private_key.public_key().public_bytes(
+        public = serialization.load_pem_private_key(rsa_pem(), None).public_key()
+        lines = public.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        record = b"v=DKIM1; k=rsa; p=" + b"".join(public.splitlines()[1:-1])
+        ).splitlines()
+        record = b"v=DKIM1; k=rsa; p=" + b"".join(lines[1:-1])
         name = f"{SELECTOR}._domainkey.{DOMAIN}.".encode()
         return bool(
             dkim.verify(received.body, dnsfunc=lambda asked, timeout=5: record if asked == name else None)
@@ -460,7 +460,7 @@ class Rig:
 
     async def mta(self, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         """One verb of the command line against this daemon: exit code, output, errors."""
-        return await mta(*arguments, "--config", str(self.config), stdin=stdin)
+        return await verb(*arguments, "--config", str(self.config), stdin=stdin)
 
 
 def check_events(told: Told, recipients: Iterable[str]) -> None:
@@ -492,23 +492,6 @@ def check_copies(place: Place, *told: Told) -> None:
     assert place.copies == delivered
 
 
-async def mta(*arguments: str, stdin: bytes = b"", timeout_s: float = LIMIT_S) -> tuple[int, bytes, bytes]:
-    """The command line as a child: exit code, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "mta.cli",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(timeout_s):
-        output, errors = await process.communicate(stdin)
-    assert process.returncode is not None
-    return process.returncode, output, errors
-
-
 def signalled(daemon: DaemonProcess, number: signal.Signals) -> None:
     os.kill(daemon.pid, number)
 
@@ -519,9 +502,3 @@ def numbered(domain: str, count: int, prefix: str = "r") -> Iterator[str]:
 
 def _brief(event: Event) -> list[str]:
     return [event["type"], event.get("recipient", "_"), str(event.get("error") or event.get("smtp") or "")]
-
-
-def _pem(key: rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )

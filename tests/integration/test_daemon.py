@@ -26,7 +26,8 @@ from mta.suppression.settings import SuppressionSettings
 from mta.suppression.suppressions import Suppressions
 from mta.wiring import one_click, recorder_settings
 from tests.fakes.nats import NatsServer, free_port
-from tests.fakes.rig import Rig, mta
+from tests.fakes.rig import Rig
+from tests.fakes.verbs import program
 
 
 class Manager:
@@ -100,7 +101,7 @@ async def test_no_nats_at_start_is_one_line_and_exit_69(tmp_path: Path) -> None:
     server = f"nats://127.0.0.1:{free_port()}"
     rig = Rig(tmp_path, server=server)
     started = time.monotonic()
-    code, output, errors = await mta("run", "--config", str(rig.config))
+    code, output, errors = await program("run", "--config", str(rig.config))
     await rig.close()
     assert code == 69
     assert 1.5 < time.monotonic() - started < 8
@@ -134,7 +135,7 @@ async def test_a_stop_while_it_connects_ends_it_at_once(
 
 async def test_missing_streams_are_named(rig: Rig) -> None:
     """On a server that is not ours nothing is created; the daemon says what to run."""
-    code, output, errors = await mta("run", "--config", str(rig.config))
+    code, output, errors = await program("run", "--config", str(rig.config))
     assert code == 69
     assert b"MTA_PAYLOADS" in errors
     assert b"mta setup" in errors
@@ -155,7 +156,7 @@ async def test_n10_a_missing_right_is_named_at_the_start(tmp_path: Path) -> None
     (tmp_path / "nats.login").write_text("mta:x\n")
     named = limited.config.read_text().replace("[nats]\n", '[nats]\ncredentials = "nats.login"\n')
     limited.config.write_text(named)
-    code, _, errors = await mta("run", "--config", str(limited.config))
+    code, _, errors = await program("run", "--config", str(limited.config))
     assert code == 77
     assert b"may not publish to mta.retry.acme._." in errors
     assert b"permissions" in errors
@@ -167,7 +168,7 @@ async def test_unreadable_configuration_is_exit_78(tmp_path: Path) -> None:
     """The line and the key are named before anything starts."""
     path = tmp_path / "mta.toml"
     path.write_text('[node]\nnmae = "x"\n')
-    code, _, errors = await mta("run", "--config", str(path))
+    code, _, errors = await program("run", "--config", str(path))
     assert code == 78
     assert b"nmae" in errors
 
@@ -177,7 +178,7 @@ async def test_a_state_directory_that_cannot_be_one_is_exit_78(tmp_path: Path, e
     """It does not heal by starting again."""
     path = tmp_path / "mta.toml"
     path.write_text(f"[node]\nstate_dir = '{path}'\n[nats]\nembedded = {str(embedded).lower()}")
-    code, _, errors = await mta("run", "--config", str(path))
+    code, _, errors = await program("run", "--config", str(path))
     assert code == 78
     assert b"node.state_dir" in errors
     assert b"cannot be used (Not a directory)" in errors

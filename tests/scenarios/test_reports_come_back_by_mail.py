@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.nats import NatsServer, eventually, free_port
 from tests.fakes.reports import dsn, mail
 from tests.fakes.rig import DOMAIN, TENANTS, Place, Rig
+from tests.fakes.verbs import program
 
 
 class Reporting:
@@ -159,6 +160,6 @@ async def test_h1_a_report_that_was_answered_is_told(own_rig: Rig, nats_server: 
 async def test_an_address_that_is_not_ours_stops_the_start(own_rig: Rig, listen: str) -> None:
     """Exit code 78: it will not get better by itself."""
     own_rig.configure(listen=listen)
-    code, _, errors = await own_rig.mta("run")
+    code, _, errors = await program("run", "--config", str(own_rig.config))
     assert code == 78
     assert b"inbound.listen" in errors

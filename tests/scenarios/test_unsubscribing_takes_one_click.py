@@ -7,6 +7,7 @@ import aiohttp
 
 from tests.fakes.nats import NatsServer, eventually, free_port
 from tests.fakes.rig import TENANTS, Rig
+from tests.fakes.verbs import program
 
 FORM = {"List-Unsubscribe": "One-Click"}
 
@@ -86,6 +87,6 @@ async def test_l03_without_the_stream_it_is_not_done(own_rig: Rig, nats_server: 
 async def test_a_port_that_is_taken_ends_the_start(own_rig: Rig) -> None:
     """69, and it says which."""
     own_rig.configure(http='listen = "192.0.2.1:9925"\npublic_url = "https://u.acme.test"')
-    code, _, errors = await own_rig.mta("run")
+    code, _, errors = await program("run", "--config", str(own_rig.config))
     assert code == 69
     assert b"http.listen" in errors

@@ -1,5 +1,5 @@
-"""The program as a whole, in processes of its own: options, exit codes, what a person reads. Sparingly, as each costs
-a third of a second."""
+"""The program as a whole: options, exit codes, what a person reads. In a process of its own where one is the point, and
+sparingly, as each costs a third of a second."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.fakes.nobody import NOBODY
+from tests.fakes.verbs import typed
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,9 +76,9 @@ def test_it_knows_its_version() -> None:
 )
 def test_wrong_usage_is_64(arguments: list[str]) -> None:
     """As sysexits has it."""
-    done = mta(*arguments)
-    assert done.returncode == 64
-    assert "Traceback" not in done.stderr
+    code, _, errors = typed(*arguments)
+    assert code == 64
+    assert b"Traceback" not in errors
 
 
 @pytest.mark.parametrize(
@@ -93,15 +94,15 @@ def test_wrong_usage_is_64(arguments: list[str]) -> None:
 )
 def test_what_send_would_not_heed_is_refused(arguments: list[str], said: str) -> None:
     """An option without effect is a misunderstanding."""
-    done = mta("send", *arguments)
-    assert done.returncode == 64
-    assert said in done.stderr
+    code, _, errors = typed("send", *arguments)
+    assert code == 64
+    assert said in errors.decode()
 
 
 def test_a_missing_file_is_66(tmp_path: Path) -> None:
     """Named."""
-    done = mta("send", str(tmp_path / "nope.json"))
-    assert (done.returncode, done.stderr) == (66, f"mta: {tmp_path}/nope.json: No such file or directory\n")
+    code, _, errors = typed("send", str(tmp_path / "nope.json"))
+    assert (code, errors.decode()) == (66, f"mta: {tmp_path}/nope.json: No such file or directory\n")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_no_server_is_69(tmp_path: Path) -> None:
     assert "mta run" in done.stderr
 
 
-def test_a_broken_configuration_is_78(tmp_path: Path) -> None:
+def test_a_broken_configuration_is_78(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By option and by environment, every problem on a line of its own."""
     config = tmp_path / "mta.toml"
     config.write_text("[nats]\nprot = 1\n[nod]\n")
@@ -145,11 +146,12 @@ def test_a_broken_configuration_is_78(tmp_path: Path) -> None:
         "     Correct it and look again with: mta check",
     ]
     for option in (["--config", str(config)], [f"--config={config}"]):
-        by_option = mta("run", *option)
-        assert by_option.returncode == 78
-        assert by_option.stderr.splitlines() == [*lines[:2], f"{lines[2]} {' '.join(option)}"]
-    by_environment = mta("tail", MTA_CONFIG=str(config))
-    assert (by_environment.returncode, by_environment.stderr.splitlines()) == (78, lines)
+        code, _, errors = typed("run", *option)
+        assert code == 78
+        assert errors.decode().splitlines() == [*lines[:2], f"{lines[2]} {' '.join(option)}"]
+    monkeypatch.setenv("MTA_CONFIG", str(config))
+    code, _, errors = typed("tail")
+    assert (code, errors.decode().splitlines()) == (78, lines)
 
 
 def test_the_shipped_configuration_passes_the_check(tmp_path: Path) -> None:
@@ -195,6 +197,6 @@ def test_a_mail_that_came_back_is_read_from_standard_input() -> None:
 
 def test_a_mail_that_is_not_there_is_missing_input() -> None:
     """66, and one line that says so."""
-    done = mta("bounces", "read", "/nonexistent/mail.eml")
-    assert (done.returncode, done.stdout) == (66, "")
-    assert "cannot read /nonexistent/mail.eml" in done.stderr
+    code, out, errors = typed("bounces", "read", "/nonexistent/mail.eml")
+    assert (code, out) == (66, b"")
+    assert b"cannot read /nonexistent/mail.eml" in errors

@@ -1,9 +1,6 @@
 """`mta dkim` as an operator types it, beside a DNS server that is scripted, and judged by dkimpy."""
 
-import asyncio
 import json
-import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +15,7 @@ from mta.admin.dkim_record import strings
 from mta.compose.dkim import Draft, Signer, body_hash, load_keys
 from mta.config.load import load
 from tests.fakes.dns_server import Answer, FakeDns, cname, txt
+from tests.fakes.verbs import verb
 
 ROOT = Path(__file__).parents[3]
 NAME = "s1._domainkey.acme.test"
@@ -39,16 +37,8 @@ class Operator:
 
     async def types(self, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
         """Exit code, what was said as JSON, and stderr."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "mta.cli", "dkim", *arguments, "--json", "--config", str(self.config)),
-            cwd=ROOT,
-            env={key: value for key, value in os.environ.items() if not key.startswith("MTA_")},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode is not None
-        return process.returncode, [json.loads(line) for line in out.splitlines()], err.decode()
+        code, out, err = await verb("dkim", *arguments, "--json", "--config", str(self.config))
+        return code, [json.loads(line) for line in out.splitlines()], err.decode()
 
     async def makes(self, domain: str, selector: str, *options: str) -> dict[str, Any]:
         """A key, configured and not yet published."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest_asyncio
 
 from tests.fakes.dns_server import Answer, FakeDns, a, aaaa, mx, tlsa, txt
-from tests.fakes.rig import mta
+from tests.fakes.verbs import verb
 
 Explain = Callable[..., Awaitable[tuple[int, dict[str, Any]]]]
 
@@ -46,7 +46,7 @@ async def explain(dns: FakeDns, tmp_path: Path) -> Explain:
     path.write_text(_CONFIG.format(directory=tmp_path, dns=dns.address))
 
     async def ask(address: str, *options: str) -> tuple[int, dict[str, Any]]:
-        code, out, errors = await mta("explain", "route", address, *options, "--json", "--config", str(path))
+        code, out, errors = await verb("explain", "route", address, *options, "--json", "--config", str(path))
         assert not errors, errors
         return code, json.loads(out)
 
@@ -142,7 +142,7 @@ async def test_what_cannot_be_asked(tmp_path: Path) -> None:
         (("bob@a.test", "--tenant", "x", "--config", str(path)), 64, b"unknown tenant"),
         (("bob@a.test", "--config", str(tmp_path / "none.toml")), 78, b"none.toml"),
     ):
-        got, _, errors = await mta("explain", "route", *arguments)
+        got, _, errors = await verb("explain", "route", *arguments)
         assert (got, word in errors) == (code, True), errors
 
 
@@ -150,7 +150,7 @@ async def test_people_get_a_table(dns: FakeDns, tmp_path: Path) -> None:
     """Lines of what was found and why, and one that says what would become of it."""
     path = tmp_path / "mta.toml"
     path.write_text(_CONFIG.format(directory=tmp_path, dns=dns.address))
-    code, out, _ = await mta("explain", "route", "bob@x.relay.test", "--config", str(path))
+    code, out, _ = await verb("explain", "route", "bob@x.relay.test", "--config", str(path))
     assert code == 0
     assert b"It would be sent." in out
     assert b"what has to hold" in out

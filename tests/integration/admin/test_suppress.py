@@ -14,7 +14,7 @@ from mta.model.times import render
 from mta.suppression.key import mark_key
 from mta.suppression.store import MarkStore
 from tests.fakes.nats import NatsServer
-from tests.fakes.rig import mta
+from tests.fakes.verbs import verb
 
 CONFIG = """\
 [node]
@@ -39,7 +39,7 @@ def config(tmp_path: Path, nats_server: NatsServer, link: Link) -> Path:
 
 async def said(config: Path, *words: str, code: int = 0, stdin: bytes = b"") -> list[Any]:
     """What the verb says as JSON."""
-    found, out, err = await mta("suppress", *words, "--json", "--config", str(config), stdin=stdin)
+    found, out, err = await verb("suppress", *words, "--json", "--config", str(config), stdin=stdin)
     assert found == code, err
     assert b"Traceback" not in err
     return [json.loads(line) for line in out.splitlines()]
@@ -89,7 +89,7 @@ async def test_streams_and_domains(config: Path, link: Link) -> None:
     # Who is stopped by the mark of his domain is not said to be free.
     assert [one["address"] for one in await said(config, "ls", "ann@Gone.test")] == ["@gone.test"]
     assert [one["stream"] for one in await said(config, "ls", "bob@example.test")] == ["news"]
-    code, _, err = await mta("suppress", "rm", "bob@example.test", "--reason", "x", "--config", str(config))
+    code, _, err = await verb("suppress", "rm", "bob@example.test", "--reason", "x", "--config", str(config))
     assert code == 1
     assert b"name one with --stream, as news" in err
     await said(config, "rm", "bob@example.test", "--stream", "news", "--reason", "x")
@@ -146,7 +146,7 @@ async def test_a_list_goes_in_and_comes_out(config: Path, link: Link, tmp_path: 
         "d@example.test,whim,,,\n"
         '"@gone.test",,,,\n'
     )
-    code, out, err = await mta("suppress", "import", str(source), "--json", "--config", str(config))
+    code, out, err = await verb("suppress", "import", str(source), "--json", "--config", str(config))
     assert code == 1
     assert json.loads(out) == {"read": 7, "new": 4, "known": 1, "bad": 2}
     assert b"line 3: there is no @" in err
@@ -157,7 +157,7 @@ async def test_a_list_goes_in_and_comes_out(config: Path, link: Link, tmp_path: 
     assert stored is not None
     assert 3590 <= int(stored.headers["Nats-TTL"].rstrip("s")) <= 3601  # rounded up
     target = tmp_path / "out.csv"
-    code, _, _ = await mta("suppress", "export", str(target), "--config", str(config))
+    code, _, _ = await verb("suppress", "export", str(target), "--config", str(config))
     assert code == 0
     lines = target.read_text().splitlines()
     assert lines[0] == "email,hash,reason,expires,detail,stream,at,source"
@@ -186,7 +186,7 @@ async def test_lists_of_other_forms(hashing: Path, link: Link) -> None:
     assert counts == {"read": 3, "new": 2, "known": 1, "bad": 0}
     rows = await said(config, "export")
     assert all("address" not in row for row in rows)
-    code, out, _ = await mta("suppress", "export", "--config", str(config))
+    code, out, _ = await verb("suppress", "export", "--config", str(config))
     assert code == 0
     await said(config, "rm", rows[0]["hash"], "--reason", "x")
     (counts,) = await said(config, "import", "-", stdin=out)
@@ -200,12 +200,12 @@ async def test_a_heavier_mark_that_was_there_stays(config: Path, link: Link, tmp
     now = time.time()
     await store.add(mark_key("acme", "r7@example.test"), Mark(SuppressReason.COMPLAINED, render(now)), now)
     await store.add(mark_key("acme", "r8@example.test"), Mark(SuppressReason.MAILBOX_FULL, render(now)), now)
-    for count, new in ((2_000, 1_999), (40_000, 38_000)):
+    for count, new in ((2_000, 1_999), (6_000, 4_000)):
         source = tmp_path / f"{count}.txt"
         source.write_text("".join(f"r{n}@example.test\n" for n in range(count)))
         (counts,) = await said(config, "import", str(source))
         assert counts == {"read": count, "new": new, "known": count - new, "bad": 0}
-    for name, reason in (("r7", "complained"), ("r8", "manual"), ("r39999", "manual")):
+    for name, reason in (("r7", "complained"), ("r8", "manual"), ("r5999", "manual")):
         kept = await store.get(mark_key("acme", f"{name}@example.test"))
         assert kept is not None
         assert kept.mark.reason == reason
@@ -217,9 +217,9 @@ async def test_a_list_comes_back_as_it_went_out(config: Path, link: Link, tmp_pa
     await said(config, "add", "eve@example.test", "--stream", stream, "--detail", "asked\nby phone")
     before = await said(config, "ls")
     assert before[0]["detail"] == "asked by phone"
-    _, rows, _ = await mta("suppress", "export", "--config", str(config))
+    _, rows, _ = await verb("suppress", "export", "--config", str(config))
     (tmp_path / "list.csv").write_bytes(rows)
-    _, lines, _ = await mta("suppress", "export", "--json", "--config", str(config))
+    _, lines, _ = await verb("suppress", "export", "--json", "--config", str(config))
     (tmp_path / "list.ndjson").write_bytes(lines)
     for name in ("list.csv", "list.ndjson"):
         (there,) = await said(config, "import", str(tmp_path / name))
@@ -237,7 +237,7 @@ async def test_a_stranger_s_words_are_no_formula(config: Path, link: Link) -> No
     """What a complaint says of its kind ends up in a cell of whoever opens the list."""
     mark = Mark(SuppressReason.COMPLAINED, render(1e9), detail='=hyperlink("http://evil.test")')
     await MarkStore(Bucket(link, SUPPRESSION)).add(mark_key("acme", "eve@example.test"), mark, 1e9)
-    _, out, _ = await mta("suppress", "export", "--config", str(config))
+    _, out, _ = await verb("suppress", "export", "--config", str(config))
     assert ",\"'=hyperlink(" in out.decode()
 
 
@@ -261,5 +261,5 @@ async def test_no_address_is_a_formula(config: Path, link: Link, tmp_path: Path)
 
 async def test_a_list_in_another_encoding_says_what_to_do(config: Path, link: Link, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes("email\nmüller@example.test\n".encode("latin-1"))
-    code, _, errors = await mta("suppress", "import", str(tmp_path / "list.csv"), "--config", str(config))
+    code, _, errors = await verb("suppress", "import", str(tmp_path / "list.csv"), "--config", str(config))
     assert (code, b"UTF-8" in errors, b"iconv" in errors) == (1, True, True)
