@@ -14,7 +14,7 @@ from tests.fakes.nats import NatsServer, eventually
 from tests.fakes.rig import Place, Rig, numbered
 from tests.fakes.smtp_server import Hold, On
 
-ACK_WAIT_S = 4.0
+ACK_WAIT_S = 2.5
 TAKEN = b"250 2.0.0 taken\r\n"
 GREYLISTED = b"451 4.7.1 Greylisted\r\n"
 
@@ -42,7 +42,8 @@ async def test_a2_only_dots_without_a_reply_go_out_again(quick_rig: Rig) -> None
     patient(quick_rig)
     never = asyncio.Event()
     await quick_rig.start()
-    async with quick_rig.destination() as place:
+    # In lock step: a dot that is pipelined behind another one that is held would not be read.
+    async with quick_rig.destination(offers=("8BITMIME",)) as place:
         held = list(numbered(place.domain, 5, "held-"))
         place.mx.rules = [On("dot", [Hold(never), TAKEN], recipient=one, times=1) for one in held]
         quick = list(numbered(place.domain, 60, "quick-"))

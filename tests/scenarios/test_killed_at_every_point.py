@@ -13,7 +13,7 @@ from tests.fakes.failpoints import POINTS
 from tests.fakes.nats import NatsServer
 from tests.fakes.rig import Rig
 
-ACK_WAIT_S = 3.0
+ACK_WAIT_S = 2.0
 MAY_REPEAT = {"after_dot", "after_250_read"}
 """The dot was on the wire, or its 250 not yet in the ledger."""
 

@@ -25,6 +25,8 @@ from tests.integration.compose.poison import BrokenJob, PoisonJob
 from tests.unit.compose.builders import AT, addressee, dkimpy_accepts, group, signing_keys, spec
 
 SETTINGS = ComposeSettings(workers=2, timeout_s=1.0, memory_bytes=1_000_000_000)
+PATIENT = ComposeSettings(workers=2, timeout_s=60.0, memory_bytes=1_000_000_000)
+"""Where the guilty are not waited for: nobody else fails for want of time, however busy the machine."""
 QUARANTINED = 1
 """Processes beside the workers, once there was a suspect."""
 
@@ -236,19 +238,16 @@ async def test_stopped_workers() -> None:
 
 async def test_neighbours_of_a_loop_go_on() -> None:
     """While the guilty recipient has its time alone, its neighbour and everyone else is served."""
-    async with running(PoisonJob) as composer:
+    async with running(PoisonJob, PATIENT) as composer:
         late: dict[int, Result] = {}
         done: list[list[Result | None]] = []
         composer.compose([group(spec(), person("loop", 0), person("bob", 1))], done.append, late.__setitem__)
         await eventually(lambda: 1 in late)
         assert done == [[None, None]]
-        assert 0 not in late
-        served = 0
-        while 0 not in late:
+        assert codes([late[1]]) == [""]
+        for served in range(30):
             assert codes(await results_of(composer, group(spec(text="x"), addressee(served)))) == [""]
-            served += 1
-        assert codes([late[0], late[1]]) == ["timeout", ""]
-        assert served > 20
+        assert 0 not in late
 
 
 async def test_innocents_of_a_payload_do_not_fail_for_the_guilty() -> None:
@@ -256,14 +255,14 @@ async def test_innocents_of_a_payload_do_not_fail_for_the_guilty() -> None:
     template = encode_spec(spec(text="{% if armed %}" + ENDLESS + "{% endif %}{{ name }}"))
     guilty = [addressee(n, data={"name": "Eve", "armed": True}) for n in range(10)]
     innocent = tuple(addressee(n, data={"name": "Bob", "armed": False}) for n in range(10, 110))
-    async with running() as composer:
-        first = asyncio.ensure_future(results_of(composer, Group(template, (*guilty, innocent[0]))))
+    async with running(settings=PATIENT) as composer:
+        late: dict[int, Result] = {}
+        composer.compose([Group(template, (*guilty, innocent[0]))], lambda results: None, late.__setitem__)
         await eventually(lambda: composer.quarantine.suspects.are_about(time.monotonic()))
-        for at in range(1, len(innocent), 33):
-            assert set(codes(await results_of(composer, Group(template, innocent[at : at + 33])))) == {""}
-        assert not first.done()
-        assert codes(await first) == ["timeout"] * 10 + [""]
-        assert codes(await results_of(composer, Group(template, innocent))) == [""] * 100
+        tried = (results_of(composer, Group(template, innocent[at : at + 33])) for at in range(1, 100, 33))
+        assert [codes(results) for results in await asyncio.gather(*tried)] == [[""] * 33] * 3
+        await eventually(lambda: 10 in late)
+        assert {place: codes([result]) for place, result in late.items()} == {10: [""]}
 
 
 async def test_a_hostile_payload_holds_nobody_up() -> None:
@@ -334,12 +333,12 @@ async def test_a_template_that_always_kills_is_struck_off() -> None:
     tenant go on."""
     hopeless = encode_spec(spec(text=ENDLESS))
     people = tuple(addressee(n) for n in range(SHORTER_AFTER + 6))
-    async with running(settings=ComposeSettings(workers=2, timeout_s=0.8)) as composer:
+    async with running(settings=ComposeSettings(workers=2, timeout_s=0.5)) as composer:
         results = await results_of(composer, Group(hopeless, people))
         assert set(codes(results)) == {"timeout"}
         details = [result.detail for result in results if isinstance(result, ComposeFailed)]
         assert sum("many others" in detail for detail in details) == 6
-        assert sum("more than 0.8 s" in detail for detail in details) == SHORTER_AFTER
+        assert sum("more than 0.5 s" in detail for detail in details) == SHORTER_AFTER
         assert codes(await results_of(composer, group(spec()))) == [""]
 
 
@@ -368,7 +367,7 @@ async def test_quarantine_is_of_one_process_that_yields() -> None:
 
 async def test_slow_templates_come_through() -> None:
     """What takes longer than its allowance and less than the timeout is only late."""
-    slow = "{% for a in range(9999) %}{% for b in range(4000) %}{% endfor %}{% endfor %}{{ name }}"
+    slow = "{% for a in range(9999) %}{% for b in range(1000) %}{% endfor %}{% endfor %}{{ name }}"
     async with running(settings=ComposeSettings(workers=1, timeout_s=20.0)) as composer:
         assert codes(await results_of(composer, group(spec(text=slow)))) == [""]
         assert any(niceness(one) == NICENESS for one in workers_alive())
