@@ -27,7 +27,7 @@ async def zones() -> AsyncIterator[FakeDns]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_rig(tmp_path_factory: pytest.TempPathFactory, zones: FakeDns) -> AsyncIterator[Rig]:
-    rig = Rig(tmp_path_factory.mktemp("shared-rig"), slots=128, dns=zones.address, hold="2s", timeout="2s")
+    rig = Rig(tmp_path_factory.mktemp("shared-rig"), slots=128, dns=zones.address, hold="2s", timeout="1s")
     try:
         await rig.start()
         yield rig

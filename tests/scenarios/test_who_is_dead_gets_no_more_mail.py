@@ -118,9 +118,9 @@ async def test_it_is_marked_though_the_daemon_dies_after_the_event(
 
 
 async def impatient(server: NatsServer) -> None:
-    """What a dead daemon had in hand is given out again after three seconds."""
+    """What a dead daemon had in hand is given out again after two seconds."""
     link = await open_link(server.settings(), name="setup", report=lambda _: None)
-    for consumer in fixed_consumers(3.0):
+    for consumer in fixed_consumers(2.0):
         await create_consumer(link, consumer)
     await link.close()
 
@@ -200,7 +200,7 @@ async def test_a_domain_that_knows_nobody_any_more_is_guarded(own_rig: Rig) -> N
 async def test_suppressed_is_told_once_through_a_crash(own_rig: Rig, nats_server: NatsServer) -> None:
     """As any other end of a recipient."""
     await impatient(nats_server)
-    own_rig.configure(ack_wait_s=3.0)
+    own_rig.configure(ack_wait_s=2.0)
     usual = own_rig.daemon.command
     await own_rig.start()
     async with own_rig.destination() as place:
