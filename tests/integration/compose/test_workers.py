@@ -70,8 +70,12 @@ def workers_alive() -> list[int]:
     return [worker for child in parents.get(os.getpid(), []) for worker in parents.get(child, [])]
 
 
-def niceness(pid: int) -> int:
-    return int(proc(pid, "stat").rpartition(")")[2].split()[16])
+def niceness(pid: int) -> int | None:
+    """None: it has ended."""
+    try:
+        return int(proc(pid, "stat").rpartition(")")[2].split()[16])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def proc(pid: int, name: str) -> str:
