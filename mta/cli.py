@@ -155,8 +155,15 @@ def send(
     stream: Annotated[str, typer.Option(help="Kind of mail, as marketing.")] = "",
     lane: Annotated[str, typer.Option(help="transactional, or bulk unless the payload says so.")] = "",
     unsubscribe: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="List-Unsubscribe: mailto; marketing needs it.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="List-Unsubscribe by mail; marketing needs this or --one-click."
+        ),
     ] = "",
+    one_click: Annotated[
+        bool, typer.Option("--one-click", help="List-Unsubscribe by a link; needs http.public_url.")
+    ] = False,
+    list_id: Annotated[str, typer.Option(help="List-Id, as letter.acme.example.")] = "",
     send_at: Annotated[str, typer.Option(metavar="TIME", help="Not before, as 2026-12-24T18:00:00Z.")] = "",
     name_column: Annotated[
         str, typer.Option(help="Column with the display name, where it is not `name`.")
@@ -180,7 +187,8 @@ def send(
     }
     optional = {
         **{"--tenant": tenant, "--campaign": campaign, "--stream": stream},
-        **{"--unsubscribe": unsubscribe, "--name-column": name_column, "--send-at": send_at},
+        **{"--unsubscribe": unsubscribe, "--one-click": one_click, "--list-id": list_id},
+        **{"--name-column": name_column, "--send-at": send_at},
     }
     if not _is_mailing(file, needed, optional):
         _run(send_payload(configuration(config, os.environ), os.environ, output, file or "-", chosen))
@@ -195,6 +203,8 @@ def send(
         tenant=tenant,
         campaign=campaign,
         unsubscribe=unsubscribe,
+        one_click=one_click,
+        list_id=list_id,
         stream=stream,
         lane=chosen,
         send_at=send_at,

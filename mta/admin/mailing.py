@@ -32,8 +32,8 @@ class Outgoing(Struct, frozen=True, gc=False):
 
 
 class Mailing(Struct, frozen=True, kw_only=True):
-    """What all payloads of it share. `unsubscribe` is an address; the marketing stream needs one. `send_at` is a time
-    (RFC 3339); without one it goes out at once."""
+    """What all payloads of it share. `unsubscribe` is an address; the marketing stream needs one, or `one_click`.
+    `list_id` has the form of a domain. `send_at` is a time (RFC 3339); without one it goes out at once."""
 
     tenant: str
     sender: str
@@ -44,11 +44,14 @@ class Mailing(Struct, frozen=True, kw_only=True):
     stream: str = ""
     lane: Lane = Lane.BULK
     unsubscribe: str = ""
+    one_click: bool = False
+    list_id: str = ""
     send_at: str = ""
 
     def shared(self) -> dict[str, Any]:
         """The payload but for its id and recipients; ValueError if `sender` is no address."""
         content = {"subject": self.subject, "html": self.html, "text": self.text}
+        unsubscribe = {"mailto": self.unsubscribe, "one_click": self.one_click, "list_id": self.list_id}
         made: dict[str, Any] = {
             "v": 1,
             "tenant": self.tenant,
@@ -58,7 +61,7 @@ class Mailing(Struct, frozen=True, kw_only=True):
             "from": address(self.sender),
             "content": {key: value for key, value in content.items() if value},
             "send_at": self.send_at,
-            "unsubscribe": {"mailto": self.unsubscribe} if self.unsubscribe else None,
+            "unsubscribe": {key: value for key, value in unsubscribe.items() if value},
         }
         return {key: value for key, value in made.items() if value}
 

@@ -174,6 +174,8 @@ def mailing_of(
     stream: str,
     lane: Lane | None,
     unsubscribe: str = "",
+    one_click: bool = False,
+    list_id: str = "",
     send_at: str = "",
 ) -> Mailing:
     """Options and files become a mailing; WrongUsage, MissingInput or WrongInput where they cannot."""
@@ -187,11 +189,19 @@ def mailing_of(
         stream=stream,
         lane=lane or Lane.BULK,
         unsubscribe=unsubscribe,
+        one_click=one_click,
+        list_id=list_id,
         send_at=send_at,
     )
-    takes_mail = config is not None and config.rules().takes_mail
-    if stream == MARKETING and not unsubscribe and not takes_mail:
-        raise WrongUsage("marketing needs a way out: name an address with --unsubscribe")
+    rules = rules_of(config)
+    if one_click and rules is not None and not rules.answers_one_click:
+        raise WrongUsage(
+            "--one-click: nobody would answer the link. Set `public_url` in [http] to an https:// address that leads "
+            "to the daemon, or name an address with --unsubscribe instead"
+        )
+    has_way_out = unsubscribe or one_click or (config is not None and config.rules().takes_mail)
+    if stream == MARKETING and not has_way_out:
+        raise WrongUsage("marketing needs a way out: --one-click, or an address with --unsubscribe")
     try:
         mailing.shared()
     except ValueError as error:

@@ -73,6 +73,11 @@ class Rules(Struct, frozen=True):
     public_url: str = ""
     takes_mail: bool = False
 
+    @property
+    def answers_one_click(self) -> bool:
+        """RFC 8058 section 3.1: by https and nothing else."""
+        return self.public_url.startswith("https://")
+
 
 class AdmittedRecipient(Struct, frozen=True, gc=False):
     """One message to send. `index` is the place in the original payload, `mailbox.text` the address on the wire,
@@ -249,13 +254,13 @@ def _returned(recipient: RetryRecipient) -> AdmittedRecipient:
 
 
 def _refuse_unsupported(payload: Payload, rules: Rules) -> None:
-    """Fields whose feature comes later. `one_click` needs https (RFC 8058 section 3.1)."""
+    """Fields whose feature comes later, or is not configured."""
     one_click = payload.unsubscribe is not None and payload.unsubscribe.one_click
     for is_asked, what in (
         (payload.channel != "email", "no channel but `email` exists"),
         (
-            one_click and not rules.public_url.startswith("https://"),
-            "`unsubscribe.one_click` needs a public https URL, and none is configured",
+            one_click and not rules.answers_one_click,
+            "`unsubscribe.one_click` needs an https:// address in `http.public_url`, and none is configured",
         ),
     ):
         if is_asked:

@@ -61,3 +61,22 @@ def test_marketing_needs_a_way_out_of_its_own_or_ours(tmp_path: Path) -> None:
         "[tenants.acme]\nreturn_path = 'b.acme.test'\n"
     )
     assert mailing_of(load(tmp_path / "mta.toml", {}), **options).stream == "marketing"
+
+
+def test_one_click_needs_somebody_who_answers(tmp_path: Path) -> None:
+    """L-02: without an https address of the daemon it is refused, and the key named; with one it is a way out."""
+    (tmp_path / "t.txt").write_text("hello")
+    (tmp_path / "token-k1").touch(mode=0o600)
+    (tmp_path / "token-k1").write_bytes(b"k" * 32)
+    common = "[tokens]\nkeys = { k1 = 'token-k1' }\n[tenants.acme]\nreturn_path = 'b.acme.test'\n"
+    (tmp_path / "without.toml").write_text(common)
+    (tmp_path / "with.toml").write_text(f"[http]\npublic_url = 'https://u.acme.test'\n{common}")
+    options: dict[str, Any] = {
+        **{"template": None, "text": tmp_path / "t.txt", "subject": "s", "campaign": "", "lane": None},
+        **{"sender": "a@acme.test", "tenant": "acme", "stream": "marketing", "one_click": True},
+    }
+    with pytest.raises(WrongUsage, match=r"--one-click: .* `public_url` in \[http\]"):
+        mailing_of(load(tmp_path / "without.toml", {}), **options)
+    made = mailing_of(load(tmp_path / "with.toml", {}), list_id="letter.acme.test", **options)
+    assert made.shared()["unsubscribe"] == {"one_click": True, "list_id": "letter.acme.test"}
+    assert mailing_of(None, **options).one_click  # elsewhere, whose configuration is not at hand
