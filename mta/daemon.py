@@ -245,7 +245,7 @@ class Daemon:
         breaker = CampaignBreaker(side, config.shaping, operations, config.node.name)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))
-        web = one_click(config, recorder, self._sockets.get("http", ()))
+        web = one_click(config, recorder, suppressions, self._sockets.get("http", ()))
         reporter = self._reporter(lookups, pump) if config.tlsrpt.is_on else None
         router = Router(config.routes, config.shaping, lookups.resolver, lookups.policies)
         classifier = Classifier(config.bounces)

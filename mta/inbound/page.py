@@ -25,6 +25,8 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u
 class State(StrEnum):
     ASK = "ask"
     DONE = "done"
+    ALREADY = "already"
+    """Unsubscribed before this page was asked for."""
     LATER = "later"
     LOST = "lost"
     """The link is none of ours, or not whole."""
@@ -52,7 +54,7 @@ main{width:100%;max-width:27rem;background:var(--card);border:1px solid var(--ed
 padding:2rem 1.75rem;box-shadow:0 1px 2px rgb(0 0 0/.05),0 12px 32px rgb(0 0 0/.07)}
 svg{display:block;width:3.25rem;height:3.25rem;margin:0 0 1.25rem;padding:.75rem;border-radius:50%;
 background:var(--tint);color:var(--act);fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
-.done svg{color:var(--good)}.later svg,.lost svg{color:var(--bad)}
+.done svg{color:var(--good)}.already svg{color:var(--soft)}.later svg,.lost svg{color:var(--bad)}
 h1{margin:0 0 .5rem;font-size:1.5rem;line-height:1.25;font-weight:650;letter-spacing:-.01em;text-wrap:balance}
 p{margin:0;color:var(--soft);text-wrap:pretty}
 dl{margin:1.25rem 0 0;padding:.35rem 0 0;border-top:1px solid var(--edge)}
@@ -70,6 +72,7 @@ button:focus-visible{outline:3px solid var(--act);outline-offset:3px}
 _ICONS = {
     State.ASK: '<rect x="2.5" y="4.5" width="19" height="15" rx="2.5"/><path d="M3.5 7.5 12 13l8.5-5.5"/>',
     State.DONE: '<path d="M5 12.5l4.5 4.5L19 7.5"/>',
+    State.ALREADY: '<path d="M8 12.5l3 3 5-6M21 12a9 9 0 1 1-9-9 9 9 0 0 1 9 9z"/>',
     State.LATER: '<path d="M12 7v5.5l3.5 2M21 12a9 9 0 1 1-9-9 9 9 0 0 1 9 9z"/>',
     State.LOST: '<path d="M12 8v5M12 16.5v.01M21 12a9 9 0 1 1-9-9 9 9 0 0 1 9 9z"/>',
 }
@@ -108,6 +111,8 @@ def render(state: State, name: str, about: About) -> bytes:
             title, text, button = phrases.ask_title, phrases.ask_text, phrases.ask_button
         case State.DONE:
             title, text = phrases.done_title, phrases.done_text
+        case State.ALREADY:
+            title, text = phrases.already_title, phrases.already_text
         case State.LATER:
             title, text, button = phrases.later_title, phrases.later_text, phrases.later_button
         case State.LOST:

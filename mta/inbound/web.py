@@ -1,7 +1,8 @@
 """One-click unsubscribe over HTTP (RFC 8058, L-02, L-03), behind a proxy that speaks TLS.
 
     POST <public_url>/o/<token>   `List-Unsubscribe=One-Click`: event and suppression are stored, then 200
-    GET  the same                 a page with a button; it changes nothing, because scanners of links come here, too
+    GET  the same                 a page with a button, and without one for who has left; it changes nothing, because
+                                  scanners of links come here, too
 
 A mailbox provider that hears 200 has our word: what cannot be stored is 503, to be tried again. A link that is not
 ours is 404 whatever is wrong with it. Nothing is redirected, no cookie is set or read, nobody's address is logged, and
@@ -74,8 +75,9 @@ class CannotListen(OSError):
 
 
 class OneClickServer:
-    """Listens on `sockets` where there are some, else on the address of `settings`. `counts` is by what became of
-    requests: unsubscribed, again, asked, forged, malformed, unstored; and of connections: turned_away."""
+    """Listens on `sockets` where there are some, else on the address of `settings`. `has_left` says of a link whether
+    its recipient is unsubscribed as things stand. `counts` is by what became of requests: unsubscribed, again, asked,
+    forged, malformed, unstored; and of connections: turned_away."""
 
     def __init__(
         self,
@@ -84,12 +86,14 @@ class OneClickServer:
         settings: WebSettings,
         sockets: Sequence[socket.socket] = (),
         clock: Callable[[], float] = time.time,
+        has_left: Callable[[OneClick], bool] = lambda clicked: False,
     ) -> None:
         self._reader = reader
         self._record = record
         self._settings = settings
         self._sockets = tuple(sockets)
         self._clock = clock
+        self._has_left = has_left
         self._prefixes = {_PATH, f"{urlsplit(settings.public_url).path.rstrip('/')}{_PATH}"}
         self._doors: _Doors | None = None
         self._listening: list[asyncio.Server] = []
@@ -134,7 +138,8 @@ class OneClickServer:
             response = _page(404, State.LOST, name, About())
         elif request.method in ("GET", "HEAD"):
             self.counts["asked"] += 1
-            response = _page(200, State.ASK, name, self._about(clicked))
+            state = State.ALREADY if self._has_left(clicked) else State.ASK
+            response = _page(200, state, name, self._about(clicked))
         elif request.method == "POST":
             response = await self._unsubscribe(request, clicked, name)
         else:

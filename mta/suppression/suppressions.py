@@ -33,6 +33,7 @@ from mta.suppression.key import (
     number_of_key,
     payload_scope,
     salt,
+    unsubscribe_scope,
 )
 from mta.suppression.settings import AddressForm, SuppressionSettings
 from mta.suppression.store import MarkStore, packed
@@ -42,6 +43,8 @@ _SAVE_EVERY_S = 300.0
 _SWEEP_EVERY_S = 10.0
 _SHARDS_A_SWEEP = 16
 """All of them in three hours: what has expired counts no more anyway, it only takes room."""
+
+_WISHES = frozenset((SuppressReason.UNSUBSCRIBED, SuppressReason.COMPLAINED))
 
 log = structlog.get_logger()
 
@@ -127,6 +130,13 @@ class Suppressions:
         address = canonical(address)
         found = Scope(self._table, tenant, stream, lane, skips=False)
         return found.reason(address, address.rpartition("@")[2], self._wall())
+
+    def has_left(self, tenant: str, address: str, stream: str) -> bool:
+        """Whether a person wants no more of this stream, or no mail at all, as things stand. An address that is full or
+        unknown has not left: that mark may end."""
+        hashed, now = number(digest(canonical(address))), self._wall()
+        marks = (self._table.get(hashed ^ salt(tenant, scope)) for scope in ("", unsubscribe_scope(stream)))
+        return any(reason_of(mark, now) in _WISHES for mark in marks)
 
     async def add(
         self, tenant: str, address: str, mark: Mark, stream: str = "", *, is_past: bool = False

@@ -241,7 +241,7 @@ async def test_where_one_click_is_answered(
     suppressions = Suppressions(Bucket(link, SUPPRESSION), SuppressionSettings())
     recorder = Recorder(Pump(link), link, suppressions, recorder_settings(config))
     sockets = [socket.socket()] if is_bound else []
-    assert (one_click(config, recorder, sockets) is not None) is is_answered
+    assert (one_click(config, recorder, suppressions, sockets) is not None) is is_answered
     for one in sockets:
         one.close()
     await link.close()

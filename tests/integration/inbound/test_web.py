@@ -3,7 +3,7 @@
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from mta.inbound.page import POLICY
 from mta.inbound.web import CannotListen, OneClickServer, WebSettings
 from mta.jetstream.errors import JetStreamUnavailable
 from mta.model.event import EventType
-from mta.model.token import TokenKey, TokenMint, TokenReader
+from mta.model.token import OneClick, TokenKey, TokenMint, TokenReader
 from tests.fakes.nats import eventually
 
 SECRET = bytes(range(32))
@@ -55,10 +55,15 @@ class Ledger:
 
 @asynccontextmanager
 async def serving(
-    ledger: Ledger, settings: WebSettings = SETTINGS, sockets: tuple[socket.socket, ...] = ()
+    ledger: Ledger,
+    settings: WebSettings = SETTINGS,
+    sockets: tuple[socket.socket, ...] = (),
+    has_left: Callable[[OneClick], bool] = lambda clicked: False,
 ) -> AsyncIterator[OneClickServer]:
     reader = TokenReader([TokenKey("k1", SECRET)])
-    server = OneClickServer(reader, ledger.record, settings, sockets, clock=lambda: 1_795_000_000.0)
+    server = OneClickServer(
+        reader, ledger.record, settings, sockets, clock=lambda: 1_795_000_000.0, has_left=has_left
+    )
     await server.start()
     try:
         yield server
@@ -161,6 +166,24 @@ async def test_l02_a_get_changes_nothing() -> None:
     assert "bob+&lt;b&gt;@example.test" in answer.body
     assert "Acme &amp; Sons" in answer.body
     assert answer.headers["Content-Language"] == "de"
+
+
+async def test_who_has_left_is_not_asked_again() -> None:
+    """The page says that it is done, and has no button; a click, as of a provider, is taken all the same."""
+    ledger = Ledger()
+    left: list[tuple[str, str, str]] = [("acme", "bob+<b>@example.test", "news")]
+
+    def has_left(clicked: OneClick) -> bool:
+        return (clicked.tenant, clicked.recipient, clicked.stream) in left
+
+    async with serving(ledger, has_left=has_left) as server:
+        before = await ask(server, request("GET", f"/o/{TOKEN}"))
+        assert (await click(server)).status == 200
+        left.clear()
+        after = await ask(server, request("GET", f"/o/{TOKEN}"))
+    assert ("Already unsubscribed" in before.body, "<button" in before.body) == (True, False)
+    assert len(ledger.facts) == 1
+    assert ("Already unsubscribed" in after.body, "<button" in after.body) == (False, True)
 
 
 async def test_what_cannot_be_stored_is_not_confirmed() -> None:

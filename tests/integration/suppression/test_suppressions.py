@@ -71,6 +71,21 @@ async def test_a_stream_left_leaves_the_others(link: Link) -> None:
         assert one.reason("acme", "anybody@still.test") is None
 
 
+async def test_who_has_left_is_who_said_so(link: Link) -> None:
+    """By unsubscribing from that stream, or a complaint; a full mailbox is no wish of anybody."""
+    async with knowing(link) as one:
+        await one.add("acme", "bob@example.test", mark(R.UNSUBSCRIBED), "news")
+        await one.add("acme", "eve@example.test", mark(R.UNSUBSCRIBED), "_")
+        await one.add("acme", "cat@example.test", mark(R.COMPLAINED))
+        await one.add("acme", "dan@example.test", mark(R.MAILBOX_FULL))
+        assert one.has_left("acme", "BOB@example.test", "news")
+        assert not one.has_left("acme", "bob@example.test", "receipts")
+        assert not one.has_left("other", "bob@example.test", "news")
+        assert one.has_left("acme", "eve@example.test", "")
+        assert one.has_left("acme", "cat@example.test", "news")
+        assert not one.has_left("acme", "dan@example.test", "news")
+
+
 async def test_who_may_skip_skips_no_complaint(link: Link) -> None:
     """Not even one beside a mark of less weight in another scope."""
     async with knowing(link) as one:

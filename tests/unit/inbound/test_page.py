@@ -62,12 +62,14 @@ def test_the_language_is_the_best_of_ours(accept: str, expected: str) -> None:
 
 
 def test_at_least_eight_languages_say_all() -> None:
-    """Nothing is left out, and nothing left in English."""
+    """Nothing is left out, nothing left in English, and who is asked cannot take it for done."""
     assert {"en", "de", "fr", "es", "it", "nl", "pt", "pl"} <= set(PHRASES)
     english = asdict(PHRASES["en"])
     for name, phrases in PHRASES.items():
         said = asdict(phrases)
         assert all(said.values())
+        assert len({phrases.ask_title, phrases.done_title, phrases.already_title}) == 3
+        assert phrases.ask_text[:20] not in (phrases.done_text[:20], phrases.already_text[:20])
         if name != "en":
             assert not [key for key, text in said.items() if key.endswith("text") and text == english[key]]
 
@@ -81,6 +83,7 @@ def test_each_state_is_a_whole_page(state: State, name: str) -> None:
     said = {
         State.ASK: (phrases.ask_title, phrases.ask_text, phrases.ask_button),
         State.DONE: (phrases.done_title, phrases.done_text, None),
+        State.ALREADY: (phrases.already_title, phrases.already_text, None),
         State.LATER: (phrases.later_title, phrases.later_text, phrases.later_button),
         State.LOST: (phrases.lost_title, phrases.lost_text, None),
     }[state]
