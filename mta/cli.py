@@ -217,20 +217,24 @@ def tail(
     tenant: Annotated[str, typer.Option(help="Of one tenant.")] = "",
     type_: Annotated[str, typer.Option("--type", help="delivered, deferred, bounced, …")] = "",
     provider: Annotated[str, typer.Option(help="google, yahoo, …")] = "",
-    campaign: Annotated[str, typer.Option(help="Of one campaign.")] = "",
+    campaign: Annotated[str, typer.Option(help="Of one campaign; _: of none.")] = "",
     since: Annotated[str, typer.Option(help="Begin in the past, as 10m or 2h.")] = "0",
     count: Annotated[int, typer.Option(min=0, help="End after so many events; 0: never.")] = 0,
+    no_follow: Annotated[
+        bool, typer.Option("--no-follow", help="End with what is there now; needs --since.")
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show events as they come."""
+    """Show events as they come, or those of the past."""
     from mta.admin.access import configuration
     from mta.admin.output import Output
     from mta.admin.tail import filters
     from mta.admin.tail import tail as verb
 
     chosen = filters(tenant, type_, provider, campaign, since)
-    _run(verb(configuration(config, os.environ), os.environ, Output(json), chosen, count))
+    loaded = configuration(config, os.environ)
+    _run(verb(loaded, os.environ, Output(json), chosen, count, is_following=not no_follow))
 
 
 app.command()(msg)

@@ -54,7 +54,7 @@ def read(
 def top(
     tenant: Annotated[str, typer.Option(help="Of one tenant.")] = "",
     provider: Annotated[str, typer.Option(help="google, yahoo, …")] = "",
-    campaign: Annotated[str, typer.Option(help="Of one campaign.")] = "",
+    campaign: Annotated[str, typer.Option(help="Of one campaign; _: of none.")] = "",
     type_: Annotated[str, typer.Option("--type", help="bounced, deferred, oob_bounced or expired.")] = "",
     since: Annotated[str, typer.Option(help="How far back, as 30m, 24h or 7d.")] = "24h",
     by: Annotated[str, typer.Option(help="class, provider, code, rule, domain or text.")] = "class",
@@ -65,10 +65,11 @@ def top(
     """Count what was refused, the most frequent first."""
     from mta.admin.access import configuration
     from mta.admin.output import Output
+    from mta.admin.refusals import REFUSALS
     from mta.admin.refusals import top as verb
     from mta.admin.tail import filters
 
-    chosen = filters(tenant, type_, provider, campaign, since)
+    chosen = filters(tenant, type_, provider, campaign, since, REFUSALS)
     run(verb(configuration(config, os.environ), os.environ, Output(json), chosen, by, limit))
 
 

@@ -119,10 +119,8 @@ async def top(
     by: str = "class",
     limit: int = 20,
 ) -> int:
-    """0 also where nothing was refused. WrongUsage for a `by` that is none, and a type that tells of no refusal."""
+    """0 also where nothing was refused. WrongUsage for a `by` that is none. A type that was chosen is of `REFUSALS`."""
     key, counted = _key(by), Frequent[str, Refusal](_ROOM)
-    if chosen.type and chosen.type not in REFUSALS:
-        raise WrongUsage(f"--type {chosen.type}: expected one of {', '.join(REFUSALS)}")
 
     def note(one: Refusal) -> None:
         kind = f"{one.bounce.bounce_class} {one.bounce.type}"

@@ -1,4 +1,4 @@
-"""`mta tail`: events as they come, one line each, coloured by what they mean.
+"""`mta tail`: events as they come, or until now, one line each, coloured by what they mean.
 
 Reads MTA_EVENTS by an ordered consumer of its own, so that every event is seen once: after a broken
 connection it goes on behind the last message it has shown, by stream sequence.
@@ -6,7 +6,7 @@ connection it goes on behind the last message it has shown, by stream sequence.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,9 +25,10 @@ from mta.jetstream.consumers import create_reader, from_time
 from mta.jetstream.errors import JetStreamUnavailable
 from mta.jetstream.layout import EVENTS
 from mta.jetstream.pull import End, Pulled, Puller
-from mta.jetstream.subjects import escape
+from mta.jetstream.subjects import EMPTY, escape
 from mta.log import escaped
 from mta.model.event import EventType
+from mta.model.outcome import BounceClass
 
 STYLES = {
     "accepted": "cyan",
@@ -48,13 +49,15 @@ STYLES = {
 """Green went well, yellow will be tried again, red is lost, bold red is the sender's or our fault, magenta
 is a person's or an operator's wish."""
 
+_OURS = frozenset((EventType.SUPPRESSED, EventType.FAILED, EventType.CANCELLED))
+"""Ends that no server decided."""
 _BATCH = 200
 _PULL_S = 5.0
 _AGAIN_S = 0.5
 
 
 class Filters(Struct, frozen=True, gc=False):
-    """Empty means all. `since_s` seconds back; 0: only what comes from now on."""
+    """Empty means all, `_` without one. `since_s` seconds back; 0: only what comes from now on."""
 
     tenant: str = ""
     type: str = ""
@@ -64,16 +67,32 @@ class Filters(Struct, frozen=True, gc=False):
 
     def subject(self) -> str:
         parts = (self.tenant, self.type, self.provider, self.campaign)
-        return "mta.event." + ".".join(escape(part) if part else "*" for part in parts)
+        return "mta.event." + ".".join(_token(part) for part in parts)
+
+
+def _token(part: str) -> str:
+    """As for every verb `_` is what has no campaign, and no campaign of that name."""
+    if part == EMPTY:
+        return EMPTY
+    return escape(part) if part else "*"
 
 
 async def tail(
-    config: Config | None, environ: Mapping[str, str], output: Output, filters: Filters, count: int = 0
+    config: Config | None,
+    environ: Mapping[str, str],
+    output: Output,
+    filters: Filters,
+    count: int = 0,
+    *,
+    is_following: bool = True,
 ) -> int:
-    """Until interrupted, or until `count` events were shown."""
+    """Until interrupted, until `count` events were shown, or unless `is_following` until all that are there now were.
+    WrongUsage where none of those could be asked for."""
+    if not is_following and not filters.since_s:
+        raise WrongUsage("--no-follow shows what was: say from when on with --since, as 1h")
     async with link(config, environ, "tail") as opened:
-        follower = _Follower(opened, output, filters, count)
-        if not output.as_json and output.errors.is_terminal:
+        follower = _Follower(opened, output, filters, count, is_following=is_following)
+        if is_following and not output.as_json and output.errors.is_terminal:
             output.note(f"Waiting for events on {filters.subject()} (Ctrl-C ends)", "dim")
         async with beside(follower.run(), "tail: follow"):
             await follower.done.wait()
@@ -81,11 +100,15 @@ async def tail(
 
 
 class _Follower:
-    def __init__(self, link: Link, output: Output, filters: Filters, count: int) -> None:
+    def __init__(
+        self, link: Link, output: Output, filters: Filters, count: int, *, is_following: bool
+    ) -> None:
         self._link = link
         self._output = output
         self._filters = filters
         self._left = count
+        self._is_following = is_following
+        self._pending = 0
         self._started_at = time.time()
         self._last = 0
         self._was_open = False
@@ -104,8 +127,12 @@ class _Follower:
             puller = Puller(self._link, EVENTS, name, self._message)
             await puller.open()
             try:
-                while (await puller.pull(_BATCH, expires_s=_PULL_S)).end in (End.FULL, End.EMPTY):
-                    pass
+                while not self.done.is_set():
+                    pulled = await puller.pull(_BATCH, expires_s=_PULL_S)
+                    if pulled.end not in (End.FULL, End.EMPTY):
+                        break
+                    if not pulled.received and not self._is_following:  # the rest grew too old meanwhile
+                        self.done.set()
             finally:
                 await puller.close()
         except JetStreamUnavailable:
@@ -122,6 +149,9 @@ class _Follower:
             start = from_time(self._started_at - self._filters.since_s)
         reader = await create_reader(self._link, EVENTS, (self._filters.subject(),), start)
         self._was_open = True
+        self._pending = reader.pending
+        if not self._is_following and not self._pending:
+            self.done.set()
         return reader.name
 
     def _message(self, pulled: Pulled) -> None:
@@ -136,12 +166,23 @@ class _Follower:
             self._left -= 1
             if not self._left:
                 self.done.set()
+        self._pending -= 1
+        if not self._is_following and not self._pending:
+            self.done.set()
 
 
-def filters(tenant: str, kind: str, provider: str, campaign: str, since: str) -> Filters:
-    """WrongUsage for what no event can match: waiting for it would look like peace."""
-    if kind and kind not in list(EventType):
-        raise WrongUsage(f"--type {kind}: expected one of {', '.join(EventType)}")
+def filters(
+    tenant: str,
+    kind: str,
+    provider: str,
+    campaign: str,
+    since: str,
+    kinds: Collection[EventType] = tuple(EventType),
+) -> Filters:
+    """WrongUsage for what no event can match: waiting for it would look like peace. `kinds`: which types there are for
+    this verb."""
+    if kind and kind not in kinds:
+        raise WrongUsage(f"--type {kind}: expected one of {', '.join(kinds)}")
     for option, value in (("--tenant", tenant), ("--provider", provider), ("--campaign", campaign)):
         if value and not is_token(value):
             raise WrongUsage(
@@ -191,7 +232,7 @@ def details(event: Mapping[str, Any], today: str) -> list[str]:
         f"{event.get('tenant', '')}/{campaign}" if campaign else str(event.get("tenant", "")),
         f"via {event['provider']}" if event.get("provider") not in (None, "", "_") else "",
         f"attempt {event['attempt']}" if event.get("attempt", 0) not in (0, 1) else "",
-        str(bounce.get("class", "")),
+        class_of(event),
         said(smtp) if event.get("type") != "delivered" else "",
         str(bounce.get("detail", "")),
         str(event.get("detail", "")),
@@ -201,6 +242,14 @@ def details(event: Mapping[str, Any], today: str) -> list[str]:
         "ambiguous" if event.get("ambiguous") else "",
     ]
     return [part for part in parts if part]
+
+
+def class_of(event: Mapping[str, Any]) -> str:
+    """Of the refusal. Where nobody refused anything it is `local` whatever the reason, which stands beside it."""
+    bounce = part_of(event, "bounce")
+    has_reason = bounce.get("detail") or part_of(event, "error").get("code")
+    is_ours = str(event.get("type")) in _OURS and bounce.get("class") == BounceClass.LOCAL
+    return "" if is_ours and has_reason else str(bounce.get("class", ""))
 
 
 def said(smtp: Mapping[str, Any]) -> str:

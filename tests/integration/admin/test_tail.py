@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mta.admin.errors import WrongUsage
 from mta.admin.output import Output
 from mta.admin.tail import Filters, tail
 from mta.config.load import load
@@ -103,3 +104,20 @@ async def test_people_get_lines(config: Config, link: Link, capsys: pytest.Captu
     await publish(link, "bounced", "a", "b")
     await tail(config, {}, Output(), Filters(since_s=600), 2)
     assert capsys.readouterr().out.count("bounced") == 2
+
+
+async def test_it_ends_with_what_is_there(config: Config, link: Link) -> None:
+    """Each event of the time that was asked for, and no waiting for more; also where there is none."""
+    await publish(link, "delivered", "a", "b")
+    await publish(link, "bounced", "c", campaign="_")
+    async with asyncio.timeout(10):
+        for chosen, expected in (
+            (Filters(since_s=600), ["a", "b", "c"]),
+            (Filters(campaign="_", since_s=600), ["c"]),
+            (Filters(campaign="none", since_s=600), []),
+        ):
+            lines = Lines()
+            assert await tail(config, {}, lines, chosen, is_following=False) == 0
+            assert lines.ids == expected
+    with pytest.raises(WrongUsage, match="--since"):
+        await tail(config, {}, Lines(), Filters(), is_following=False)

@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 
 from mta.admin.errors import WrongUsage
+from mta.admin.refusals import REFUSALS
 from mta.admin.tail import STYLES, Filters, filters, render
+from mta.jetstream.subjects import event_subject
 from mta.model.event import EventType
 
 TODAY = "2026-11-22"
@@ -135,3 +137,29 @@ def test_what_no_event_can_match_is_refused(given: tuple[str, str, str, str], sa
 def test_every_type_has_its_colour() -> None:
     """None is forgotten, none is left over."""
     assert set(STYLES) == set(EventType)
+
+
+def test_a_verb_names_the_types_it_counts() -> None:
+    """Not all there are."""
+    with pytest.raises(WrongUsage, match=r"--type delivered: expected one of bounced, deferred, .*expired$"):
+        filters("", "delivered", "", "", "1h", REFUSALS)
+    assert filters("", "expired", "", "", "1h", REFUSALS).type == "expired"
+
+
+def test_an_underscore_is_without_campaign() -> None:
+    """As everywhere else; the subject of such an event has it in that place."""
+    assert (
+        event_subject("acme", "bounced", "google", "") == Filters("acme", "bounced", "google", "_").subject()
+    )
+
+
+@pytest.mark.parametrize("kind", ["suppressed", "failed", "cancelled"])
+def test_what_no_server_decided_has_its_reason(kind: str) -> None:
+    """Not the class, which is `local` whatever happened; where nothing else is told, that is."""
+    event = {"type": kind, "tenant": "acme", "recipient": "b@x.test"}
+    told = shown(**event, bounce={"class": "local", "detail": "complained"})
+    assert told.endswith("b@x.test  acme  complained")
+    assert shown(**event, bounce={"class": "local"}).endswith("b@x.test  acme  local")
+    assert shown(**event | {"type": "deferred"}, bounce={"class": "local", "detail": "no key"}).endswith(
+        "acme  local  no key"
+    )
