@@ -92,11 +92,21 @@ class Life(Struct):
     def end(self) -> str:
         """The type of its terminal event, empty while it has none."""
         for event in self.events:
-            if event.get("type") in _TERMINAL:
+            if str(event.get("type")) in _TERMINAL:
                 return str(event["type"])
         return ""
 
+    @property
+    def state(self) -> str:
+        """The end, or what became of a delivery afterwards: of several such events the one of most weight."""
+        end = self.end
+        if end != EventType.DELIVERED:
+            return end
+        told = {str(event.get("type")) for event in self.events}
+        return next((kind for kind in _AFTERWARDS if kind in told), end)
 
+
+_AFTERWARDS = (EventType.OOB_BOUNCED, EventType.COMPLAINED, EventType.UNSUBSCRIBED)
 _TERMINAL = frozenset(kind for kind in EventType if kind.is_terminal)
 
 

@@ -20,7 +20,7 @@ from mta.admin.exits import EXIT_NO
 from mta.admin.history import read
 from mta.admin.life import Life, Lives, Question, question
 from mta.admin.output import Output, Table, cell, many
-from mta.admin.tail import STYLES, Filters, moment, part_of, said
+from mta.admin.tail import STYLES, Filters, class_of, moment, part_of, said
 from mta.config.problems import ConfigError
 from mta.config.settings import Config
 from mta.events.settings import RecipientForm
@@ -41,6 +41,11 @@ from mta.suppression.store import MarkStore
 
 _SLACK_S = 60.0
 """How much earlier than its own time something is looked for: clocks differ."""
+_LATER = {
+    "oob_bounced": "bounced later",
+    "complained": "delivered, then complained of",
+    "unsubscribed": "delivered, then unsubscribed",
+}
 _ATTEMPTED = frozenset(("deferred", "delivered", "bounced"))
 
 
@@ -70,8 +75,8 @@ class Case(Struct):
 
     @property
     def state(self) -> str:
-        if self.life.end:
-            return self.life.end
+        if self.life.state:
+            return self.life.state
         if self.waiting is not None:
             return "waiting" if self.waiting.due_at else "due"
         return "in_work" if self.is_queued else "open"
@@ -265,6 +270,7 @@ def _plain(case: Case) -> dict[str, Any]:
         "campaign": life.campaign,
         "payload_id": life.payload_id,
         "state": case.state,
+        "end": life.end,
         "accepted_at": case.entry.accepted_at if case.entry is not None else "",
         "due_at": waiting.due_at if waiting is not None else "",
     }
@@ -325,7 +331,7 @@ def _told(event: Mapping[str, Any]) -> str:
     parts = [
         attempt,
         f"{counts.get('recipients')} in all{refused}" if counts else "",
-        str(bounce.get("class", "")),
+        class_of(event),
         f"after {bounce['last_class']}" if bounce.get("last_class") else "",
         said(smtp),
         str(bounce.get("detail", "")),
@@ -354,7 +360,7 @@ def _spoken(case: Case) -> str:
         case "open":
             return "accepted" if not case.life.message_id else "no end is known"
         case state:
-            return state
+            return _LATER.get(state, state)
 
 
 def _began(life: Life) -> str:

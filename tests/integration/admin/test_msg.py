@@ -149,7 +149,8 @@ async def test_a_whole_life(
     code, (case,), _ = await asked(config, text, capsys)
     assert code == 0
     assert types(case) == ["deferred", "delivered", "complained"]
-    assert (case["message_id"], case["recipient"], case["state"]) == (bob.message_id, bob.email, "delivered")
+    assert (case["message_id"], case["recipient"]) == (bob.message_id, bob.email)
+    assert (case["state"], case["end"]) == ("complained", "delivered")
     assert (case["tenant"], case["campaign"], case["payload_id"]) == ("acme", "spring", "order-4711")
     assert case["accepted_at"] == times.render(sent.at)
 
@@ -296,6 +297,18 @@ async def test_a_person_reads_a_timeline(
         "+1.0 s deferred attempt 1, rcpt 451 said so, at mx.example.test, next 2096-10-02 07:06:40Z"
     )
     assert lines[5].endswith("due attempt 2, waits in MTA_RETRY")
+
+
+async def test_what_bounced_later_is_not_headed_delivered(
+    config: Config, link: Link, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who reads only the first line is not misled."""
+    sent = Sent(link)
+    await sent.tell(EventType.DELIVERED, 1, 1)
+    await sent.tell(EventType.OOB_BOUNCED, 1, 2, 550)
+    await msg(config, {}, Output(), question("cust-9", {}), tenant="", since_s=WEEK_S, limit=20)
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert " ".join(first.split()) == "Bob@example.test bounced later"
 
 
 async def test_hashed_addresses_are_found_by_who_has_the_key(

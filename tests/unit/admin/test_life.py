@@ -127,6 +127,26 @@ def test_events_are_in_order_and_once() -> None:
     assert life.end == "delivered"
 
 
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        (["delivered"], "delivered"),
+        (["delivered", "auto_replied"], "delivered"),
+        (["delivered", "unsubscribed"], "unsubscribed"),
+        (["delivered", "unsubscribed", "complained"], "complained"),
+        (["delivered", "complained", "oob_bounced"], "oob_bounced"),
+        (["bounced", "unsubscribed"], "bounced"),
+        (["deferred"], ""),
+    ],
+)
+def test_the_state_is_what_is_true_now(told: list[str], state: str) -> None:
+    """A delivery may turn out to be none; an end that was none already stays."""
+    life = Life("acme", "", "p", ID)
+    for number, kind in enumerate(told):
+        life.add(event(id=str(number), time=f"2026-11-22T0{number}:00:00Z", type=kind))
+    assert life.state == state
+
+
 def test_a_life_is_bounded() -> None:
     """By far more events than a message has."""
     life = Life("acme", "", "p", ID)
