@@ -67,6 +67,8 @@ class Listener:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
             server = await loop.create_server(lambda: _Door(self), sock=one, backlog=_BACKLOG)
             self._servers.append(server)
+        listening = [one.getsockname()[:2] for server in self._servers for one in server.sockets]
+        log.info("inbound_listening", at=listening, starttls=self.context is not None)
 
     async def drain(self, limit_s: float) -> None:
         """Nobody comes in any more; whoever sends a message gets its answer, within the limit, the others 421."""

@@ -118,6 +118,8 @@ class OneClickServer:
         except OSError as error:
             await self.close()
             raise CannotListen(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
+        listening = [one.getsockname()[:2] for server in self._listening for one in server.sockets]
+        log.info("one_click_listening", at=listening, public_url=settings.public_url)
 
     async def close(self) -> None:
         """Takes no more, and lets what is being stored end."""

@@ -168,6 +168,17 @@ async def test_l02_a_get_changes_nothing() -> None:
     assert answer.headers["Content-Language"] == "de"
 
 
+async def test_the_log_says_where_it_listens() -> None:
+    """Once, at the start: with port 0 or a socket of the service manager's nothing else does."""
+    with capture_logs() as lines:
+        async with serving(Ledger()) as server:
+            port = server.ports[0]
+    told = [line for line in lines if line["event"] == "one_click_listening"]
+    assert [(line["at"], line["public_url"]) for line in told] == [
+        ([("127.0.0.1", port)], "https://u.acme.test")
+    ]
+
+
 async def test_who_has_left_is_not_asked_again() -> None:
     """The page says that it is done, and has no button; a click, as of a provider, is taken all the same."""
     ledger = Ledger()
