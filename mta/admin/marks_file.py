@@ -1,5 +1,5 @@
-"""A suppression list in a file: CSV with a header, NDJSON, or one address a line; read line by line, each either good
-or with a reason and its number.
+"""A suppression list in a file: CSV with a header (between commas, semicolons or tabs), NDJSON, or one address a line;
+read line by line, each either good or with a reason and its number.
 
 The columns of CSV and the members of a JSON line are `email` (or `@domain`), `reason`, `expires` (a time, or how long
 from now), `detail`, `stream`, and `hash`, under which an entry of a list without addresses comes back.
@@ -11,7 +11,7 @@ made up. So `harmless` puts an apostrophe in front, as those programs do themsel
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from msgspec import Struct
@@ -26,6 +26,11 @@ COLUMNS = ("email", "hash", "reason", "expires", "detail", "stream", "at", "sour
 """Of an exported file; an import needs none but one of the first two."""
 _AS_SHOWN = "address"
 """What `email` is called in the JSON of `ls` and `export`."""
+_AS_EMAIL = frozenset(
+    (_AS_SHOWN, "e-mail", "mail", "email address", "email_address", "emailaddress", "recipient")
+)
+"""What it is called in lists of others."""
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _TARGETS = ("email", _AS_SHOWN, "hash")
 MOST_DETAIL = 500
 _MOST_LINE = 10_000
@@ -58,17 +63,32 @@ class NoList(ValueError):
     """The file as a whole cannot be read as a list."""
 
 
-def entries(lines: Iterable[str], now: float, *, is_json: bool = False) -> Iterator[Entry | BadLine]:
-    """Without `is_json` a first line with a column `email` or `hash` is a header, and all is CSV."""
+def entries(
+    lines: Iterable[str],
+    now: float,
+    *,
+    is_json: bool = False,
+    on_taken: Callable[[str], None] = lambda taken: None,
+) -> Iterator[Entry | BadLine]:
+    """Without `is_json` a first line that names a column of addresses or hashes is a header, and all is CSV. `on_taken`
+    hears as what the file is taken."""
     if is_json:
+        on_taken("JSON, an object a line")
         source = _json_lines(lines)
     else:
         rest = iter(lines)
-        first = next(rest, "")
-        names = [name.strip().lower() for name in first.lstrip("\ufeff").split(",")]
-        whole = chain((first.lstrip("\ufeff"),), rest)
-        is_csv = "email" in names or "hash" in names
-        source = _csv_lines(whole) if is_csv else _plain_lines(whole)
+        first = next(rest, "").lstrip("\ufeff")
+        whole = chain((first,), rest)
+        delimiter = max(_DELIMITERS, key=first.count)
+        names = _columns(first.split(delimiter))
+        if "email" in names or "hash" in names:
+            on_taken(
+                f"CSV between {_DELIMITERS[delimiter]}, with the columns {', '.join(filter(None, names))}"
+            )
+            source = _csv_lines(whole, delimiter)
+        else:
+            on_taken("an address a line: the first one is no header, which would name a column email or hash")
+            source = _plain_lines(whole)
     for line, fields in source:
         try:
             yield BadLine(line, fields) if isinstance(fields, str) else _entry(line, fields, now)
@@ -93,12 +113,20 @@ def _json_lines(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, object
         yield number, fields if isinstance(fields, (dict, str)) else "no JSON object"
 
 
-def _csv_lines(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, str] | str]]:
-    reader = csv.reader(lines)
+def _columns(header: Iterable[str]) -> list[str]:
+    """As they are called here, whatever the program that wrote them calls a column of addresses."""
+    names = [name.strip().strip('"').lower() for name in header]
+    return ["email" if name in _AS_EMAIL else name for name in names]
+
+
+def _csv_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, dict[str, str] | str]]:
+    reader = csv.reader(lines, delimiter=delimiter)
     try:
-        names = [name.strip().lower() for name in next(reader)]
+        names = _columns(next(reader))
     except csv.Error as error:
         raise NoList(f"line {reader.line_num}: {error}") from error
+    if twice := {name for name in names if name and names.count(name) > 1}:
+        raise NoList(f"the first line names twice: {', '.join(sorted(twice))}")
     if unknown := set(names) - set(COLUMNS) - {""}:
         raise NoList(f"unknown columns: {', '.join(sorted(unknown))}; known are {', '.join(COLUMNS)}")
     while True:

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
 from mta.admin.marks_file import COLUMNS, BadLine, Entry, NoList, entries, harmless
-from mta.admin.output import Output
+from mta.admin.output import Output, many
 from mta.admin.suppress import Adding, found_in, kept_address, opened_bucket, settings_of, tell
 from mta.config.settings import Config
 from mta.jetstream.errors import Conflict
@@ -62,7 +62,12 @@ async def import_(
             await importing.look(adding.tenant)
         with _lines(file) as lines, _progress(file, output) as advance:
             try:
-                for entry in entries(lines, now, is_json=file.suffix.lower() in _OF_JSON):
+                is_json = file.suffix.lower() in _OF_JSON
+
+                def taken(text: str) -> None:
+                    output.note(f"{file}: read as {text}.", "dim")
+
+                for entry in entries(lines, now, is_json=is_json, on_taken=taken):
                     counts.read += 1
                     if isinstance(entry, BadLine):
                         counts.bad += 1
@@ -84,7 +89,7 @@ async def import_(
             await tell(opened, "import", adding.tenant, counts.new, adding.detail or f"import of {file.name}")
     output.result({"read": counts.read, "new": counts.new, "known": counts.known, "bad": counts.bad})
     style = "yellow" if counts.bad else "green"
-    output.say(f"{counts.new:,} new, {counts.known:,} known already, {counts.bad:,} bad lines.", style)
+    output.say(f"{counts.new:,} new, {counts.known:,} known already, {many(counts.bad, 'bad line')}.", style)
     return 1 if counts.bad else 0
 
 

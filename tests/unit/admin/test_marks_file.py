@@ -55,6 +55,27 @@ def test_an_apostrophe_of_its_own_stays() -> None:
     assert read("'-a@example.test\n") == [Entry(1, "'-a@example.test")]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["address", "E-Mail", '"email"', "Email Address"])
+def test_a_header_of_another_program_is_one(name: str, delimiter: str) -> None:
+    """Not a bad line, and what stands between the columns is seen; so is a header of one column."""
+    told: list[str] = []
+    text = f"{name}{delimiter}reason\nbob@example.test{delimiter}complained\n"
+    found = list(entries(text.splitlines(keepends=True), NOW, on_taken=told.append))
+    assert found == [Entry(2, "bob@example.test", SuppressReason.COMPLAINED)]
+    assert [one.partition(", with")[2] for one in told] == [" the columns email, reason"]
+    assert read(f"{name}\nbob@example.test\n") == [Entry(2, "bob@example.test")]
+
+
+def test_a_file_without_header_is_said_to_be_one() -> None:
+    """Whose first line is an address; of two columns for addresses nobody knows which counts."""
+    told: list[str] = []
+    list(entries(["bob@example.test\n"], NOW, on_taken=told.append))
+    assert told[0].startswith("an address a line")
+    with pytest.raises(NoList, match="names twice: email"):
+        read("email,address\na@x.test,b@x.test\n")
+
+
 def test_objects_by_line() -> None:
     """As the verb exports them; what is no object is bad and nothing more."""
     rows = [{"email": "bob@example.test", "expires": "1h", "stream": "news", "other": 1}, {"hash": HASH}]
