@@ -40,13 +40,7 @@ def one_click(
     if not (http.public_url and (http.address or sockets) and keys):
         return None
     settings = WebSettings(http.public_url, http.address, http.port, config.titles)
-    return OneClickServer(
-        TokenReader(keys),
-        recorder.record,
-        settings,
-        sockets,
-        has_left=lambda link: suppressions.has_left(link.tenant, link.recipient, link.stream),
-    )
+    return OneClickServer(TokenReader(keys), recorder.record, settings, sockets, has_left=suppressions.has_left)
 
 
 def tell_guarded(operations: Operations, guarded: Guarded) -> None:

@@ -75,9 +75,9 @@ class CannotListen(OSError):
 
 
 class OneClickServer:
-    """Listens on `sockets` where there are some, else on the address of `settings`. `has_left` says of a link whether
-    its recipient is unsubscribed as things stand. `counts` is by what became of requests: unsubscribed, again, asked,
-    forged, malformed, unstored; and of connections: turned_away."""
+    """Listens on `sockets` where there are some, else on the address of `settings`. `has_left` says of a
+    tenant, a recipient and a stream whether he is unsubscribed as things stand. `counts` is by what became of requests:
+    unsubscribed, again, asked, forged, malformed, unstored; and of connections: turned_away."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class OneClickServer:
         settings: WebSettings,
         sockets: Sequence[socket.socket] = (),
         clock: Callable[[], float] = time.time,
-        has_left: Callable[[OneClick], bool] = lambda clicked: False,
+        has_left: Callable[[str, str, str], bool] = lambda tenant, recipient, stream: False,
     ) -> None:
         self._reader = reader
         self._record = record
@@ -140,7 +140,8 @@ class OneClickServer:
             response = _page(404, State.LOST, name, About())
         elif request.method in ("GET", "HEAD"):
             self.counts["asked"] += 1
-            state = State.ALREADY if self._has_left(clicked) else State.ASK
+            has_left = self._has_left(clicked.tenant, clicked.recipient, clicked.stream)
+            state = State.ALREADY if has_left else State.ASK
             response = _page(200, state, name, self._about(clicked))
         elif request.method == "POST":
             response = await self._unsubscribe(request, clicked, name)

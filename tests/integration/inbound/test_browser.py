@@ -39,7 +39,7 @@ async def page(link: Link) -> AsyncIterator[tuple[Tab, str]]:
     async with running(pump.run()):
         recorder = Recorder(pump, link, kept, RecorderSettings("n1"))
         reader = TokenReader([TokenKey("k1", SECRET)])
-        server = OneClickServer(reader, recorder.record, SETTINGS, has_left=lambda clicked: bool(kept.added))
+        server = OneClickServer(reader, recorder.record, SETTINGS, has_left=lambda *asked: bool(kept.added))
         await server.start()
         try:
             async with browsing() as tab:
