@@ -245,7 +245,7 @@ async def test_no_address_is_a_formula(config: Path, link: Link, tmp_path: Path)
     """Whoever opens the list runs nothing that a stranger signed up with, and it comes back as it went out."""
     addresses = ["=1+1@example.test", "+1@example.test", "-1@example.test", "'=1@example.test", "@gone.test"]
     await said(config, "import", "-", "--stream=-news", stdin="\n".join(addresses).encode())
-    _, out, _ = await mta("suppress", "export", "--config", str(config))
+    _, out, _ = await verb("suppress", "export", "--config", str(config))
     cells = [cell for row in csv.reader(out.decode().splitlines()) for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
     (tmp_path / "list.csv").write_bytes(out)
