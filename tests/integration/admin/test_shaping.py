@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.fakes.dns_server import FakeDns, a, mx
-from tests.fakes.rig import mta
+from tests.fakes.verbs import verb
 
 _CONFIG = """
 [node]
@@ -62,7 +62,7 @@ def configured(tmp_path: Path, dns: FakeDns) -> str:
 
 
 async def asked(configured: str, of: str, *options: str) -> tuple[int, dict[str, Any]]:
-    code, out, _ = await mta("explain", "shaping", of, *options, "--json", "--config", configured)
+    code, out, _ = await verb("explain", "shaping", of, *options, "--json", "--config", configured)
     return code, json.loads(out)
 
 
@@ -134,15 +134,15 @@ async def test_a_source_by_its_name(configured: str) -> None:
 
 async def test_what_has_no_way_or_is_not_there(configured: str) -> None:
     """Exit code 1 and why; a word without a dot may have been meant as a source."""
-    code, out, errors = await mta("explain", "shaping", "a9", "--config", configured)
+    code, out, errors = await verb("explain", "shaping", "a9", "--config", configured)
     assert (code, out) == (1, b"")
     assert b"It is no source either: a1, a2, a3, a4." in errors
     code, told = await asked(configured, "gone.test")
     assert (code, told["kind"]) == (1, "nxdomain")
-    code, _, errors = await mta("explain", "shaping", "acme.test", "--pool", "x", "--config", configured)
+    code, _, errors = await verb("explain", "shaping", "acme.test", "--pool", "x", "--config", configured)
     assert (code, b"unknown pool" in errors) == (64, True)
     for odd in ("a b", "", "x" * 300, "\N{BELL}.test"):
-        code, out, errors = await mta("explain", "shaping", odd, "--config", configured)
+        code, out, errors = await verb("explain", "shaping", odd, "--config", configured)
         assert (code, out, b"and no source: a1, a2, a3, a4" in errors) == (64, b"", True), errors
 
 
@@ -150,7 +150,7 @@ async def test_the_way_of_mail_tells_what_each_source_has(configured: str) -> No
     """`mta explain route`: once where all have the same, else those together that have."""
 
     async def pacing() -> list[tuple[str, str]]:
-        _, out, _ = await mta("explain", "route", "x@acme.test", "--json", "--config", configured)
+        _, out, _ = await verb("explain", "route", "x@acme.test", "--json", "--config", configured)
         steps = [step for step in json.loads(out)["steps"] if step["what"] == "pacing"]
         return [(step["found"].partition(",")[0], step["why"].partition(" to ")[0]) for step in steps]
 
@@ -162,7 +162,7 @@ async def test_the_way_of_mail_tells_what_each_source_has(configured: str) -> No
 
 async def test_people_get_tables(configured: str) -> None:
     """What a second source has different, not all of it again; and what every action does."""
-    code, out, _ = await mta("explain", "shaping", "acme.test", "--config", configured)
+    code, out, _ = await verb("explain", "shaping", "acme.test", "--config", configured)
     text = out.decode()
     assert code == 0
     assert "From a1, a3 to acme.test" in text
