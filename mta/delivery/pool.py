@@ -11,11 +11,11 @@ from typing import Any
 
 from mta.delivery import attempt as attempts
 from mta.delivery.around import Around
+from mta.delivery.backlog import MOST_READY, Backlog
 from mta.delivery.berths import Berths
 from mta.delivery.opening import Opener, TlsTrouble
 from mta.delivery.parking import Parking
-from mta.delivery.reference import Reference, Settlement, is_wanted
-from mta.delivery.stock import Stock
+from mta.delivery.reference import Reference, Settlement
 from mta.delivery.tls_reports import TlsReports
 from mta.model.lane import Lane
 from mta.model.message import Envelope
@@ -23,9 +23,8 @@ from mta.model.outcome import Deferred, Scope
 from mta.model.path import EgressPath, EgressSource, Site
 from mta.model.tls import TlsOption
 from mta.pacing.settings import PathSettings
-from mta.queue.dispatch import Open, Park, PathLimits, PathLoad, Send, Sleep, compose_wanted, decide
+from mta.queue.dispatch import Open, Park, PathLimits, PathLoad, Send, Sleep, decide
 from mta.queue.health import PathHealth, Sign
-from mta.queue.ready import ReadyQueue
 from mta.queue.settings import HealthSettings, HoldSettings
 from mta.queue.throttle import Lately, Rate
 from mta.smtp.connection import Connection
@@ -44,8 +43,6 @@ from mta.smtp.fact import (
 from mta.smtp.opening import ConnectFailed, Unserved
 from mta.smtp.settings import Pattern
 
-_MOST_READY = 512  # composed messages of one path in memory, whatever its rate
-_MOST_READY_BYTES = 8 << 20
 _RESERVED_FOR_S = 60.0  # after transactional mail, one connection is kept free for it
 _RESERVED_FROM = 4  # where there are so many
 _MOST_UNSENT = 3  # connections that ended before this message's turn, before it counts as an attempt
@@ -70,13 +67,14 @@ class PathPool:
         self.source = source
         self.settings = settings
         self._around = around
-        self._parking = Parking(hold, settings.message_rate, around.rng)
         self._loop = asyncio.get_running_loop()
-        self.queue: ReadyQueue[Ref] = ReadyQueue(is_wanted)
-        self._stock = Stock()
         self._load = PathLoad()
+        self._backlog = Backlog(
+            self._load,
+            Parking(hold, settings.message_rate, around.rng),
+            settings.window if settings.pattern is Pattern.E else 2,
+        )
         self._connections = Berths()
-        self._transactional_at = float("-inf")
         self._health = PathHealth(HealthSettings(), settings.connections, around.rng.random)
         self._rate = Rate(settings.message_rate)
         self._connection_rate = Rate(settings.connection_rate, burst=settings.connections)
@@ -88,7 +86,6 @@ class PathPool:
         self._turn_is_due = False
         self._is_draining = False
         self._sent = Lately(self._loop.time())
-        self._wire_bytes = 4096.0
 
     def follow(self, site: Site) -> None:
         """What DNS says now: hosts and addresses of a site move while its path goes on (C13)."""
@@ -99,54 +96,33 @@ class PathPool:
     def put(self, ref: Ref) -> None:
         """Take a reference in hand; it is parked at once where the path cannot serve it within `hold`. `turn` is to
         follow, once for all that are put."""
-        if self._load.waiting >= self._parking.most_waiting(ref.lane):
+        if not self._backlog.put(ref):
             self._park_one(ref, self._loop.time())
-            return
-        self.queue.put(ref, ref.lane, ref.sender)
-        if ref.lane is Lane.TRANSACTIONAL:
-            self._transactional_at = self._loop.time()
-        if not self._load.demand:
-            self._load.stalled_since = self._loop.time()
-        self._load.waiting += 1
 
     def wants(self, lane: Lane) -> int:
-        """How many references of a lane it wants composed now. What bulk has ready never keeps transactional back."""
-        now = self._loop.time()
+        """How many references of a lane it wants composed now."""
         is_blocked = self._is_draining or self._is_blocked
-        if lane is Lane.TRANSACTIONAL:
-            return 0 if is_blocked else min(self.queue.count(lane), _MOST_READY - self._stock.count(lane))
-        wanted = compose_wanted(
-            self._load,
-            sent_lately=self._sent.count(now),
-            window=self.settings.window if self.settings.pattern is Pattern.E else 2,
-            is_blocked=is_blocked,
-            most=min(_MOST_READY, max(2, int(_MOST_READY_BYTES / self._wire_bytes))),
-        )
-        return min(wanted, self.queue.count(lane))
+        return self._backlog.wants(lane, self._sent.count(self._loop.time()), is_blocked=is_blocked)
 
     def take_to_compose(self, most: int, lane: Lane) -> list[Ref]:
-        taken = self.queue.take(most, lane)
-        self._load.waiting = len(self.queue)
-        self._load.composing = self._stock.begin(taken)
+        taken = self._backlog.take_to_compose(most, lane)
         self._failure = None if taken else self._failure  # it was none of theirs
         return taken
 
     def composed(self, ref: Ref, envelope: Envelope | None) -> None:
         """A reference taken by `take_to_compose` comes back: with its message, or settled by somebody else. `turn` is
         to follow."""
-        self._load.composing = self._stock.end(ref)
+        self._backlog.end_composing(ref)
         if envelope is not None and not ref.is_settled:
             ref.envelope = envelope
             if self._failure is not None:
                 self._settle(ref, self._not_connected(ref, self._failure))
                 return
-            self._wire_bytes += (len(envelope.message.wire) - self._wire_bytes) / 16
-            self._stock.put(ref)
-            self._load.ready += 1
+            self._backlog.put_ready(ref, envelope)
 
     def sendable(self, lane: Lane, in_hand_s: float) -> int:
         """How many of the references that wait here can be sent within `in_hand_s`."""
-        waiting = self.queue.count(lane) + self._stock.count(lane)
+        waiting = self._backlog.queue.count(lane) + self._backlog.stock.count(lane)
         if not waiting or self._is_blocked:
             return 0
         limit = self.settings.message_rate
@@ -154,7 +130,7 @@ class PathPool:
 
     @property
     def has_waiting(self) -> bool:
-        return bool(len(self.queue) or len(self._stock))
+        return self._backlog.has_any
 
     @property
     def is_unused(self) -> bool:
@@ -214,7 +190,7 @@ class PathPool:
             message_wait_s=self._rate.peek(now),
             connection_wait_s=self._connection_rate.peek(now),
             blocked_until=self._health.next_attempt_at(now),
-            hold_s=self._parking.hold_s(self._most_impatient_lane()),
+            hold_s=self._backlog.parking.hold_s(self._backlog.most_impatient_lane),
         )
 
     def _send(self, count: int) -> None:
@@ -237,7 +213,7 @@ class PathPool:
             return False
         if self._is_reserved(connection, now) or self._rate.take(now) > 0:
             return False
-        ref = self._next_ready()
+        ref = self._backlog.next_ready()
         if ref is None or ref.envelope is None:
             return False
         self._connections.note_busy(connection)
@@ -250,17 +226,10 @@ class PathPool:
     def _is_reserved(self, connection: Connection, now: float) -> bool:
         """While transactional mail takes this path, bulk leaves the last idle connection to it: else each such
         message would wait for a whole bulk message in front of it."""
-        is_meant = now - self._transactional_at < _RESERVED_FOR_S and not self._stock.count(
-            Lane.TRANSACTIONAL
-        )
+        backlog = self._backlog
+        is_meant = now - backlog.transactional_at < _RESERVED_FOR_S
+        is_meant = is_meant and not backlog.stock.count(Lane.TRANSACTIONAL)
         return is_meant and self._connections.is_last_idle(connection, _RESERVED_FROM)
-
-    def _next_ready(self) -> Ref | None:
-        ref = self._stock.take()
-        self._load.ready = len(self._stock)
-        if ref is not None:
-            ref.is_on_wire = True
-        return ref
 
     # -- connections --------------------------------------------------------------------------------------------
 
@@ -284,9 +253,9 @@ class PathPool:
         finally:
             self._load.opening -= 1
             self._connections.note_change()
-        self._reports.note_troubles(troubles, self._stock.at_hand())
+        self._reports.note_troubles(troubles, self._backlog.stock.at_hand())
         now = self._loop.time()
-        self._parking.opening_took_s = now - started
+        self._backlog.parking.opening_took_s = now - started
         self._health.note(Sign.OPENED, now)
         self._load.stalled_since = now
         if connection.is_usable:
@@ -300,7 +269,7 @@ class PathPool:
         """No host took a connection. While others are open that is only a limit; with none it is an attempt for
         what was about to be sent, and the path backs off; where no host will serve it ever, for all that waits."""
         now = self._loop.time()
-        at_hand = self._stock.at_hand()
+        at_hand = self._backlog.stock.at_hand()
         head: list[Ref] = []
         self._connections.count_into(self._load)
         if self._load.open:
@@ -308,7 +277,7 @@ class PathPool:
         else:
             self._health.note(Sign.ALL_FAILED, now)
             is_for_all = isinstance(failure, Unserved)
-            head = self._take_head(is_all=is_for_all)
+            head = self._backlog.take_head(is_all=is_for_all)
             if self._load.composing and (is_for_all or not head):
                 self._failure = failure
             for ref in head:
@@ -318,19 +287,6 @@ class PathPool:
 
     def _not_connected(self, ref: Ref, failure: ConnectFailed) -> Settlement:
         return attempts.not_connected(self._tried(ref), failure, self.site.provider, self._around.classifier)
-
-    def _take_head(self, *, is_all: bool) -> list[Ref]:
-        """What was about to be sent, or else the first that waits; or all of them."""
-        head: list[Ref] = []
-        while (ref := self._next_ready()) is not None:
-            head.append(ref)
-        if is_all:
-            head += self.queue.drain(Lane.TRANSACTIONAL) + self.queue.drain(Lane.BULK)
-        elif not head:
-            lane = Lane.TRANSACTIONAL if self.queue.count(Lane.TRANSACTIONAL) else Lane.BULK
-            head = self.queue.take(1, lane)
-        self._load.waiting = len(self.queue)
-        return head
 
     def _on_fact(self, connection: Connection, fact: Fact) -> None:
         if type(fact) is Accepted:
@@ -377,8 +333,7 @@ class PathPool:
         if ref.unsent >= _MOST_UNSENT and not connection.served:
             self._settle(ref, attempts.never_sent(self._tried(ref), connection, self._loop.time()))
             return
-        self._stock.put_back(ref)
-        self._load.ready += 1
+        self._backlog.put_back(ref)
 
     def _refill(self, connection: Connection) -> None:
         """The next message at once, in the same write as what the session has to say anyway."""
@@ -387,7 +342,7 @@ class PathPool:
                 pass
             if connection.is_idle:
                 self._connections.note_idle(connection, self._loop.time())
-        if self._load.ready < _MOST_READY // 2:
+        if self._load.ready < MOST_READY // 2:
             self._soon()
 
     def _on_closed(self, connection: Connection) -> None:
@@ -406,36 +361,22 @@ class PathPool:
             ref.is_settled = True
             self._around.on_settled(ref, settlement)
 
-    def _most_impatient_lane(self) -> Lane:
-        is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self._stock.count(Lane.TRANSACTIONAL)
-        return Lane.TRANSACTIONAL if is_waiting else Lane.BULK
-
     def _park(self, until: float, now: float) -> int:
         """Park the lanes whose hold is over; the number of references."""
-        waited = max(until - now, now - self._load.stalled_since)
-        parked = 0
-        for lane in Lane:
-            if waited < self._parking.hold_s(lane):
-                continue
-            refs = [*self._stock.drain(lane), *self.queue.drain(lane)]
-            self._load.ready, self._load.waiting = len(self._stock), len(self.queue)
-            parked += len(refs)
-            for ref in refs:
-                self._park_one(ref, until)
-        return parked
+        stalled = self._backlog.take_stalled(until, now)
+        for ref in stalled:
+            self._park_one(ref, until)
+        return len(stalled)
 
     def _park_one(self, ref: Ref, until: float) -> None:
-        self._settle(ref, self._parking.parked(ref, until, self._health.state(self._loop.time())))
+        self._settle(ref, self._backlog.parked(ref, until, self._health.state(self._loop.time())))
 
     # -- the end ------------------------------------------------------------------------------------------------
 
     def drain(self) -> list[Ref]:
         """Send nothing new and quit when the last reply has come; what was not on the wire is given back."""
         self._is_draining = True
-        back: list[Ref] = []
-        for lane in Lane:
-            back += [*self._stock.drain(lane), *self.queue.drain(lane)]
-        self._load.ready = self._load.waiting = 0
+        back = self._backlog.drain()
         for connection in self._connections:
             connection.quit()
         return [ref for ref in back if not ref.is_settled]

@@ -1,0 +1,138 @@
+"""The references of one path that are not on the wire: waiting, being composed, or ready; kept, counted, and parked."""
+
+import asyncio
+from typing import Any
+
+from mta.delivery.parking import Parking
+from mta.delivery.reference import Parked, Reference, is_wanted
+from mta.delivery.stock import Stock
+from mta.model.lane import Lane
+from mta.model.message import Envelope
+from mta.queue.dispatch import PathLoad, compose_wanted
+from mta.queue.ready import ReadyQueue
+
+MOST_READY = 512  # composed messages of one path in memory, whatever its rate
+_MOST_READY_BYTES = 8 << 20
+
+Ref = Reference[Any]
+
+
+class Backlog:
+    """Keeps the counts of `load` that are about references. `window` is what one connection takes at once."""
+
+    __slots__ = (
+        "_loop",
+        "_window",
+        "_wire_bytes",
+        "load",
+        "parking",
+        "queue",
+        "stock",
+        "transactional_at",
+    )
+
+    def __init__(self, load: PathLoad, parking: Parking, window: int) -> None:
+        self.load = load
+        self.parking = parking
+        self.queue: ReadyQueue[Ref] = ReadyQueue(is_wanted)
+        self.stock = Stock()
+        self.transactional_at = float("-inf")
+        """When mail of that lane came last."""
+        self._window = window
+        self._wire_bytes = 4096.0
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def has_any(self) -> bool:
+        """Waiting or ready: what is being composed does not count, it may come back to another path."""
+        return bool(len(self.queue) or len(self.stock))
+
+    @property
+    def most_impatient_lane(self) -> Lane:
+        is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self.stock.count(Lane.TRANSACTIONAL)
+        return Lane.TRANSACTIONAL if is_waiting else Lane.BULK
+
+    def put(self, ref: Ref) -> bool:
+        """False: more waits than can be served in time, it is to be parked."""
+        if self.load.waiting >= self.parking.most_waiting(ref.lane):
+            return False
+        self.queue.put(ref, ref.lane, ref.sender)
+        if ref.lane is Lane.TRANSACTIONAL:
+            self.transactional_at = self._loop.time()
+        if not self.load.demand:
+            self.load.stalled_since = self._loop.time()
+        self.load.waiting += 1
+        return True
+
+    def wants(self, lane: Lane, sent_lately: int, *, is_blocked: bool) -> int:
+        """How many references of a lane are to be composed now. What bulk has ready never keeps transactional back."""
+        if lane is Lane.TRANSACTIONAL:
+            return 0 if is_blocked else min(self.queue.count(lane), MOST_READY - self.stock.count(lane))
+        wanted = compose_wanted(
+            self.load,
+            sent_lately=sent_lately,
+            window=self._window,
+            is_blocked=is_blocked,
+            most=min(MOST_READY, max(2, int(_MOST_READY_BYTES / self._wire_bytes))),
+        )
+        return min(wanted, self.queue.count(lane))
+
+    def take_to_compose(self, most: int, lane: Lane) -> list[Ref]:
+        taken = self.queue.take(most, lane)
+        self.load.waiting = len(self.queue)
+        self.load.composing = self.stock.begin(taken)
+        return taken
+
+    def end_composing(self, ref: Ref) -> None:
+        """It is back, with its message or without."""
+        self.load.composing = self.stock.end(ref)
+
+    def put_ready(self, ref: Ref, envelope: Envelope) -> None:
+        self._wire_bytes += (len(envelope.message.wire) - self._wire_bytes) / 16
+        self.stock.put(ref)
+        self.load.ready += 1
+
+    def put_back(self, ref: Ref) -> None:
+        """In front: it was on its way already."""
+        self.stock.put_back(ref)
+        self.load.ready += 1
+
+    def next_ready(self) -> Ref | None:
+        ref = self.stock.take()
+        self.load.ready = len(self.stock)
+        if ref is not None:
+            ref.is_on_wire = True
+        return ref
+
+    def take_head(self, *, is_all: bool) -> list[Ref]:
+        """What was about to be sent, or else the first that waits; or all of them."""
+        head: list[Ref] = []
+        while (ref := self.next_ready()) is not None:
+            head.append(ref)
+        if is_all:
+            head += self.queue.drain(Lane.TRANSACTIONAL) + self.queue.drain(Lane.BULK)
+        elif not head:
+            lane = Lane.TRANSACTIONAL if self.queue.count(Lane.TRANSACTIONAL) else Lane.BULK
+            head = self.queue.take(1, lane)
+        self.load.waiting = len(self.queue)
+        return head
+
+    def take_stalled(self, until: float, now: float) -> list[Ref]:
+        """All of the lanes whose hold is over where nothing moves before `until`: to be parked."""
+        waited = max(until - now, now - self.load.stalled_since)
+        stalled: list[Ref] = []
+        for lane in Lane:
+            if waited >= self.parking.hold_s(lane):
+                stalled += self._drain(lane)
+        return stalled
+
+    def drain(self) -> list[Ref]:
+        return [ref for lane in Lane for ref in self._drain(lane)]
+
+    def parked(self, ref: Ref, until: float, reason: str) -> Parked:
+        return self.parking.parked(ref, until, reason)
+
+    def _drain(self, lane: Lane) -> list[Ref]:
+        refs = [*self.stock.drain(lane), *self.queue.drain(lane)]
+        self.load.ready, self.load.waiting = len(self.stock), len(self.queue)
+        return refs
