@@ -67,6 +67,7 @@ from mta.pacing.actions import Actions
 from mta.pacing.automation import Automation
 from mta.pacing.breaking import CampaignBreaker
 from mta.pacing.control import Control
+from mta.pacing.governors import Governors
 from mta.pacing.warming import Warming
 from mta.pacing.warmup import Warmups
 from mta.suppression.seal import Seal
@@ -268,7 +269,7 @@ class Daemon:
             may_send=lambda: flow.gate.is_open,
             on_settled=flow.on_settled,
             tell_operators=operations.tell,
-            actions=actions,
+            governors=Governors(actions, time.time),
             on_refused=control.note,
             on_tls_session=reporter.note if reporter is not None else None,
         )

@@ -40,7 +40,9 @@ def one_click(
     if not (http.public_url and (http.address or sockets) and keys):
         return None
     settings = WebSettings(http.public_url, http.address, http.port, config.titles)
-    return OneClickServer(TokenReader(keys), recorder.record, settings, sockets, has_left=suppressions.has_left)
+    return OneClickServer(
+        TokenReader(keys), recorder.record, settings, sockets, has_left=suppressions.has_left
+    )
 
 
 def tell_guarded(operations: Operations, guarded: Guarded) -> None:

@@ -1,4 +1,5 @@
-"""What all paths of a channel share: what is known of hosts, what refusals mean, chance, tasks, and whom to tell."""
+"""What all paths of a channel share: what is known of hosts, what refusals mean, chance, tasks, limits, and whom to
+tell."""
 
 from collections.abc import Callable, Coroutine
 from random import Random
@@ -10,6 +11,7 @@ from mta.classify.classifier import Classifier
 from mta.delivery.hosts import HostMemory
 from mta.delivery.reference import Reference, Settlement
 from mta.model.tls import TlsSession
+from mta.pacing.governors import Governors
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 
@@ -28,4 +30,5 @@ class Around(Struct, frozen=True):
     on_hungry: Callable[[Any], None]
     on_policy_failed: Callable[[str], None]
     tell_operators: Callable[..., None]
+    governors: Governors
     on_tls_session: Callable[[TlsSession], None] | None = None

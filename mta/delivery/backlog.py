@@ -13,6 +13,7 @@ from mta.queue.ready import ReadyQueue
 
 MOST_READY = 512  # composed messages of one path in memory, whatever its rate
 _MOST_READY_BYTES = 8 << 20
+_RESERVED_FOR_S = 60.0  # after transactional mail, one connection is kept free for it
 
 Ref = Reference[Any]
 
@@ -51,6 +52,16 @@ class Backlog:
     def most_impatient_lane(self) -> Lane:
         is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self.stock.count(Lane.TRANSACTIONAL)
         return Lane.TRANSACTIONAL if is_waiting else Lane.BULK
+
+    def sendable(self, lane: Lane, in_hand_s: float) -> int:
+        """How many of the references that wait can be sent within that time."""
+        waiting = self.queue.count(lane) + self.stock.count(lane)
+        return self.parking.most_within(waiting, in_hand_s) if waiting else 0
+
+    def expects_transactional(self, now: float) -> bool:
+        """There was some lately, and none is ready."""
+        is_meant = now - self.transactional_at < _RESERVED_FOR_S
+        return is_meant and not self.stock.count(Lane.TRANSACTIONAL)
 
     def put(self, ref: Ref) -> bool:
         """False: more waits than can be served in time, it is to be parked."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
+from mta.pacing.passage import Held
 from mta.queue.dispatch import PathLoad
 from mta.smtp.connection import Connection
 
@@ -10,11 +11,12 @@ from mta.smtp.connection import Connection
 class Berths:
     """Idle times are of the loop's clock; a busy connection has none."""
 
-    __slots__ = ("_changed", "_idle", "_idle_since")
+    __slots__ = ("_changed", "_held", "_idle", "_idle_since")
 
     def __init__(self) -> None:
         self._idle_since: dict[Connection, float] = {}  # 0: busy
         self._idle = 0
+        self._held: dict[Connection, Held] | None = None
         self._changed: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
@@ -35,7 +37,17 @@ class Berths:
             self._idle -= 1
         self._idle_since[connection] = 0.0
 
+    def note_opened(self, connection: Connection, held: Held) -> None:
+        """What it has taken of limits is given back when it is removed."""
+        if self._held is None:
+            self._held = {}
+        self._held[connection] = held
+
     def remove(self, connection: Connection) -> None:
+        held = self._held.pop(connection, None) if self._held is not None else None
+        if held is not None:
+            held.release()
+            self._held = self._held or None
         if self._idle_since.pop(connection, 0.0):
             self._idle -= 1
         self.note_change()
@@ -66,6 +78,16 @@ class Berths:
             else:
                 next_s = min(next_s, left_s)
         return next_s
+
+    def quit_idle(self, most: int) -> None:
+        """Up to so many of those that have nothing to do."""
+        for connection, since in list(self._idle_since.items()):
+            if most > 0 and since and connection.is_usable:
+                most -= 1
+                connection.quit()
+
+    def count_at(self, host: str) -> int:
+        return sum(connection.host == host for connection in self._idle_since)
 
     def note_change(self) -> None:
         if self._changed is not None and not self._changed.done():

@@ -33,8 +33,8 @@ from mta.delivery.security import insecure_way, secured
 from mta.model.lane import Lane
 from mta.model.path import EgressPath, Site
 from mta.model.tls import TlsSession
-from mta.pacing.actions import Actions
 from mta.pacing.automation import Observation
+from mta.pacing.governors import Governors
 from mta.queue.settings import HoldSettings
 from mta.queue.throttle import Lately
 
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 class EmailChannel:
     """A `Channel`. `run` first, in the owner's task group. While `may_send` says no, nothing new is begun.
-    `on_refused` is told of each attempt that was, mail whose sender is held by `actions` is parked.
+    `on_refused` is told of each attempt that was, mail whose sender is held by an action is parked.
     `on_tls_session` is told of every session and domain, for reports; None: nobody wants to know."""
 
     def __init__(
@@ -67,7 +67,7 @@ class EmailChannel:
         may_send: Callable[[], bool],
         on_settled: Callable[[Ref, Settlement], None],
         tell_operators: Callable[..., None],
-        actions: Actions,
+        governors: Governors,
         on_refused: Callable[[Observation], None],
         on_tls_session: Callable[[TlsSession], None] | None = None,
     ) -> None:
@@ -80,7 +80,7 @@ class EmailChannel:
         self._in_hand_s = in_hand_s
         self._rng = rng
         self._on_settled = on_settled
-        self._holding = Holding(actions, rng)
+        self._holding = Holding(governors.actions, rng)
         self._around = Around(
             hosts=HostMemory(),
             classifier=classifier,
@@ -91,6 +91,7 @@ class EmailChannel:
             on_hungry=self._note_hungry,
             on_policy_failed=self._doubt_policy,
             tell_operators=tell_operators,
+            governors=governors,
             on_tls_session=on_tls_session,
         )
         self._paths: dict[EgressPath, PathPool] = {}
@@ -367,7 +368,8 @@ class EmailChannel:
             await asyncio.sleep(_FORGET_UNUSED_S / len(pieces))
             for path in piece:
                 if self._paths[path].is_unused:
-                    del self._paths[path]
+                    self._paths.pop(path).forget()
+            self._around.governors.forget_idle(self._loop.time())
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         assert self._group is not None

@@ -49,6 +49,22 @@ class TlsTrouble(Struct, frozen=True):
     is_static: bool
 
 
+class HostsFull(Exception):
+    """Every host that is left has as many of our connections as we want it to have: nothing was tried there."""
+
+    def __init__(self, host: MxHost) -> None:
+        super().__init__(host.name)
+        self.host = host
+
+
+def _all(host: MxHost) -> bool:
+    return True
+
+
+def _nobody(host: MxHost, failure: ConnectFailed) -> None:
+    pass
+
+
 class Opener:
     """For one path. `site` may be replaced at any time: hosts and addresses move, the path stays."""
 
@@ -75,15 +91,21 @@ class Opener:
         on_fact: Callable[[Connection, Fact], None],
         on_closed: Callable[[Connection], None],
         on_trouble: Callable[[TlsTrouble], None],
+        takes_host: Callable[[MxHost], bool] = _all,
+        on_failed: Callable[[MxHost, ConnectFailed], None] = _nobody,
     ) -> Connection:
         """The first connection that comes about. `ConnectFailed` of the last host when none does, or what all of them
-        said."""
+        said; `HostsFull` where some were left out because `takes_host` said no. `on_failed` is told of each failure."""
         started = time.monotonic()
+        full: list[MxHost] = []
         failures: list[tuple[MxHost, ConnectFailed]] = []
         for target in self._targets():
             if failures and time.monotonic() - started > _LONGEST_TRY_S:
                 break
             host, address = target
+            if not takes_host(host):
+                full.append(host)
+                continue
             try:
                 allowed = terms(host, self._security)
                 if isinstance(allowed, Barred):
@@ -93,12 +115,14 @@ class Opener:
                 doubt = TlsDoubt(failure.failure, failure.detail)
                 on_trouble(TlsTrouble(host, address, doubt, self.site.is_static))
                 failures.append((host, failure))
+                on_failed(host, failure)
             except ConnectFailed as failure:
                 if failure.stage is Stage.AUTH:
                     self._tell_of_login(host, failure)
                 elif not _is_busy(failure):
                     self._hosts.note_dead(self._source.name, target, time.time())
                 failures.append((host, failure))
+                on_failed(host, failure)
             else:
                 self._hosts.note_alive(self._source.name, target, time.time())
                 self._note_offer(connection, host)
@@ -107,6 +131,8 @@ class Opener:
                 connection.quit()
                 lack = f"5.7.30 {host.name} does not offer REQUIRETLS"
                 failures.append((host, LacksRequireTls(Stage.TLS, lack)))
+        if full:
+            raise HostsFull(full[0])
         if not failures:
             raise ConnectFailed(Stage.CONNECT, f"{self.site.name} has no host to try")
         raise _unserved(self.site, failures) or _last(failures)

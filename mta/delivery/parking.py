@@ -7,20 +7,21 @@ from typing import Any
 
 from mta.delivery.reference import Parked, Reference
 from mta.model.lane import Lane
-from mta.queue.settings import HoldSettings, RateLimit
+from mta.pacing.passage import Passage
+from mta.queue.settings import HoldSettings
 
 _SPREAD = 1.2  # parked together, they must not all come back in the same second
 
 
 class Parking:
-    """Of one path, whose `rate` bounds what it serves in a time. `opening_took_s` is how long its last connection took
-    to open."""
+    """Of one path, whose `passage` says how much it serves in a time. `opening_took_s` is how long its last connection
+    took to open."""
 
-    __slots__ = ("_hold", "_loop", "_rate", "_rng", "opening_took_s")
+    __slots__ = ("_hold", "_loop", "_passage", "_rng", "opening_took_s")
 
-    def __init__(self, hold: HoldSettings, rate: RateLimit, rng: Random) -> None:
+    def __init__(self, hold: HoldSettings, passage: Passage, rng: Random) -> None:
         self._hold = hold
-        self._rate = rate
+        self._passage = passage
         self._rng = rng
         self._loop = asyncio.get_running_loop()
         self.opening_took_s = 0.0
@@ -32,7 +33,11 @@ class Parking:
 
     def most_waiting(self, lane: Lane) -> float:
         """References ahead ÷ rate may not exceed `hold`."""
-        return self._rate.count / self._rate.period_s * self.hold_s(lane)
+        return self._passage.per_second(self._loop.time()) * self.hold_s(lane)
+
+    def most_within(self, waiting: int, seconds: float) -> int:
+        """How many of those that wait can go in that time."""
+        return int(min(waiting, self._passage.per_second(self._loop.time()) * seconds + 1))
 
     def parked(self, ref: Reference[Any], until: float, reason: str) -> Parked:
         """`until` is when the path may be tried again, on the loop's clock. Never beyond the end of its life."""

@@ -13,20 +13,22 @@ from mta.delivery import attempt as attempts
 from mta.delivery.around import Around
 from mta.delivery.backlog import MOST_READY, Backlog
 from mta.delivery.berths import Berths
-from mta.delivery.opening import Opener, TlsTrouble
+from mta.delivery.opening import HostsFull, Opener, TlsTrouble
 from mta.delivery.parking import Parking
 from mta.delivery.reference import Reference, Settlement
+from mta.delivery.slowing import Slowing
 from mta.delivery.tls_reports import TlsReports
 from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.outcome import Deferred, Scope
 from mta.model.path import EgressPath, EgressSource, Site
 from mta.model.tls import TlsOption
+from mta.pacing.passage import Held
 from mta.pacing.settings import PathSettings
-from mta.queue.dispatch import Open, Park, PathLimits, PathLoad, Send, Sleep, decide
-from mta.queue.health import PathHealth, Sign
+from mta.queue.dispatch import Open, Park, PathLimits, PathLoad, Send, Sleep, connections_wanted, decide
+from mta.queue.health import PathHealth, PathState, Sign
 from mta.queue.settings import HealthSettings, HoldSettings
-from mta.queue.throttle import Lately, Rate
+from mta.queue.throttle import Lately
 from mta.smtp.connection import Connection
 from mta.smtp.fact import (
     Accepted,
@@ -43,8 +45,8 @@ from mta.smtp.fact import (
 from mta.smtp.opening import ConnectFailed, Unserved
 from mta.smtp.settings import Pattern
 
-_RESERVED_FOR_S = 60.0  # after transactional mail, one connection is kept free for it
-_RESERVED_FROM = 4  # where there are so many
+_HEALTH = HealthSettings()
+_RESERVED_FROM = 4  # connections, before one of them is kept free for transactional mail
 _MOST_UNSENT = 3  # connections that ended before this message's turn, before it counts as an attempt
 
 Ref = Reference[Any]
@@ -68,16 +70,16 @@ class PathPool:
         self.settings = settings
         self._around = around
         self._loop = asyncio.get_running_loop()
+        self._passage = around.governors.passage(path.source, path.site, site.provider, settings, self)
         self._load = PathLoad()
         self._backlog = Backlog(
             self._load,
-            Parking(hold, settings.message_rate, around.rng),
+            Parking(hold, self._passage, around.rng),
             settings.window if settings.pattern is Pattern.E else 2,
         )
         self._connections = Berths()
-        self._health = PathHealth(HealthSettings(), settings.connections, around.rng.random)
-        self._rate = Rate(settings.message_rate)
-        self._connection_rate = Rate(settings.connection_rate, burst=settings.connections)
+        self._slowing = Slowing(self._passage, self._connections, site.provider, around.classifier)
+        self._health = PathHealth(_HEALTH, settings.connections, around.rng.random)
         self._opener = Opener(site, source, settings, path.security, around)
         self._reports = TlsReports(source, around.on_policy_failed, around.on_tls_session)
         self._failure: ConnectFailed | None = None
@@ -96,8 +98,12 @@ class PathPool:
     def put(self, ref: Ref) -> None:
         """Take a reference in hand; it is parked at once where the path cannot serve it within `hold`. `turn` is to
         follow, once for all that are put."""
-        if not self._backlog.put(ref):
-            self._park_one(ref, self._loop.time())
+        now = self._loop.time()
+        streams = self._around.governors.streams
+        if streams and (wait_s := streams.wait(ref.sender, self.site.provider, now)):
+            self._park_one(ref, now + wait_s, "the pace of its stream")
+        elif not self._backlog.put(ref):
+            self._park_one(ref, now)
 
     def wants(self, lane: Lane) -> int:
         """How many references of a lane it wants composed now."""
@@ -122,11 +128,7 @@ class PathPool:
 
     def sendable(self, lane: Lane, in_hand_s: float) -> int:
         """How many of the references that wait here can be sent within `in_hand_s`."""
-        waiting = self._backlog.queue.count(lane) + self._backlog.stock.count(lane)
-        if not waiting or self._is_blocked:
-            return 0
-        limit = self.settings.message_rate
-        return min(waiting, int(limit.count / limit.period_s * in_hand_s) + 1)
+        return 0 if self._is_blocked else self._backlog.sendable(lane, in_hand_s)
 
     @property
     def has_waiting(self) -> bool:
@@ -134,19 +136,27 @@ class PathPool:
 
     @property
     def is_unused(self) -> bool:
-        """Nothing waits, nothing is open, nothing bad and no rate is remembered: the pool may be forgotten."""
-        if self._load.demand or self._load.opening or len(self._connections) or self._is_blocked:
+        """Nothing waits, nothing is open and nothing bad is remembered: the pool may be forgotten."""
+        if self._load.demand or self._load.opening or len(self._connections):
             return False
         now = self._loop.time()
-        return self._rate.has_rested(now) and self._connection_rate.has_rested(now)
+        return self._health.next_attempt_at(now) <= now
+
+    def forget(self) -> None:
+        """It is unused, and will not be used again."""
+        self._passage.close()
 
     @property
     def _is_blocked(self) -> bool:
-        return self._health.next_attempt_at(now := self._loop.time()) > now
+        return self._blocked_until(now := self._loop.time()) > now
+
+    def _blocked_until(self, now: float) -> float:
+        return max(self._health.next_attempt_at(now), self._passage.blocked_until(now))
 
     # -- decide, then do ----------------------------------------------------------------------------------------
 
-    def _soon(self) -> None:
+    def wake(self) -> None:
+        """Decide anew, soon: something may be possible now that was not."""
         if not self._turn_is_due:
             self._turn_is_due = True
             self._loop.call_soon(self.turn)
@@ -158,8 +168,10 @@ class PathPool:
             self._timer.cancel()
             self._timer = None
         now = self._loop.time()
-        sleep_s = self._connections.close_idle(now, self.settings.idle_timeout_s)
-        if not self._is_draining and self._around.may_send():
+        sleep_s = self._close_idle(now)
+        if self._is_draining or not self._load.demand or not self._around.may_send():
+            self._passage.leave()
+        else:
             self._connections.count_into(self._load)
             for decision in decide(self._load, self._limits(now), now):
                 match decision:
@@ -169,27 +181,46 @@ class PathPool:
                         self._open(count)
                     case Park(until=until):
                         if self._park(until, now):
-                            self._soon()  # for the lane that may wait longer
+                            self.wake()  # for the lane that may wait longer
                     case Sleep(seconds=seconds):
                         sleep_s = min(sleep_s, seconds)
         if self.wants(Lane.BULK) or self.wants(Lane.TRANSACTIONAL):
             self._around.on_hungry(self)
         if sleep_s < float("inf"):
-            self._timer = self._loop.call_later(sleep_s, self._soon)
+            self._timer = self._loop.call_later(sleep_s, self.wake)
+
+    def _close_idle(self, now: float) -> float:
+        """At once where nothing may go, where there are too many, or where somebody else waits for one and we have
+        nothing to send; seconds until the next is due."""
+        passage = self._passage
+        if excess := passage.excess:
+            self._connections.quit_idle(excess)
+        is_over = passage.blocked_until(now) > now or (not self._load.demand and passage.is_waited_for)
+        return self._connections.close_idle(now, 0.0 if is_over else self.settings.idle_timeout_s)
 
     def resume(self) -> None:
         """Nothing could be sent for a while, which was not the path's fault."""
         self._load.stalled_since = self._loop.time()
         for connection in self._connections:
             connection.resume()
-        self._soon()
+        self.wake()
 
     def _limits(self, now: float) -> PathLimits:
+        """Asks only for what it could use, as who asks in vain stands in line."""
+        load, passage = self._load, self._passage
+        connections = self._health.permitted_connections(now)
+        message_wait_s = connection_wait_s = 0.0
+        if load.ready and load.room:
+            message_wait_s = passage.message_wait(now)
+        else:
+            passage.leave_messages()
+        if connections_wanted(load, connections):
+            connection_wait_s = passage.connection_wait(now)
         return PathLimits(
-            connections=self._health.permitted_connections(now),
-            message_wait_s=self._rate.peek(now),
-            connection_wait_s=self._connection_rate.peek(now),
-            blocked_until=self._health.next_attempt_at(now),
+            connections=connections,
+            message_wait_s=message_wait_s,
+            connection_wait_s=connection_wait_s,
+            blocked_until=self._blocked_until(now),
             hold_s=self._backlog.parking.hold_s(self._backlog.most_impatient_lane),
         )
 
@@ -211,7 +242,7 @@ class PathPool:
         now = self._loop.time()
         if not self._load.ready or not self._around.may_send():
             return False
-        if self._is_reserved(connection, now) or self._rate.take(now) > 0:
+        if self._is_reserved(connection, now) or self._passage.take_message(now) > 0:
             return False
         ref = self._backlog.next_ready()
         if ref is None or ref.envelope is None:
@@ -226,33 +257,48 @@ class PathPool:
     def _is_reserved(self, connection: Connection, now: float) -> bool:
         """While transactional mail takes this path, bulk leaves the last idle connection to it: else each such
         message would wait for a whole bulk message in front of it."""
-        backlog = self._backlog
-        is_meant = now - backlog.transactional_at < _RESERVED_FOR_S
-        is_meant = is_meant and not backlog.stock.count(Lane.TRANSACTIONAL)
-        return is_meant and self._connections.is_last_idle(connection, _RESERVED_FROM)
+        return self._backlog.expects_transactional(now) and self._connections.is_last_idle(
+            connection, _RESERVED_FROM
+        )
 
     # -- connections --------------------------------------------------------------------------------------------
 
     def _open(self, count: int) -> None:
         now = self._loop.time()
         for _ in range(count):
-            if self._connection_rate.take(now) > 0:
+            held = self._passage.take_connection(now)
+            if held is None:
+                self.wake()  # to sleep for as long as it says
                 return
             self._load.opening += 1
             self._failure = None
-            self._around.spawn(self._open_one(), f"connect {self.path.source} {self.site.name}")
+            self._around.spawn(self._open_one(held), f"connect {self.path.source} {self.site.name}")
 
-    async def _open_one(self) -> None:
+    async def _open_one(self, held: Held) -> None:
         started = self._loop.time()
         troubles: list[TlsTrouble] = []
+        connection: Connection | None = None
         try:
-            connection = await self._opener.open(self._on_fact, self._on_closed, troubles.append)
+            connection = await self._opener.open(
+                self._on_fact,
+                self._on_closed,
+                troubles.append,
+                lambda host: self._passage.take_host(held, host.name, self._loop.time()),
+                lambda host, failure: self._slowing.not_opened(host, failure, self._loop.time()),
+            )
+        except HostsFull as full:
+            self._passage.wait_for_host(full.host.name)
+            self.wake()
+            return
         except ConnectFailed as failure:
             self._open_failed(failure, troubles)
             return
         finally:
             self._load.opening -= 1
+            if connection is None:
+                held.release()
             self._connections.note_change()
+        self._connections.note_opened(connection, held)
         self._reports.note_troubles(troubles, self._backlog.stock.at_hand())
         now = self._loop.time()
         self._backlog.parking.opening_took_s = now - started
@@ -263,7 +309,7 @@ class PathPool:
         if self._is_draining:
             connection.quit()
         self._refill(connection)
-        self._soon()
+        self.wake()
 
     def _open_failed(self, failure: ConnectFailed, troubles: list[TlsTrouble]) -> None:
         """No host took a connection. While others are open that is only a limit; with none it is an attempt for
@@ -283,7 +329,7 @@ class PathPool:
             for ref in head:
                 self._settle(ref, self._not_connected(ref, failure))
         self._reports.note_troubles(troubles, [*at_hand, *head])
-        self._soon()
+        self.wake()
 
     def _not_connected(self, ref: Ref, failure: ConnectFailed) -> Settlement:
         return attempts.not_connected(self._tried(ref), failure, self.site.provider, self._around.classifier)
@@ -293,6 +339,7 @@ class PathPool:
             ref = attempts.of(fact)
             now = self._loop.time()
             self._load.stalled_since = now
+            self._passage.note_accepted(now)
             self._settle(ref, attempts.delivered(self._tried(ref), connection, fact, now))
         elif type(fact) is not Vacant:
             self._on_rare_fact(connection, fact)
@@ -306,6 +353,9 @@ class PathPool:
                 self._load.stalled_since = now
                 settlement = attempts.not_delivered(
                     self._tried(ref), connection, fact, now, self.site.provider, self._around.classifier
+                )
+                self._slowing.refused(
+                    settlement.verdict, ref.sender, connection.host, settlement.attempt.reply, now
                 )
                 if isinstance(settlement, Deferred) and settlement.verdict.scope in (
                     Scope.CONNECTION,
@@ -321,7 +371,7 @@ class PathPool:
                 self._health.note(Sign.LIMITED, now, self._load.open)
             case _:
                 pass
-        self._soon()
+        self.wake()
 
     def _send_again(self, ref: Ref, connection: Connection) -> None:
         """S-19, B25: the connection ended before it said anything about this message. That is no attempt, unless
@@ -338,17 +388,21 @@ class PathPool:
     def _refill(self, connection: Connection) -> None:
         """The next message at once, in the same write as what the session has to say anyway."""
         if not self._is_draining and connection.is_usable:
+            if self._passage.excess:
+                if connection.is_idle:
+                    connection.quit()
+                return
             while connection.room and self._send_one(connection):
                 pass
             if connection.is_idle:
                 self._connections.note_idle(connection, self._loop.time())
         if self._load.ready < MOST_READY // 2:
-            self._soon()
+            self.wake()
 
     def _on_closed(self, connection: Connection) -> None:
         self._connections.remove(connection)
         self._reports.forget(connection)
-        self._soon()
+        self.wake()
 
     # -- settling -----------------------------------------------------------------------------------------------
 
@@ -368,8 +422,12 @@ class PathPool:
             self._park_one(ref, until)
         return len(stalled)
 
-    def _park_one(self, ref: Ref, until: float) -> None:
-        self._settle(ref, self._backlog.parked(ref, until, self._health.state(self._loop.time())))
+    def _park_one(self, ref: Ref, until: float, reason: str = "") -> None:
+        self._settle(ref, self._backlog.parked(ref, until, reason or self._state(self._loop.time())))
+
+    def _state(self, now: float) -> PathState:
+        is_held = self._passage.blocked_until(now) > now
+        return PathState.SUSPENDED if is_held else self._health.state(now)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -377,6 +435,7 @@ class PathPool:
         """Send nothing new and quit when the last reply has come; what was not on the wire is given back."""
         self._is_draining = True
         back = self._backlog.drain()
+        self._passage.leave()
         for connection in self._connections:
             connection.quit()
         return [ref for ref in back if not ref.is_settled]

@@ -27,12 +27,14 @@ class TlsReports:
         self._source = source
         self._on_policy_failed = on_policy_failed
         self._on_session = on_session
-        self._told: dict[Connection, set[str]] = {}
+        self._told: dict[Connection, set[str]] | None = None
 
     def note_session(self, connection: Connection, site: Site, ref: Reference[Any]) -> None:
         """The connection serves mail of a domain; counted when it does so first. `site` is where it goes to now."""
         if self._on_session is None:
             return
+        if self._told is None:
+            self._told = {}
         told = self._told.setdefault(connection, set())
         if ref.domain in told or site.is_static or connection.tls_demand is Demand.NONE:
             return
@@ -54,7 +56,9 @@ class TlsReports:
                 self._on_policy_failed(ref.domain)
 
     def forget(self, connection: Connection) -> None:
-        self._told.pop(connection, None)
+        if self._told is not None:
+            self._told.pop(connection, None)
+            self._told = self._told or None
 
     def _tell(
         self,

@@ -78,7 +78,7 @@ def decide(load: PathLoad, limits: PathLimits, now: float) -> list[Decision]:
             wake = min(wake, limits.message_wait_s)
     if _must_park(load, limits, now):
         return [*decisions, Park(max(limits.blocked_until, now))]
-    wanted = _connections_wanted(load, limits)
+    wanted = connections_wanted(load, limits.connections)
     if limits.blocked_until > now:  # no connection is permitted until then, so none is wanted either
         wake = min(wake, limits.blocked_until - now)
     elif wanted and limits.connection_wait_s > 0:
@@ -99,11 +99,11 @@ def _must_park(load: PathLoad, limits: PathLimits, now: float) -> bool:
     return bool(load.stalled_since) and now - load.stalled_since >= limits.hold_s
 
 
-def _connections_wanted(load: PathLoad, limits: PathLimits) -> int:
-    """As many as the work is worth, doubling from one: a path is tried before it is stormed."""
+def connections_wanted(load: PathLoad, permitted: int) -> int:
+    """How many more. As many as the work is worth, doubling from one: a path is tried before it is stormed."""
     worth = load.busy + -(-load.demand // _MESSAGES_PER_NEW_CONNECTION)
     have = load.open + load.opening
-    most = min(limits.connections, worth) - have
+    most = min(permitted, worth) - have
     return max(0, min(most, max(1, load.open) - load.opening))
 
 

@@ -17,6 +17,7 @@ from mta.queue.settings import HealthSettings
 
 _CUT_PAUSE_S = 5.0  # connections opened together are refused together: that is one refusal, not one each
 _FOREVER = float("inf")
+_NEVER = -_FOREVER  # one object: there may be a hundred thousand paths
 
 
 class PathState(StrEnum):
@@ -62,9 +63,9 @@ class PathHealth:
         self._failures = 0
         self._delay_s = 0.0
         self._retry_at = 0.0
-        self._suspended_until = -_FOREVER
+        self._suspended_until = _NEVER
         self._cut_to = connections
-        self._cut_at = -_FOREVER
+        self._cut_at = _NEVER
 
     def state(self, now: float) -> PathState:
         if now < self._suspended_until:
@@ -106,7 +107,7 @@ class PathHealth:
 
     def resume(self) -> None:
         """End a suspension; what failures brought about stays."""
-        self._suspended_until = -_FOREVER
+        self._suspended_until = _NEVER
 
     def _fail(self, now: float, enough: int) -> None:
         self._failures += 1
@@ -130,6 +131,6 @@ class PathHealth:
         return True
 
     def _recovered(self, now: float) -> int:
-        if self._cut_at == -_FOREVER:
+        if self._cut_at == _NEVER:
             return self.connections
         return min(self.connections, self._cut_to + int((now - self._cut_at) / self._settings.recover_s))

@@ -24,16 +24,34 @@ class Rate:
     __slots__ = ("_due", "_interval", "_tolerance", "_wait_more", "burst", "limit")
 
     def __init__(self, limit: RateLimit, burst: int | None = None) -> None:
-        if not (0 < limit.count < float("inf") and 0 < limit.period_s < float("inf")):
-            raise ValueError(
-                f"a rate needs a positive count and period, not {limit.count} per {limit.period_s} s"
-            )
+        _check(limit)
         self.limit = limit
         self.burst = max(1, burst if burst is not None else _default_burst(limit.count))
         self._interval = limit.period_s / limit.count
         self._tolerance = self._interval * (self.burst - 1)
         self._wait_more = min(self._tolerance, max(0.0, _SHORTEST_WAIT_S - self._interval))
         self._due = float("-inf")
+
+    @property
+    def per_second(self) -> float:
+        return 1.0 / self._interval
+
+    def retune(self, limit: RateLimit, now: float) -> None:
+        """Another limit from now on. What was granted still counts, one for one, though for no longer than a period of
+        the new limit: no window holds more than the greatest limit that was in effect in it, plus 5 %. The burst is
+        smaller by one than that of a rate which never changes: its last grant may have been counted at another price.
+        """
+        _check(limit)
+        if limit == self.limit:
+            return
+        interval = limit.period_s / limit.count
+        owed = max(0.0, self._due - now) / self._interval
+        self._due = now + min(owed * interval, limit.period_s)
+        self.limit = limit
+        self._interval = interval
+        self._tolerance = max(0.0, _BURST_SHARE * limit.period_s - interval)
+        self.burst = 1 + int(self._tolerance / interval)
+        self._wait_more = min(self._tolerance, max(0.0, _SHORTEST_WAIT_S - interval))
 
     def take(self, now: float) -> float:
         """Grant one and return 0.0, or return the seconds to wait."""
@@ -129,6 +147,13 @@ class Limit:
 def _default_burst(count: float) -> int:
     """A window of one period holds at most the count rounded up, and a burst beyond the first adds to it."""
     return 1 + int(count * (1 + _BURST_SHARE) - ceil(count) + 1e-9)
+
+
+def _check(limit: RateLimit) -> None:
+    if not (0 < limit.count < float("inf") and 0 < limit.period_s < float("inf")):
+        raise ValueError(
+            f"a rate needs a positive count and period, not {limit.count} per {limit.period_s} s"
+        )
 
 
 def _checked(most: int) -> int:

@@ -14,6 +14,8 @@ from mta.delivery.hosts import HostMemory
 from mta.delivery.opening import Opener, TlsTrouble
 from mta.model.path import OPEN, MxHost, Security, Site
 from mta.model.tls import DaneState, HostDane, StsMode, Tlsa, TlsOption
+from mta.pacing.actions import Actions
+from mta.pacing.governors import Governors
 from mta.smtp.connection import Connection
 from mta.smtp.opening import ConnectGarbled, TlsFailed
 from tests.fakes.bad_tls import BadTls, bad_tls, careless_client
@@ -67,7 +69,16 @@ async def opened(
 ) -> Connection:
     host = MxHost(NAME, mx.port, ("127.0.0.1",), dane=dane)
     around = Around(
-        memory, CLASSIFIER, Random(1), _never, lambda: True, _never, _never, _never, lambda *_, **__: None
+        memory,
+        CLASSIFIER,
+        Random(1),
+        _never,
+        lambda: True,
+        _never,
+        _never,
+        _never,
+        lambda *_, **__: None,
+        Governors(Actions(), lambda: 0.0),
     )
     one = Opener(Site("site", "other", (host,)), SOURCE, SETTINGS, security, around)
     seen = troubles if troubles is not None else []

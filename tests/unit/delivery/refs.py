@@ -1,6 +1,7 @@
 """References and messages to send, and a pool's owner that keeps what it is told."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from random import Random
 from typing import Any
@@ -17,6 +18,8 @@ from mta.model.message import Envelope, Message
 from mta.model.path import OPEN, EgressPath, EgressSource, MxHost, Security, Site
 from mta.model.sender import Sender
 from mta.model.tls import TlsOption, TlsSession
+from mta.pacing.actions import Actions
+from mta.pacing.governors import Governors
 from mta.pacing.settings import PathSettings
 from mta.queue.settings import HoldSettings
 from mta.smtp.settings import Timeouts
@@ -73,6 +76,8 @@ class Owner:
         self.is_busy = False
         """Composes nothing for now."""
         self._settings = settings
+        self.actions = Actions()
+        self.governors = Governors(self.actions, time.time)
         self._hold = hold or HoldSettings()
         self._around = Around(
             hosts=self.hosts,
@@ -84,6 +89,7 @@ class Owner:
             on_hungry=self._on_hungry,
             on_policy_failed=self.doubted.append,
             tell_operators=lambda kind, **fields: self.told.append((kind, fields)),
+            governors=self.governors,
             on_tls_session=self.sessions.append,
         )
         self.pool = self.another(site)

@@ -29,6 +29,7 @@ from mta.model.sender import Sender
 from mta.model.tls import TlsOption
 from mta.pacing.action import Action, ActionKind, Aim
 from mta.pacing.actions import Actions
+from mta.pacing.governors import Governors
 from mta.pacing.settings import PathSettings
 from mta.pacing.shaping import Shaping
 from mta.pacing.warmup import Warmups
@@ -106,7 +107,7 @@ def channel(
         rng=Random(1),
         may_send=lambda: may_send,
         tell_operators=lambda kind, **fields: None,
-        actions=Actions() if actions is None else actions,
+        governors=Governors(Actions() if actions is None else actions, time.time),
         on_refused=lambda seen: None,
         on_settled=lambda ref, settlement: None if settled is None else settled.append(settlement),
     )

@@ -19,6 +19,8 @@ from mta.delivery.opening import Opener, TlsTrouble
 from mta.model.login import Login
 from mta.model.path import OPEN, MxHost, Security, Site
 from mta.model.tls import DaneState, HostDane, StsMode, Tlsa, TlsFailure, TlsOption
+from mta.pacing.actions import Actions
+from mta.pacing.governors import Governors
 from mta.smtp.connection import Connection
 from mta.smtp.opening import ConnectFailed, LacksRequireTls, NoMailHere, NoRequireTls, TlsFailed
 from tests.fakes.nats import free_port
@@ -47,9 +49,14 @@ def opener(
     return Opener(site, SOURCE, QUICK, security, around(memory or HostMemory()))
 
 
+GOVERNORS = Governors(Actions(), lambda: 0.0)
+
+
 def around(memory: HostMemory, tell: Callable[..., None] = lambda kind, **fields: None) -> Around:
     """What an opener needs of it."""
-    return Around(memory, CLASSIFIER, Random(1), _never, lambda: True, _never, _never, _never, tell)
+    return Around(
+        memory, CLASSIFIER, Random(1), _never, lambda: True, _never, _never, _never, tell, GOVERNORS
+    )
 
 
 def _never(*_: object) -> None:

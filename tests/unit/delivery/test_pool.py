@@ -287,9 +287,13 @@ async def test_a_path_that_rests_is_small() -> None:
 async def test_a_path_is_not_forgotten_before_its_rate() -> None:
     """G6: forgotten, it would begin anew with a burst."""
     owner = Owner(1, settings=replace(QUICK, message_rate=RateLimit(1, 60.0)))
+    now = asyncio.get_running_loop().time()
+    assert owner.pool._passage.take_message(now) == 0.0
     assert owner.pool.is_unused
-    owner.pool._rate.take(asyncio.get_running_loop().time())
-    assert not owner.pool.is_unused
+    owner.pool.forget()
+    owner.governors.forget_idle(now)
+    again = owner.another(owner.pool.site)
+    assert again._passage.message_wait(now + 1) > 50.0
 
 
 async def test_a_path_follows_its_site() -> None:

@@ -148,7 +148,7 @@ def test_t06_policies_that_kept_mail_back_are_doubted() -> None:
     quiet.note_troubles(troubles, waiting)
     quiet.note_session(connection(), SITE, to("a.test"))
     assert kept.doubted == ["a.test"] * 2
-    assert quiet._told == {}
+    assert not quiet._told
 
 
 def test_routes_and_waivers_are_nobodys_policy() -> None:

@@ -1,0 +1,140 @@
+"""All governors there are, found by their scope; those that nobody needs are forgotten. Pure.
+
+Every path lies in its site's, its provider's (where it has one) and its source's scope; an MX host has a governor where
+there is a limit for it, or where it has refused connections. Forgetting is bounded work: a piece at a time.
+"""
+
+from collections.abc import Callable
+from itertools import count
+
+from mta.model.sender import Sender
+from mta.pacing.actions import Actions
+from mta.pacing.governor import Governor, Standing, Want, Why
+from mta.pacing.passage import Passage
+from mta.pacing.scope import OTHER, Scope, ScopeKind
+from mta.pacing.settings import Limits, PathSettings
+from mta.pacing.streams import Streams
+from mta.queue.turnstile import Waiter
+
+_LOOKED_AT = 500
+_MOST_HOSTS = 20_000
+_MOST_LIMITS = 1_000
+
+
+class Governors:
+    """`wall` tells seconds since the epoch; all times given are monotonic ones."""
+
+    def __init__(self, actions: Actions, wall: Callable[[], float]) -> None:
+        self.actions = actions
+        self.streams = Streams()
+        self._wall = wall
+        self._known: dict[Scope, Governor] = {}
+        self._to_look_at: list[Scope] = []
+        self._hosts = 0
+        self._numbers = count(1)
+        self._shares: dict[Scope, Limits] = {}
+        self._limits: dict[Limits, Limits] = {}
+        """One object for all that are equal."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def passage(
+        self, source: str, site: str, provider: str, settings: PathSettings, owner: Waiter
+    ) -> Passage:
+        """For a new path, which closes it when it ends."""
+        governors = [self._follow(Scope(ScopeKind.SITE, source, site), provider, self._own(settings))]
+        if provider != OTHER:
+            scope = Scope(ScopeKind.PROVIDER, source, provider)
+            governors.append(self._follow(scope, provider, settings.provider))
+        governors.append(self._follow(Scope(ScopeKind.SOURCE, source), "", settings.whole_source))
+        return Passage(
+            tuple(governors),
+            provider,
+            settings.host_connections,
+            self,
+            owner,
+        )
+
+    def get(self, scope: Scope) -> Governor | None:
+        return self._known.get(scope)
+
+    # -- for passages -------------------------------------------------------------------------------------------
+
+    def draw(self) -> int:
+        return next(self._numbers)
+
+    def host(self, source: str, host: str, connections: int | None, *, is_refusing: bool) -> Governor | None:
+        scope = Scope(ScopeKind.HOST, source, host)
+        governor = self._known.get(scope)
+        if governor is not None:
+            return governor
+        if (connections is None and not is_refusing) or self._hosts >= _MOST_HOSTS:
+            return None
+        self._hosts += 1
+        return self._follow(scope, OTHER, Limits(connections=connections))
+
+    def accuse(self, sender: Sender, provider: str, now: float, top: float, why: Why) -> None:
+        self.streams.accuse(sender, provider, now, top, why)
+
+    # -- for others ---------------------------------------------------------------------------------------------
+
+    def share(self, scope: Scope, limits: Limits | None) -> None:
+        """This node's part of the limits of a scope; None: all of them again. It holds from now on, also for a scope
+        that no path has used yet."""
+        if limits is None:
+            self._shares.pop(scope, None)
+        else:
+            self._shares[scope] = limits
+        governor = self._known.get(scope)
+        if governor is not None:
+            governor.share(limits)
+
+    def wants(self) -> list[Want]:
+        """What each scope with limits has and needs. `messages` counts since the call before."""
+        wants = (governor.want() for governor in self._known.values() if governor.users)
+        return [want for want in wants if want is not None]
+
+    def list(self, now: float) -> list[Standing]:
+        """Each scope that is slowed or held, and why."""
+        rows = (governor.standing(now) for governor in self._known.values())
+        return [row for row in rows if row is not None]
+
+    def release(self, scope: Scope) -> bool:
+        """Take back what its pace decided; an action stays in force. False: nothing is known of it."""
+        governor = self._known.get(scope)
+        if governor is None:
+            return False
+        governor.release()
+        return True
+
+    def forget_idle(self, now: float) -> None:
+        """Look at some, and forget those that nobody uses and that have nothing to remember."""
+        if not self._to_look_at:
+            self._to_look_at = list(self._known)
+        for scope in self._to_look_at[-_LOOKED_AT:]:
+            governor = self._known[scope]
+            if governor.is_idle:
+                governor.look(now)
+                if governor.has_rested(now):
+                    self._hosts -= scope.kind is ScopeKind.HOST
+                    del self._known[scope]
+        del self._to_look_at[-_LOOKED_AT:]
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _own(self, settings: PathSettings) -> Limits:
+        own = Limits(settings.connections, settings.connection_rate, settings.message_rate)
+        if len(self._limits) >= _MOST_LIMITS:
+            self._limits.clear()
+        return self._limits.setdefault(own, own)
+
+    def _follow(self, scope: Scope, provider: str, limits: Limits) -> Governor:
+        governor = self._known.get(scope)
+        if governor is None:
+            governor = self._known[scope] = Governor(scope, provider, limits, self.actions, self._wall)
+            if scope in self._shares:
+                governor.share(self._shares[scope])
+        else:
+            governor.follow(limits)
+        return governor
