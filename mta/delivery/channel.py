@@ -26,6 +26,10 @@ class Channel(Protocol):
         """Go on: what its owners had withheld their permit from may be sent now."""
         ...
 
+    def look_again(self) -> None:
+        """What bounds its paths may have changed."""
+        ...
+
     def sendable(self, lane: Lane) -> int:
         """How many of the references in hand can be sent about now."""
         ...

@@ -89,6 +89,7 @@ class EmailChannel:
             may_send=may_send,
             on_settled=observed(self._on_tried, on_refused),
             on_hungry=self._note_hungry,
+            is_moved=self._is_moved,
             on_policy_failed=self._doubt_policy,
             tell_operators=tell_operators,
             governors=governors,
@@ -149,6 +150,10 @@ class EmailChannel:
                 if held is not None:
                     ref.envelope = None
                     self._settle(ref, held)
+
+    def look_again(self) -> None:
+        for pool in self._laden:
+            pool.wake()
 
     def sendable(self, lane: Lane) -> int:
         """Of those that wait for DNS as many as it answers about in that time: where it hangs they keep nobody out."""
@@ -234,6 +239,14 @@ class EmailChannel:
         least_s = self._hold.bulk_parked_s if ref.lane is Lane.BULK else self._hold.transactional_parked_s
         wait_s = max(until - now, least_s) * self._rng.uniform(1.0, _SPREAD)
         return Parked(due_at=min(now + wait_s, ref.expires_at), reason=reason)
+
+    def _is_moved(self, path: EgressPath, provider: str, references: list[Ref]) -> bool:
+        """Where an action suspends the source there, a choice is made anew; it parks who finds no other."""
+        now = time.time()
+        if self._around.governors.actions.curb(path.source, provider, path.site, now).until <= now:
+            return False
+        self._loop.call_soon(self.submit, references)
+        return True
 
     def on_units(self, source: str, provider: str) -> None:
         """It is known what a source has left of its warm-up at a provider."""

@@ -416,18 +416,18 @@ class PathPool:
             self._around.on_settled(ref, settlement)
 
     def _park(self, until: float, now: float) -> int:
-        """Park the lanes whose hold is over; the number of references."""
+        """Park the lanes whose hold is over, or let them leave from another source; the number of references."""
         stalled = self._backlog.take_stalled(until, now)
-        for ref in stalled:
-            self._park_one(ref, until)
+        if not self._around.is_moved(self.path, self.site.provider, stalled):
+            for ref in stalled:
+                self._park_one(ref, until)
         return len(stalled)
 
     def _park_one(self, ref: Ref, until: float, reason: str = "") -> None:
         self._settle(ref, self._backlog.parked(ref, until, reason or self._state(self._loop.time())))
 
     def _state(self, now: float) -> PathState:
-        is_held = self._passage.blocked_until(now) > now
-        return PathState.SUSPENDED if is_held else self._health.state(now)
+        return PathState.SUSPENDED if self._passage.blocked_until(now) > now else self._health.state(now)
 
     # -- the end ------------------------------------------------------------------------------------------------
 

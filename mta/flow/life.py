@@ -324,8 +324,10 @@ class Flow:
             self._spawn(release_waiting(self._link, target, only_paused=only_paused), f"release {target}")
 
     def on_action(self, action: Action, *, is_taken_back: bool = False) -> None:
-        """It holds senders: what waits of theirs is parked; or it holds them no more: what was is due at once."""
+        """It holds senders: what waits of theirs is parked; or it holds them no more: what was is due at once. What it
+        does to paths they find when they look."""
         aim = action.aim
+        self._channel.look_again()
         if is_taken_back and aim.is_of_senders:
             released = release_waiting(self._link, Target(aim.tenant, aim.campaign), only_paused=True)
             self._spawn(released, f"release {action.id}")

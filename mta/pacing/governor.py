@@ -153,8 +153,12 @@ class Governor:
             if line is not None:
                 line.wake_all()
 
+    def look_if_due(self, now: float) -> None:
+        if now >= self.look_at or self._version != self._actions.version:
+            self.look(now)
+
     def look(self, now: float) -> None:
-        """Put together what holds now; to be called when `look_at` has come or actions have changed."""
+        """Put together what holds now."""
         self._look_at_actions(now)
         limits = [limits for limits in (self._configured, self._share) if limits is not None]
         rates = [limit.message_rate for limit in limits if limit.message_rate is not None]

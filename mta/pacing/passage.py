@@ -121,8 +121,7 @@ class Passage:
     def per_second(self, now: float) -> float:
         """The least message rate that holds now; infinity: none does."""
         for governor in self._governors:
-            if now >= governor.look_at:
-                governor.look(now)
+            governor.look_if_due(now)
         rates = [governor.rate for governor in self._governors]
         return min((rate.per_second for rate in rates if rate is not None), default=float("inf"))
 
@@ -205,8 +204,7 @@ class Passage:
         """`now`: it is not."""
         until = now
         for governor in self._governors:
-            if now >= governor.look_at:
-                governor.look(now)
+            governor.look_if_due(now)
             until = max(until, governor.blocked_until(now))
         return until
 

@@ -77,6 +77,7 @@ async def opened(
         _never,
         _never,
         _never,
+        _never,
         lambda *_, **__: None,
         Governors(Actions(), lambda: 0.0),
     )

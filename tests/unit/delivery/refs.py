@@ -87,6 +87,7 @@ class Owner:
             may_send=lambda: self.may_send,
             on_settled=self._on_settled,
             on_hungry=self._on_hungry,
+            is_moved=lambda path, provider, refs: False,
             on_policy_failed=self.doubted.append,
             tell_operators=lambda kind, **fields: self.told.append((kind, fields)),
             governors=self.governors,

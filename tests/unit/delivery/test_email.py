@@ -24,7 +24,7 @@ from mta.dns.resolver import Resolver
 from mta.dns.settings import DnsSettings
 from mta.model.lane import Lane
 from mta.model.outcome import Cancelled, Deferred, Failed
-from mta.model.path import EgressPool, MxHost, Site
+from mta.model.path import EgressPool, EgressSource, MxHost, Site
 from mta.model.sender import Sender
 from mta.model.tls import TlsOption
 from mta.pacing.action import Action, ActionKind, Aim
@@ -38,7 +38,11 @@ from tests.fakes.nats import eventually
 from tests.fakes.smtp_server import CHUNKING, FakeMX
 from tests.unit.delivery.refs import CLASSIFIER, QUICK, SOURCE, envelope, ref
 
-POOLS = {"default": EgressPool("default", ((SOURCE, 1),))}
+OTHER = EgressSource("two", "two.acme.test", "127.0.0.2")
+POOLS = {
+    "default": EgressPool("default", ((SOURCE, 1),)),
+    "pair": EgressPool("pair", ((SOURCE, 1), (OTHER, 0))),
+}
 
 
 class Takes:
@@ -95,11 +99,12 @@ def channel(
     actions: Actions | None = None,
 ) -> EmailChannel:
     resolver = Resolver(StubNameservers(DnsSettings()), DnsSettings())
+    actions = Actions() if actions is None else actions
     return EmailChannel(
         bulk,  # type: ignore[arg-type]
         express,  # type: ignore[arg-type]
         router or Even(routes, settings or PathSettings(), resolver),
-        Egress(POOLS, Actions(), Warmups({}), lambda source, provider: None, time.time),
+        Egress(POOLS, actions, Warmups({}), lambda source, provider: None, time.time),
         ComposeSettings(chunk=32),
         HoldSettings(),
         CLASSIFIER,
@@ -107,10 +112,36 @@ def channel(
         rng=Random(1),
         may_send=lambda: may_send,
         tell_operators=lambda kind, **fields: None,
-        governors=Governors(Actions() if actions is None else actions, time.time),
+        governors=Governors(actions, time.time),
         on_refused=lambda seen: None,
         on_settled=lambda ref, settlement: None if settled is None else settled.append(settlement),
     )
+
+
+async def test_what_waits_moves_on_where_its_source_is_suspended() -> None:
+    """To another source of the pool; with none left it is parked until the suspension ends."""
+    actions, settled = Actions(), list[Settlement]()
+    route = StaticRoute("d.test", "127.0.0.1", 9, provider="google")
+    mail = channel(Takes(), Takes(), settled, routes=[route], actions=actions)
+    mail._group = cast(asyncio.TaskGroup, asyncio.get_running_loop())
+    mail.submit([ref(str(n), is_dry_run=True) for n in range(500)])  # the workers are busy
+    moving, stuck = ref("a", pool="pair"), ref("b")
+    mail.submit([moving, stuck])
+    assert moving.path is not None
+    assert moving.path.source == "one"
+    assert not mail._is_moved(moving.path, "google", [])
+    until = time.time() + 7200
+    aim = Aim(source="one", provider="google")
+    actions.put(Action(kind=ActionKind.SUSPEND, aim=aim, since=0.0, until=until))
+    for pool in list(mail._paths.values()):
+        pool.turn()
+    await asyncio.sleep(0)
+    assert moving.path.source == "two"
+    assert not moving.is_settled
+    (parked,) = settled
+    assert isinstance(parked, Parked)
+    assert stuck.is_settled
+    assert (parked.reason, until <= parked.due_at <= until + 7200) == ("suspended", True)
 
 
 async def test_bulk_goes_in_chunks_and_leaves_room() -> None:

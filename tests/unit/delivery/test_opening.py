@@ -55,7 +55,7 @@ GOVERNORS = Governors(Actions(), lambda: 0.0)
 def around(memory: HostMemory, tell: Callable[..., None] = lambda kind, **fields: None) -> Around:
     """What an opener needs of it."""
     return Around(
-        memory, CLASSIFIER, Random(1), _never, lambda: True, _never, _never, _never, tell, GOVERNORS
+        memory, CLASSIFIER, Random(1), _never, lambda: True, _never, _never, _never, _never, tell, GOVERNORS
     )
 
 
