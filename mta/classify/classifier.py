@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mta.classify.normalise import MOST_CHARS, Normal, Normaliser
+from mta.classify.patterns import Engine, pattern_set
 from mta.classify.rules import (
     ACCUSED,
     BASIC,
@@ -92,35 +93,41 @@ _LOCAL_KINDS.update(dict.fromkeys(DNS_KINDS, (BounceClass.DNS_FAILURE, False, "4
 
 
 class Explanation(Struct, frozen=True):
-    """A verdict and where it comes from. `layer` is one of those of the module's docstring, `matched` what the
-    rule's text found in the normalised text."""
+    """A verdict and where it comes from. `layer` is one of those of the module's docstring."""
 
     verdict: Verdict
     rule: Rule
     layer: str
     normal: Normal
-    matched: str
+
+    @property
+    def matched(self) -> str:
+        """What the rule's text found in the normalised text. Asked by people: `re` compiles for it."""
+        return found_in(self.rule, self.normal.text)
 
 
 class Classifier:
-    """Refusals in, verdicts out, by one book of rules."""
+    """Refusals in, verdicts out, by one book of rules. `engine` finds their texts; what it answers is the same with
+    any."""
 
-    def __init__(self, book: RuleBook) -> None:
+    def __init__(self, book: RuleBook, engine: Engine = pattern_set) -> None:
         self._normalise = Normaliser()
-        self._operator = Section(book.operator)
+        self._operator = Section(book.operator, engine)
         by_provider: dict[str, list[Rule]] = {}
         for rule in book.shipped:
             by_provider.setdefault(rule.provider, []).append(rule)
         self._names = {name: (name, *others) for name, others in book.families.items()}
         self._own = {
-            provider: Section([one for name in names for one in by_provider.get(name, ())])
+            provider: Section([one for name in names for one in by_provider.get(name, ())], engine)
             for provider, names in (
                 (provider, (provider, *book.families.get(provider, ())))
                 for provider in {*by_provider, *book.families} - {""}
             )
         }
-        self._tokens = Section([rule for rule in book.shipped if rule.provider and rule.provider_code])
-        self._generic = Section([rule for rule in book.shipped if rule.layer == GENERIC])
+        self._tokens = Section(
+            [rule for rule in book.shipped if rule.provider and rule.provider_code], engine
+        )
+        self._generic = Section([rule for rule in book.shipped if rule.layer == GENERIC], engine)
         self._coded = tuple(
             rule for layer in (ENHANCED, BASIC) for rule in book.shipped if rule.layer == layer
         )
@@ -157,7 +164,7 @@ class Classifier:
         normal = self._normalise(_joined(reply.lines), reply.code, reply.enhanced)
         layer, rule = self._find(stage, provider, normal)
         verdict = _verdict_by(rule, stage or Stage.RCPT, reply.code, normal.provider_code)
-        return Explanation(verdict, rule, layer, normal, found_in(rule, normal.text))
+        return Explanation(verdict, rule, layer, normal)
 
     def _judge(self, stage: Stage, code: int, enhanced: str, provider: str, text: str) -> Verdict:
         return self._recalled(stage, code, provider, self._normalise(text, code, enhanced))

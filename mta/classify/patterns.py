@@ -1,12 +1,12 @@
 """Many patterns against one text: by `google-re2` in one pass where it is installed, else by `re` one after the other.
 
-Both give the same answers, because a pattern may use only what both understand alike (`fault_of` says what it must
+All give the same answers, because a pattern may use only what both understand alike (`fault_of` says what it must
 not), and because the text holds no line ends. RE2 takes linear time whatever the pattern; with `re` the cap on the
 text bounds it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 try:
@@ -27,6 +27,9 @@ class PatternSet(Protocol):
         ...
 
 
+Engine = Callable[[Sequence[str]], PatternSet]
+
+
 class RePatterns:
     """By the standard library: a fifth of a millisecond for some hundred patterns."""
 
@@ -38,8 +41,9 @@ class RePatterns:
 
 
 class Re2Patterns:
-    """By RE2: microseconds, whatever their number. Its set does not say when it ran out of memory, so the last
-    pattern is one that always matches: if even that is missing, `re` answers."""
+    """By RE2: microseconds, whatever their number, once it has seen texts of the kind: the automaton is made while it
+    reads, and the first costs half a millisecond. Its set does not say when it ran out of memory, so the last pattern
+    is one that always matches: if even that is missing, `re` answers."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         options = re2.Options()
@@ -61,8 +65,31 @@ class Re2Patterns:
         return list(found)
 
 
+class FilteredPatterns:
+    """By RE2, one pattern after the other, and only those whose indispensable words the text has: a tenth of a set's
+    time for texts none of which comes twice, five times that of a set that knows them. Case does not count when it
+    looks for the words, so nothing is missed."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._filter: Any = re2.Filter()
+        for pattern in patterns:
+            self._filter.Add(pattern)
+        self._filter.Compile()
+        self._searches = [self._filter.re(at).search for at in range(len(patterns))]
+
+    def matches(self, text: str) -> list[int]:
+        searches = self._searches
+        return [at for at in sorted(self._filter.Match(text, True) or ()) if searches[at](text)]
+
+
 def pattern_set(patterns: Sequence[str]) -> PatternSet:
+    """For texts without end."""
     return Re2Patterns(patterns) if re2 is not None else RePatterns(patterns)
+
+
+def pattern_filter(patterns: Sequence[str]) -> PatternSet:
+    """For some hundred texts, each of its own kind."""
+    return FilteredPatterns(patterns) if re2 is not None else RePatterns(patterns)
 
 
 def fault_of(pattern: str) -> str:

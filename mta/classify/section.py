@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from mta.classify.patterns import pattern_set
+from mta.classify.patterns import Engine, pattern_set
 from mta.classify.rules import Rule
 from mta.model.outcome import Stage
 
@@ -28,11 +28,11 @@ class Section:
 
     __slots__ = ("_coded", "_numbers", "_rules", "_set", "_textless")
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], engine: Engine = pattern_set) -> None:
         self._rules = tuple(rules)
         with_text = [at for at, rule in enumerate(rules) if rule.text]
         self._numbers = with_text
-        self._set = pattern_set([rules[at].text for at in with_text]) if with_text else None
+        self._set = engine([rules[at].text for at in with_text]) if with_text else None
         self._textless = [at for at, rule in enumerate(rules) if not rule.text and not rule.provider_code]
         self._coded = lru_cache(1024)(self._with_code)
 

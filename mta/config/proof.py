@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from mta.classify.classifier import Classifier, Explanation
+from mta.classify.patterns import pattern_filter
 from mta.classify.quoted import read_quoted, stage_of
 from mta.classify.rules import Rule, RuleBook
 from mta.config.problems import Findings
@@ -35,8 +36,13 @@ _LIKELY = (
 def prove(book: RuleBook, found: Findings, *, is_operators: bool = False) -> None:
     """Findings for each rule of the one half of the book that breaks its promise. The shipped half is proven without
     the operator's, which may well stand in front of it."""
-    classifier = Classifier(book if is_operators else RuleBook((), book.shipped, book.families))
-    for rule in book.operator if is_operators else book.shipped:
+    rules = book.operator if is_operators else book.shipped
+    if not rules:
+        return
+    proven = book if is_operators else RuleBook((), book.shipped, book.families)
+    # A set's automaton would be made for replies that are read once: half a second.
+    classifier = Classifier(proven, pattern_filter)
+    for rule in rules:
         path = _path(rule)
         for key, at, text in _replies(rule):
             stage, provider, reply = _read(rule, text)
