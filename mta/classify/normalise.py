@@ -194,16 +194,21 @@ class Normaliser:
             if normal is not None:
                 continue
             word = words[at]
-            if (word.isalpha() and word.isascii()) or (_PLAIN.fullmatch(word) and word != "(BL)"):
-                made[at] = self._learn(word)
-                continue
-            if (named := _named(word)) is not None:
-                made[at] = named
-                continue
             if word == enhanced and found_status:
                 made[at] = ""
                 continue
-            if word[-1] in "0123456789,:-" and (inner := _INNER.fullmatch(word[-_MOST_WORD:])):
+            if word.isalpha() and word.isascii():
+                made[at] = self._learn(word)
+                continue
+            if ("@" in word or word.count(".") == 3) and (named := _named(word)) is not None:
+                made[at] = named
+                continue
+            alone = _alone(word)
+            if alone is None:
+                made[at] = self._learn(word)
+                continue
+            bare, token, inner, status = alone
+            if inner is not None:
                 following = words[at + 1] if at + 1 < len(words) else ""
                 is_again = _REPEATED.fullmatch(word) or (
                     following == enhanced and word == str(code) and enhanced
@@ -215,17 +220,18 @@ class Normaliser:
                     found_code, found_status, begins = int(inner[1]), inner[2] or "", at + 1
                     made[at] = ""
                     continue
-            status = _STATUS.fullmatch(word)
-            if status is not None:
+            if status:
                 if not found_status and not (at and words[at - 1] in ("version", "v")):
-                    found_status = status[1]
-                made[at] = "STATUS" if status[1] != enhanced and any(made[begins:at]) else ""
+                    found_status = status
+                made[at] = "STATUS" if status != enhanced and any(made[begins:at]) else ""
                 continue
-            made[at], token = _rare(word[:_MOST_WORD])
+            if inner is not None:
+                bare, token = _rare(word[:_MOST_WORD])
+            made[at] = bare
             provider = provider or token
         if begins:
             begins = sum(map(bool, made[:begins]))
-        out = [word for word in made if word]
+        out = list(filter(None, made))
         while len(out) > begins + 1 and out[-1].strip("()[]<>.,;:-#") in _TRAILING:
             del out[-1]
         # Who asked the sender's server whether it knows him quotes its answer, too: that is not about our recipient.
@@ -272,6 +278,8 @@ def _decoded(text: str) -> str:
 
 
 def _folded(word: str) -> str:
+    if word.isascii() and word.isalpha():
+        return word.lower()
     word = word.casefold()
     if word.isascii():
         return _CONTROLS.sub("", word).replace("`", "'")
@@ -280,7 +288,8 @@ def _folded(word: str) -> str:
 
 
 def _named(word: str) -> str | None:
-    """An address of a mailbox or of the network, made comparable: they hardly ever come twice. None: it is neither."""
+    """An address of a mailbox or of the network, made comparable: they hardly ever come twice, so they are not
+    remembered. None: it is neither."""
     if "@" in word:
         found = _ADDRESS.fullmatch(word[:_MOST_WORD]) if "://" not in word else None
         return f"{found[1]}ADDR{found[2]}" if found is not None else None
@@ -290,6 +299,17 @@ def _named(word: str) -> str | None:
 
 
 @lru_cache(_MOST_RARE)
+def _alone(word: str) -> tuple[str, str, re.Match[str] | None, str] | None:
+    """A word by itself: made comparable, the provider's code in it, the code of a reply that may begin with it, the
+    enhanced code that it is; the first two are left to `_rare` where one of the others is. None: a plain word."""
+    if _PLAIN.fullmatch(word) and word != "(BL)":
+        return None
+    inner = _INNER.fullmatch(word[-_MOST_WORD:]) if word[-1] in "0123456789,:-" else None
+    status = _STATUS.fullmatch(word) if word.count(".") >= 2 else None
+    text, token = _rare(word[:_MOST_WORD]) if status is inner is None else ("", "")
+    return text, token, inner, status[1] if status is not None else ""
+
+
 def _rare(word: str) -> tuple[str, str]:
     """Any other word that is more than letters, made comparable; and the provider's code in it, if there is one."""
     if "://" in word and (link := _LINK.fullmatch(word)):

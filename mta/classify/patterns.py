@@ -55,14 +55,14 @@ class Re2Patterns:
         self._patterns = tuple(patterns)
 
     def matches(self, text: str) -> list[int]:
-        found = self._set.Match(text)
+        found: list[int] = self._set.Match(text.encode())
         if not found:
             return RePatterns(self._patterns).matches(text)
         if len(found) == 1:
             return []
         found.sort()
         del found[-1]
-        return list(found)
+        return found
 
 
 class FilteredPatterns:

@@ -7,7 +7,7 @@ group refusals by.
 import re
 
 _FORMS = re.compile(
-    r"(?:^|[(\[<\"'#:=;,/-])(?:"
+    r"(?:^|[(\[<\"'#:=;,/-])(?=[A-Z])(?:"  # all begin with a letter: without one nothing more is tried
     r"(?<=[\[(])(?P<bracket>[A-Z]{1,6}-?\d{1,6}[A-Z]?)[\])]"  # [TSS04], [CS01], (S3150), (AU01), [HM07], [IPTS04]
     r"|(?P<spam>AS)\(?(?P<number>\d{3,12})\b"  # Microsoft: AS(4810)
     r"|(?<=\()(?P<tonline>BL)(?=\))"  # T-Online

@@ -42,8 +42,12 @@ class Section:
             return None
         numbers = self._numbers
         found = [numbers[at] for at in self._set.matches(refusal.text)] if self._set is not None else []
-        if self._textless or refusal.provider_code:
-            found = sorted([*found, *self._textless, *self._coded(refusal.provider_code)])
+        if refusal.provider_code:
+            found += self._coded(refusal.provider_code)
+        if self._textless:
+            found += self._textless
+        if len(found) > 1:
+            found.sort()
         rules = self._rules
         for at in found:
             rule = rules[at]
