@@ -1,6 +1,5 @@
 """Options that verbs have in common, and how the end of one becomes the program's."""
 
-import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Optional
@@ -28,6 +27,8 @@ TenantOption = Annotated[str, typer.Option(help="Not needed where only one is co
 
 
 def run(work: Coroutine[Any, Any, int]) -> NoReturn:
+    import asyncio  # a fifth of what help costs
+
     try:
         code = asyncio.run(work)
     except KeyboardInterrupt:

@@ -48,7 +48,6 @@ from mta.flow.books import Books
 from mta.flow.content import Contents
 from mta.flow.life import Flow
 from mta.inbound.recorder import Recorder
-from mta.inbound.service import Asked, Inbound
 from mta.intake.consumer import Intake
 from mta.intake.orders import Orders
 from mta.jetstream.connection import Link, open_link
@@ -62,6 +61,7 @@ from mta.jetstream.rights import missing_rights
 from mta.jetstream.settings import NatsSettings
 from mta.jetstream.setup import setup, too_small, verify
 from mta.lag import Lag, watch
+from mta.listening import Reports, one_click
 from mta.model.lane import Lane
 from mta.pacing.actions import Actions
 from mta.pacing.automation import Automation
@@ -77,7 +77,7 @@ from mta.suppression.suppressor import Suppressor
 from mta.tlsrpt.post import HttpsPost
 from mta.tlsrpt.report import mail_subject
 from mta.tlsrpt.reporter import Reporter
-from mta.wiring import flow_settings, one_click, recorder_settings, tell_guarded
+from mta.wiring import flow_settings, recorder_settings, tell_guarded
 
 _STATUS_EVERY_S = 5.0
 _PATIENCE_S = 60.0
@@ -253,9 +253,7 @@ class Daemon:
         warmups = Warmups(config.shaping.warmups)
         warming = Warming(Bucket(side, CONTROL), warmups, time.time, lambda *of: channel.on_units(*of))
         egress = Egress(config.pools, actions, warmups, warming.want, time.time)
-        inbound = self._inbound(
-            Asked(side, recorder, classifier, partial(texts, lookups.nameservers), router.provider_of)
-        )
+        reports = Reports(config, self._sockets.get("smtp", ()))
         channel = EmailChannel(
             composer,
             express,
@@ -313,7 +311,7 @@ class Daemon:
                     tasks.append(group.create_task(reporter.run(), name="TLS reports"))
                 if web is not None:
                     await web.start()
-                await inbound.start(self._sockets.get("smtp", ()))
+                await reports.start(side, recorder, classifier, lookups, router)
                 await self._orders_known.wait()
                 await self._until_known(suppressions)
                 group.create_task(intake.run(), name="intake")
@@ -325,14 +323,14 @@ class Daemon:
                 log.info("node_ready", workers=composer.workers + express.workers)
                 await self._stop_asked.wait()
                 self._notifier.stopping("draining")
-                await asyncio.gather(self._drain(intake, channel, flow), inbound.drain(_LAST_REPORTS_S))
+                await asyncio.gather(self._drain(intake, channel, flow), reports.drain(_LAST_REPORTS_S))
                 await warming.give_back()
                 if web is not None:
                     await web.close()
                 for task in tasks:
                     task.cancel()
         finally:
-            await asyncio.gather(composer.stop(), express.stop(), inbound.stop())
+            await asyncio.gather(composer.stop(), express.stop(), reports.stop())
             if reporter is not None:
                 await reporter.close()
             if web is not None:
@@ -344,15 +342,6 @@ class Daemon:
         lag = self._lag
         p99_ms, max_ms = round(lag.quantile_ms(0.99), 1), round(lag.max_ms, 1)
         log.info("node_stopped", loop_lag_p99_ms=p99_ms, loop_lag_max_ms=max_ms)
-
-    def _inbound(self, asked: Asked) -> Inbound:
-        """Reports come to the return paths of all tenants."""
-        config = self._config
-        tenants: dict[str, list[str]] = {}
-        for tenant in config.tenants.values():
-            tenants.setdefault(tenant.return_path, []).append(tenant.name)
-        name = next(iter(config.sources.values())).ehlo
-        return Inbound(config.inbound, name, tenants, config.keys.tokens, asked)
 
     def _reporter(self, lookups: Lookups, pump: Pump) -> Reporter:
         """Its mail is published as anybody's, and comes back through intake."""

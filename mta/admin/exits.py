@@ -22,7 +22,7 @@ def meaning(error: Exception, config: str = "") -> tuple[int, str]:
     """Exit code, and what to do next. `config` is the option as it was given, to be given again."""
     from mta.admin.errors import MissingInput, WrongInput, WrongUsage
     from mta.config.problems import ConfigError
-    from mta.inbound.web import CannotListen
+    from mta.inbound.errors import CannotListen
     from mta.jetstream import errors as nats
     from mta.ledger.arena import LedgerInUse
 

@@ -27,6 +27,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 from msgspec import Struct
 
+from mta.inbound.errors import CannotListen
 from mta.inbound.fact import Fact
 from mta.inbound.form import MAX_BODY, is_one_click
 from mta.inbound.page import POLICY, About, State, language, render
@@ -68,10 +69,6 @@ class WebSettings(Struct, frozen=True):
     turn_s: float = 30.0
     life_s: float = 75.0
     stop_s: float = 5.0
-
-
-class CannotListen(OSError):
-    """The address is taken, or not of this host."""
 
 
 class OneClickServer:

@@ -21,10 +21,11 @@ from mta.jetstream.kv import Bucket
 from mta.jetstream.layout import SUPPRESSION, Capacity
 from mta.jetstream.pump import Pump
 from mta.jetstream.setup import setup
+from mta.listening import one_click
 from mta.model.login import Login
 from mta.suppression.settings import SuppressionSettings
 from mta.suppression.suppressions import Suppressions
-from mta.wiring import one_click, recorder_settings
+from mta.wiring import recorder_settings
 from tests.fakes.nats import NatsServer, free_port
 from tests.fakes.rig import Rig
 from tests.fakes.verbs import program

@@ -11,9 +11,10 @@ import pytest
 from msgspec import Struct
 from structlog.testing import capture_logs
 
+from mta.inbound.errors import CannotListen
 from mta.inbound.fact import Fact
 from mta.inbound.page import POLICY
-from mta.inbound.web import CannotListen, OneClickServer, WebSettings
+from mta.inbound.web import OneClickServer, WebSettings
 from mta.jetstream.errors import JetStreamUnavailable
 from mta.model.event import EventType
 from mta.model.token import TokenKey, TokenMint, TokenReader

@@ -3,7 +3,7 @@ import pytest
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
 from mta.admin.exits import config_option, meaning
 from mta.config.problems import ConfigError, Problem
-from mta.inbound.web import CannotListen
+from mta.inbound.errors import CannotListen
 from mta.jetstream import errors
 from mta.ledger.arena import LedgerInUse
 
