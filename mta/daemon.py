@@ -270,6 +270,7 @@ class Daemon:
             governors=Governors(actions, time.time),
             on_refused=control.note,
             on_tls_session=reporter.note if reporter is not None else None,
+            fair=config.fair,
         )
         intake = Intake(
             work,

@@ -34,7 +34,7 @@ from mta.model.login import Login, login_of
 from mta.model.path import EgressSource
 from mta.model.tls import TlsOption
 from mta.pacing.shaping import OTHER, Shaping
-from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
+from mta.queue.settings import Fairness, HoldSettings, RetrySchedule, RetrySettings
 from mta.suppression.settings import SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings
 
@@ -59,6 +59,8 @@ _POSITIVE = (
     "retry.transactional.max_age",
     "events.flush",
 )
+_LEAST_BULK_SHARE, _MOST_BULK_SHARE = 0.01, 0.5
+_MOST_WEIGHT = 100
 _LEAST_WORKER_BYTES = (
     256_000_000  # an interpreter with OpenSSL and Jinja maps about 150 MB before it does anything
 )
@@ -96,6 +98,7 @@ def assemble(
             margin_s=float(document.nats.margin),
         ),
         hold=HoldSettings(bulk_s=float(document.queue.hold)),
+        fair=_fair(document, found),
         compose=ComposeSettings(
             workers=node.workers,
             timeout_s=float(document.compose.timeout),
@@ -222,6 +225,19 @@ def _titles(document: Document, found: Findings) -> dict[str, str]:
             text = f"expected at most {MAX_TITLE} printable characters, found {show(title)}"
             found.wrong(f"{join('tenants', name)}.title", text)
     return titles
+
+
+def _fair(document: Document, found: Findings) -> Fairness:
+    """Bulk may have at most half: transactional mail comes first."""
+    share = document.queue.bulk_share
+    if not _LEAST_BULK_SHARE <= share <= _MOST_BULK_SHARE:
+        text = f"must be between {_LEAST_BULK_SHARE} and {_MOST_BULK_SHARE}, so that neither lane starves"
+        found.wrong("queue.bulk_share", text)
+    weights = {name: table.weight for name, table in document.tenants.items() if table.weight != 1}
+    for name, weight in weights.items():
+        if not 1 <= weight <= _MOST_WEIGHT:
+            found.wrong(f"{join('tenants', name)}.weight", f"must be between 1 and {_MOST_WEIGHT}")
+    return Fairness(share, weights)
 
 
 def _advertise(document: Document, tenants: dict[str, TenantPolicy], found: Findings) -> bool:

@@ -55,6 +55,7 @@ class QueueTable(Struct, frozen=True):
     payloads_in_work: int = 200
     campaigns_at_once: int = 64
     hold: Seconds = Seconds(60)
+    bulk_share: float = 0.125
 
 
 class ComposeTable(Struct, frozen=True):
@@ -150,6 +151,7 @@ class TenantTable(Struct, frozen=True):
     pools: tuple[str, ...] = ("default",)
     campaign_pools: dict[str, str] = {}
     skip_suppression: bool = False
+    weight: int = 1
     hash_key: str = ""
     title: str = ""
     breaker: BreakerTable = BreakerTable()

@@ -22,7 +22,7 @@ from mta.jetstream.settings import NatsSettings
 from mta.model.lane import Lane
 from mta.model.path import EgressPool, EgressSource
 from mta.pacing.shaping import Shaping
-from mta.queue.settings import HoldSettings, RetrySettings
+from mta.queue.settings import Fairness, HoldSettings, RetrySettings
 from mta.suppression.settings import SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings
 
@@ -59,6 +59,7 @@ class Config(Struct, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     intake: IntakeSettings = IntakeSettings()
     hold: HoldSettings = HoldSettings()
+    fair: Fairness = Fairness()
     compose: ComposeSettings = ComposeSettings()
     retry: RetrySettings = RetrySettings()
     dns: DnsSettings = DnsSettings()

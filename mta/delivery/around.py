@@ -13,6 +13,7 @@ from mta.delivery.reference import Reference, Settlement
 from mta.model.path import EgressPath
 from mta.model.tls import TlsSession
 from mta.pacing.governors import Governors
+from mta.queue.settings import Fairness
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 
@@ -21,7 +22,7 @@ class Around(Struct, frozen=True):
     """All of it is called synchronously. `on_settled` takes each reference once, `on_hungry` the path that wants
     messages composed, `is_moved` what stalls on a path: whether another one is looked for; `on_policy_failed` a domain
     whose own policy kept its mail back; `on_tls_session` None: nobody wants to know. `tell_operators(type, **fields)`
-    is for MTA_OPS."""
+    is for MTA_OPS. `fair` is how those who wait share a path."""
 
     hosts: HostMemory
     classifier: Classifier
@@ -35,3 +36,4 @@ class Around(Struct, frozen=True):
     tell_operators: Callable[..., None]
     governors: Governors
     on_tls_session: Callable[[TlsSession], None] | None = None
+    fair: Fairness = Fairness()

@@ -4,12 +4,13 @@ import asyncio
 from typing import Any
 
 from mta.delivery.parking import Parking
-from mta.delivery.reference import Parked, Reference, is_wanted
+from mta.delivery.reference import Parked, Reference, is_wanted, slots
 from mta.delivery.stock import Stock
 from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.queue.dispatch import PathLoad, compose_wanted
 from mta.queue.ready import ReadyQueue
+from mta.queue.settings import Fairness
 
 MOST_READY = 512  # composed messages of one path in memory, whatever its rate
 _MOST_READY_BYTES = 8 << 20
@@ -32,11 +33,11 @@ class Backlog:
         "transactional_at",
     )
 
-    def __init__(self, load: PathLoad, parking: Parking, window: int) -> None:
+    def __init__(self, load: PathLoad, parking: Parking, window: int, fair: Fairness) -> None:
         self.load = load
         self.parking = parking
-        self.queue: ReadyQueue[Ref] = ReadyQueue(is_wanted)
-        self.stock = Stock()
+        self.queue: ReadyQueue[Ref] = ReadyQueue(is_wanted, slots, fair)
+        self.stock = Stock(fair.bulk_share)
         self.transactional_at = float("-inf")
         """When mail of that lane came last."""
         self._window = window
@@ -56,7 +57,7 @@ class Backlog:
     def sendable(self, lane: Lane, in_hand_s: float) -> int:
         """How many of the references that wait can be sent within that time."""
         waiting = self.queue.count(lane) + self.stock.count(lane)
-        return self.parking.most_within(waiting, in_hand_s) if waiting else 0
+        return self.parking.sendable(waiting, in_hand_s) if waiting else 0
 
     def expects_transactional(self, now: float) -> bool:
         """There was some lately, and none is ready."""
@@ -65,13 +66,14 @@ class Backlog:
 
     def put(self, ref: Ref) -> bool:
         """False: more waits than can be served in time, it is to be parked."""
-        if self.load.waiting >= self.parking.most_waiting(ref.lane):
+        if self.parking.is_late(self.queue, ref):
             return False
         self.queue.put(ref, ref.lane, ref.sender)
         if ref.lane is Lane.TRANSACTIONAL:
             self.transactional_at = self._loop.time()
         if not self.load.demand:
             self.load.stalled_since = self._loop.time()
+            self.parking.served.begin()
         self.load.waiting += 1
         return True
 
@@ -85,6 +87,7 @@ class Backlog:
             window=self._window,
             is_blocked=is_blocked,
             most=min(MOST_READY, max(2, int(_MOST_READY_BYTES / self._wire_bytes))),
+            urgent=self.stock.urgent,
         )
         return min(wanted, self.queue.count(lane))
 
@@ -123,10 +126,20 @@ class Backlog:
         if is_all:
             head += self.queue.drain(Lane.TRANSACTIONAL) + self.queue.drain(Lane.BULK)
         elif not head:
-            lane = Lane.TRANSACTIONAL if self.queue.count(Lane.TRANSACTIONAL) else Lane.BULK
-            head = self.queue.take(1, lane)
+            head = self.queue.take(1, Lane.TRANSACTIONAL) or self.queue.take(1, Lane.BULK)
         self.load.waiting = len(self.queue)
         return head
+
+    def note_idle(self) -> None:
+        """A connection has nothing to do: what is served is not what the peer would take."""
+        if not self.load.ready:
+            self.parking.served.begin()
+
+    def take_excess(self) -> list[Ref]:
+        """Who cannot be served in time any more."""
+        excess = self.parking.excess(self.queue)
+        self.load.waiting = len(self.queue)
+        return excess
 
     def take_stalled(self, until: float, now: float) -> list[Ref]:
         """All of the lanes whose hold is over where nothing moves before `until`: to be parked."""

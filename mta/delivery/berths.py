@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
-from mta.pacing.passage import Held
+from mta.pacing.passage import Held, Passage
 from mta.queue.dispatch import PathLoad
 from mta.smtp.connection import Connection
 
@@ -63,6 +63,14 @@ class Berths:
                 load.open += 1
                 load.room += connection.room
                 load.busy += not connection.is_idle
+
+    def thin_out(self, passage: Passage, now: float, timeout_s: float, *, has_work: bool) -> float:
+        """Quit what has been idle for so long; at once where nothing may go, where there are too many, or where somebody
+        else waits for one and there is no work here. Seconds until the next is due."""
+        if excess := passage.excess:
+            self.quit_idle(excess)
+        is_over = passage.blocked_until(now) > now or (not has_work and passage.is_waited_for)
+        return self.close_idle(now, 0.0 if is_over else timeout_s)
 
     def close_idle(self, now: float, timeout_s: float) -> float:
         """Quit what has been idle for so long; seconds until the next is due."""

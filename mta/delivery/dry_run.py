@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from mta.delivery.reference import Reference, Settlement, is_wanted
+from mta.delivery.reference import Reference, Settlement, is_wanted, slots
 from mta.model.lane import Lane
 from mta.model.message import Envelope
 from mta.model.outcome import Cancelled
 from mta.queue.ready import ReadyQueue
+from mta.queue.settings import Fairness
 
 
 class Rehearsal:
@@ -16,11 +17,12 @@ class Rehearsal:
     def __init__(
         self,
         *,
+        fair: Fairness,
         wall: Callable[[], float],
         on_settled: Callable[[Reference[Any], Settlement], None],
         on_hungry: Callable[["Rehearsal"], None],
     ) -> None:
-        self.queue: ReadyQueue[Reference[Any]] = ReadyQueue(is_wanted)
+        self.queue: ReadyQueue[Reference[Any]] = ReadyQueue(is_wanted, slots, fair)
         self._wall = wall
         self._on_settled = on_settled
         self._on_hungry = on_hungry

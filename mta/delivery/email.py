@@ -35,7 +35,8 @@ from mta.model.path import EgressPath, Site
 from mta.model.tls import TlsSession
 from mta.pacing.automation import Observation
 from mta.pacing.governors import Governors
-from mta.queue.settings import HoldSettings
+from mta.queue.lanes import LaneShare
+from mta.queue.settings import Fairness, HoldSettings
 from mta.queue.throttle import Lately
 
 _TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
@@ -69,6 +70,7 @@ class EmailChannel:
         tell_operators: Callable[..., None],
         governors: Governors,
         on_refused: Callable[[Observation], None],
+        fair: Fairness,
         on_tls_session: Callable[[TlsSession], None] | None = None,
     ) -> None:
         self._composer = composer
@@ -94,13 +96,17 @@ class EmailChannel:
             tell_operators=tell_operators,
             governors=governors,
             on_tls_session=on_tls_session,
+            fair=fair,
         )
+        self._share = LaneShare(fair.bulk_share)
         self._paths: dict[EgressPath, PathPool] = {}
         self._laden: set[PathPool] = set()
         """Those where something may wait: of many thousands that are remembered most are empty."""
         self._hungry: dict[Lane, OrderedDict[Wanting, None]] = {lane: OrderedDict() for lane in Lane}
         """In turn; who turns out to want nothing is dropped when his turn comes: nobody looks at all of them."""
-        self._rehearsal = Rehearsal(wall=time.time, on_settled=on_settled, on_hungry=self._note_hungry)
+        self._rehearsal = Rehearsal(
+            fair=fair, wall=time.time, on_settled=on_settled, on_hungry=self._note_hungry
+        )
         self._unrouted: dict[Lane, dict[str, list[Ref]]] = {lane: {} for lane in Lane}
         self._asking: dict[tuple[str, str], list[Ref]] = {}
         """Who waits for a unit of a source's warm-up at a provider."""
@@ -273,12 +279,25 @@ class EmailChannel:
         self._feed_is_due = False
         if self._is_draining:
             return
-        for lane, chunk in ((Lane.TRANSACTIONAL, _TRANSACTIONAL_CHUNK), (Lane.BULK, self._chunk)):
-            while (composer := self._free_composer(lane)) is not None:
-                gathered = self._gather(lane, chunk)
-                if not gathered:
-                    break
+        while self._feed_one():
+            pass
+
+    def _feed_one(self) -> bool:
+        """One chunk, if a composer is free and somebody wants it. Where transactional mail uses the workers of all,
+        bulk keeps its share of them."""
+        lanes = (Lane.TRANSACTIONAL, Lane.BULK)
+        for lane in reversed(lanes) if self._share.is_bulk_due else lanes:
+            composer = self._free_composer(lane)
+            if composer is None:
+                continue
+            gathered = self._gather(lane, self._chunk if lane is Lane.BULK else _TRANSACTIONAL_CHUNK)
+            if gathered:
                 self._compose(composer, gathered)
+                if composer is self._composer:
+                    self._share.note(lane, len(gathered))
+                return True
+            self._share.forgive()
+        return False
 
     def _free_composer(self, lane: Lane) -> Composer | None:
         """Who takes a chunk of this lane now. Transactional has workers of its own and may use the others as well,

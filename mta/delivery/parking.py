@@ -1,4 +1,4 @@
-"""How long who waits for a path may wait, and until when he is parked when it is too long."""
+"""Who may wait for a path, for how long, and until when he is parked when it is too long."""
 
 import asyncio
 import time
@@ -8,8 +8,15 @@ from typing import Any
 from mta.delivery.reference import Parked, Reference
 from mta.model.lane import Lane
 from mta.pacing.passage import Passage
+from mta.queue.ready import ReadyQueue
+from mta.queue.served import Served
 from mta.queue.settings import HoldSettings
 
+_LEAST_WAITING = 10  # of a path that is slow to serve: it may become faster
+_SOON_S = 1.0  # to believe that a path is slow as far as it only means to take in more for others
+_HEADROOM = (
+    2  # to what it was seen to serve: where all that binds are our workers it must not be taken for full
+)
 _SPREAD = 1.2  # parked together, they must not all come back in the same second
 
 
@@ -17,7 +24,7 @@ class Parking:
     """Of one path, whose `passage` says how much it serves in a time. `opening_took_s` is how long its last connection
     took to open."""
 
-    __slots__ = ("_hold", "_loop", "_passage", "_rng", "opening_took_s")
+    __slots__ = ("_hold", "_loop", "_passage", "_rng", "opening_took_s", "served")
 
     def __init__(self, hold: HoldSettings, passage: Passage, rng: Random) -> None:
         self._hold = hold
@@ -25,19 +32,43 @@ class Parking:
         self._rng = rng
         self._loop = asyncio.get_running_loop()
         self.opening_took_s = 0.0
+        self.served = Served()
 
     def hold_s(self, lane: Lane) -> float:
         """A path that is slow to open is given the time it is known to need, or its mail would never leave."""
         hold_s = self._hold.bulk_s if lane is Lane.BULK else self._hold.transactional_s
         return max(hold_s, 2 * self.opening_took_s)
 
-    def most_waiting(self, lane: Lane) -> float:
-        """References ahead ÷ rate may not exceed `hold`."""
-        return self._passage.per_second(self._loop.time()) * self.hold_s(lane)
+    def is_late(self, queue: ReadyQueue[Reference[Any]], ref: Reference[Any]) -> bool:
+        """References ahead ÷ rate may not exceed `hold`. Those ahead are not all that wait: see `ReadyQueue.ahead`."""
+        return queue.ahead(ref.lane, ref.sender) >= self._most_ahead(ref.lane)
 
-    def most_within(self, waiting: int, seconds: float) -> int:
-        """How many of those that wait can go in that time."""
-        return int(min(waiting, self._passage.per_second(self._loop.time()) * seconds + 1))
+    def excess(self, queue: ReadyQueue[Reference[Any]]) -> list[Reference[Any]]:
+        """Takes out who cannot be served in time any more, when the path has turned out slow, or more senders share it.
+        Never more than twice what may be ahead waits in a lane, so it is looked at each only now and then."""
+        late: list[Reference[Any]] = []
+        for lane in Lane:
+            if queue.count(lane) <= 2 * self._most_ahead(lane):
+                continue
+            for ref in queue.drain(lane):
+                if self.is_late(queue, ref):
+                    late.append(ref)
+                else:
+                    queue.put(ref, lane, ref.sender)
+        return late
+
+    def sendable(self, waiting: int, in_hand_s: float) -> int:
+        """How many of those that wait can be sent in so many seconds. Where the peer takes his time that is little, and
+        who waits for him keeps nobody else out."""
+        now = self._loop.time()
+        rate = min(self._passage.per_second(now), _HEADROOM * self.served.rate(now, _SOON_S))
+        return int(min(waiting, rate * in_hand_s + 1))
+
+    def _most_ahead(self, lane: Lane) -> float:
+        """By the limit of the path, or by what it was seen to serve."""
+        hold_s, now = self.hold_s(lane), self._loop.time()
+        seen = max(self.served.rate(now) * hold_s, _LEAST_WAITING)
+        return min(self._passage.per_second(now) * hold_s, seen)
 
     def parked(self, ref: Reference[Any], until: float, reason: str) -> Parked:
         """`until` is when the path may be tried again, on the loop's clock. Never beyond the end of its life."""

@@ -76,6 +76,7 @@ class PathPool:
             self._load,
             Parking(hold, self._passage, around.rng),
             settings.window if settings.pattern is Pattern.E else 2,
+            around.fair,
         )
         self._connections = Berths()
         self._slowing = Slowing(self._passage, self._connections, site.provider, around.classifier)
@@ -168,10 +169,14 @@ class PathPool:
             self._timer.cancel()
             self._timer = None
         now = self._loop.time()
-        sleep_s = self._close_idle(now)
+        has_work = bool(self._load.demand)
+        sleep_s = self._connections.thin_out(
+            self._passage, now, self.settings.idle_timeout_s, has_work=has_work
+        )
         if self._is_draining or not self._load.demand or not self._around.may_send():
             self._passage.leave()
         else:
+            self._park_all(self._backlog.take_excess(), now)
             self._connections.count_into(self._load)
             for decision in decide(self._load, self._limits(now), now):
                 match decision:
@@ -189,18 +194,10 @@ class PathPool:
         if sleep_s < float("inf"):
             self._timer = self._loop.call_later(sleep_s, self.wake)
 
-    def _close_idle(self, now: float) -> float:
-        """At once where nothing may go, where there are too many, or where somebody else waits for one and we have
-        nothing to send; seconds until the next is due."""
-        passage = self._passage
-        if excess := passage.excess:
-            self._connections.quit_idle(excess)
-        is_over = passage.blocked_until(now) > now or (not self._load.demand and passage.is_waited_for)
-        return self._connections.close_idle(now, 0.0 if is_over else self.settings.idle_timeout_s)
-
     def resume(self) -> None:
         """Nothing could be sent for a while, which was not the path's fault."""
         self._load.stalled_since = self._loop.time()
+        self._backlog.parking.served.begin()
         for connection in self._connections:
             connection.resume()
         self.wake()
@@ -226,15 +223,14 @@ class PathPool:
 
     def _send(self, count: int) -> None:
         """One message to each connection before a second to any, so that none waits behind another's."""
-        is_first_round = True
-        while count:
-            before = count
+        left, is_first_round = count, True
+        while left:
+            before = left
             for connection in self._connections:
-                if not count:
-                    break
-                if connection.is_usable and (connection.room if not is_first_round else connection.is_idle):
-                    count -= self._send_one(connection)
-            if count == before and not is_first_round:
+                has_room = connection.is_idle if is_first_round else connection.room
+                if left and has_room and connection.is_usable:
+                    left -= self._send_one(connection)
+            if left == before and not is_first_round:
                 break
             is_first_round = False
 
@@ -249,6 +245,7 @@ class PathPool:
             return False
         self._connections.note_busy(connection)
         self._sent.note()
+        self._backlog.parking.served.note(now)
         self._reports.note_session(connection, self.site, ref)
         requiretls = self.path.security.option is TlsOption.REQUIRETLS
         connection.submit(Transaction(ref.envelope, ref, ref.permit, requiretls))
@@ -257,9 +254,8 @@ class PathPool:
     def _is_reserved(self, connection: Connection, now: float) -> bool:
         """While transactional mail takes this path, bulk leaves the last idle connection to it: else each such
         message would wait for a whole bulk message in front of it."""
-        return self._backlog.expects_transactional(now) and self._connections.is_last_idle(
-            connection, _RESERVED_FROM
-        )
+        is_last = self._connections.is_last_idle(connection, _RESERVED_FROM)
+        return is_last and self._backlog.expects_transactional(now)
 
     # -- connections --------------------------------------------------------------------------------------------
 
@@ -396,6 +392,7 @@ class PathPool:
                 pass
             if connection.is_idle:
                 self._connections.note_idle(connection, self._loop.time())
+                self._backlog.note_idle()
         if self._load.ready < MOST_READY // 2:
             self.wake()
 
@@ -419,9 +416,12 @@ class PathPool:
         """Park the lanes whose hold is over, or let them leave from another source; the number of references."""
         stalled = self._backlog.take_stalled(until, now)
         if not self._around.is_moved(self.path, self.site.provider, stalled):
-            for ref in stalled:
-                self._park_one(ref, until)
+            self._park_all(stalled, until)
         return len(stalled)
+
+    def _park_all(self, references: list[Ref], until: float) -> None:
+        for ref in references:
+            self._park_one(ref, until)
 
     def _park_one(self, ref: Ref, until: float, reason: str = "") -> None:
         self._settle(ref, self._backlog.parked(ref, until, reason or self._state(self._loop.time())))

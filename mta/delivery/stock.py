@@ -1,5 +1,4 @@
-"""The messages of one path that are being composed, or ready for a connection: transactional before bulk, with a share
-for bulk."""
+"""The messages of one path that are being composed, or ready for a connection: the lanes by their share."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -7,8 +6,7 @@ from typing import Any
 
 from mta.delivery.reference import Reference
 from mta.model.lane import Lane
-
-_BULK_EVERY = 8  # where both lanes wait, so that bulk never starves
+from mta.queue.lanes import LaneShare
 
 Ref = Reference[Any]
 
@@ -17,13 +15,14 @@ class Stock:
     """`len` counts what is ready, wanted or not: what was settled meanwhile is dropped when its turn comes. A lane
     without messages is None: an empty deque has 760 octets, and there may be a hundred thousand paths."""
 
-    __slots__ = ("_bulk", "_composing", "_since_bulk", "_transactional")
+    __slots__ = ("_bulk", "_composing", "_share", "_transactional", "_urgent")
 
-    def __init__(self) -> None:
+    def __init__(self, bulk_share: float) -> None:
         self._composing: set[Ref] | None = None
+        self._urgent = 0  # of those
         self._transactional: deque[Ref] | None = None
         self._bulk: deque[Ref] | None = None
-        self._since_bulk = 0
+        self._share = LaneShare(bulk_share)
 
     def __len__(self) -> int:
         return self.count(Lane.TRANSACTIONAL) + self.count(Lane.BULK)
@@ -32,13 +31,17 @@ class Stock:
         """They are given away to be composed; how many are now."""
         if self._composing is None:
             self._composing = set()
-        self._composing.update(refs)
+        for ref in refs:
+            self._composing.add(ref)
+            self._urgent += ref.lane is Lane.TRANSACTIONAL
         return len(self._composing)
 
     def end(self, ref: Ref) -> int:
         """One of them is back; how many are not."""
         if self._composing is not None:
-            self._composing.discard(ref)
+            if ref in self._composing:
+                self._composing.remove(ref)
+                self._urgent -= ref.lane is Lane.TRANSACTIONAL
             if self._composing:
                 return len(self._composing)
             self._composing = None
@@ -53,6 +56,11 @@ class Stock:
         waiting = self._bulk if lane is Lane.BULK else self._transactional
         return len(waiting) if waiting is not None else 0
 
+    @property
+    def urgent(self) -> int:
+        """Of the transactional lane: being composed, or ready."""
+        return self._urgent + self.count(Lane.TRANSACTIONAL)
+
     def put(self, ref: Ref) -> None:
         self._lane(ref.lane).append(ref)
 
@@ -62,11 +70,15 @@ class Stock:
 
     def take(self) -> Ref | None:
         while self._transactional or self._bulk:
-            is_bulk = not self._transactional or (bool(self._bulk) and self._since_bulk >= _BULK_EVERY - 1)
-            self._since_bulk = 0 if is_bulk else self._since_bulk + 1
-            ref = self._first(Lane.BULK if is_bulk else Lane.TRANSACTIONAL)
-            if not ref.is_settled:
-                return ref
+            has_both = bool(self._transactional and self._bulk)
+            is_bulk = self._share.is_bulk_due if has_both else not self._transactional
+            lane = Lane.BULK if is_bulk else Lane.TRANSACTIONAL
+            ref = self._first(lane)
+            if ref.is_settled:
+                continue
+            if has_both:
+                self._share.note(lane)
+            return ref
         return None
 
     def drain(self, lane: Lane) -> list[Ref]:

@@ -107,8 +107,11 @@ def connections_wanted(load: PathLoad, permitted: int) -> int:
     return max(0, min(most, max(1, load.open) - load.opening))
 
 
-def compose_wanted(load: PathLoad, *, sent_lately: int, window: int, is_blocked: bool, most: int) -> int:
-    """How many references to compose now, so that connections never wait and little is rendered too early.
+def compose_wanted(
+    load: PathLoad, *, sent_lately: int, window: int, is_blocked: bool, most: int, urgent: int = 0
+) -> int:
+    """How many references to compose now, so that connections never wait and little is rendered too early. `urgent` are
+    those under way that do not count: transactional mail, where it is asked for bulk, whose share is to be ready too.
 
     `sent_lately` is what the path sent in the last half second, `window` what one connection takes at once. While
     no connection is open only its first window is composed, so that the message is ready when the peer is.
@@ -117,4 +120,4 @@ def compose_wanted(load: PathLoad, *, sent_lately: int, window: int, is_blocked:
         return 0
     connections = load.open or 1
     ahead = min(most, 2 * window * connections + sent_lately)
-    return max(0, min(load.waiting, ahead - load.ready - load.composing))
+    return max(0, min(load.waiting, ahead - (load.ready + load.composing - urgent)))

@@ -1,19 +1,28 @@
 """The references that wait for one egress path, and whose turn it is.
 
-Two lanes, taken from one at a time: how they share is decided where messages are sent. Inside a lane the
-keys (campaigns, or tenants: the caller's choice) take turns: each gives up to `quantum` references, then the
-next; a turn cut short by the end of a `take` goes on at the next one.
+Two lanes, taken from one at a time: how they share is decided where messages are sent (`mta.queue.lanes`). Inside a
+lane the tenants take turns, inside a tenant his campaigns: deficit round robin (Shreedhar and Varghese, 1996), in the
+form that lets a turn end in debt, so that nobody has to look at what comes next. A turn of a tenant is worth a quantum
+times his weight, one of a campaign a quantum; one cut short by the end of a `take` goes on at the next one.
 
-References mean nothing here. Those that are no longer wanted (a cancelled campaign, a payload that was lost)
-need not be searched: `is_wanted` is asked when their turn comes, and they are dropped. A key without
-references costs nothing.
+A turn is counted in slots, which the caller says for each reference. It is neither messages nor octets alone: what
+binds a path are as a rule limits that count messages, and the round trip each of them costs, so a message is a slot
+however small it is; but where it is octets that bind, whoever sends a megabyte a message must not have a hundred times
+the wire of who sends ten kilobytes, so large messages cost more slots (`mta.delivery.reference.slots`).
+
+A `take` costs O(1) for each slot it gives, whatever waits and however many tenants do. References mean nothing here.
+Those that are no longer wanted (a cancelled campaign, a payload that was lost) need not be searched: `is_wanted` is
+asked when their turn comes, and they are dropped and cost nobody a slot. A tenant, a campaign or a lane without
+references costs nothing: debts are forgotten with them.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from mta.model.lane import Lane
+from mta.model.sender import Sender
+from mta.queue.settings import EVEN, Fairness
 
 Ref = TypeVar("Ref")
 
@@ -21,87 +30,185 @@ _BULK_QUANTUM = 8  # about half a chunk of compose: one campaign's template at a
 _TRANSACTIONAL_QUANTUM = 1
 
 
-class _Turns(Generic[Ref]):
-    """One lane: a line of references per key, keys in the order of their turns."""
+class _Tenant(Generic[Ref]):
+    """His lines by campaign, in the order of their turns. `left` are the slots of his turn, `of_first` those of the
+    turn of his first campaign; both may have become negative by what was given last."""
 
-    __slots__ = ("_left", "_lines", "_quantum", "waiting")
+    __slots__ = ("debts", "left", "lines", "of_first", "waiting", "weight")
 
-    def __init__(self, quantum: int) -> None:
+    def __init__(self, weight: int, quantum: int) -> None:
         self.waiting = 0
-        self._quantum = quantum
-        self._left = quantum  # of the turn of the first key
-        self._lines: OrderedDict[Hashable, deque[Ref]] = OrderedDict()
+        self.weight = weight
+        self.left = quantum * weight
+        self.of_first = quantum
+        self.lines: OrderedDict[str, deque[Ref]] = OrderedDict()
+        self.debts: dict[str, int] | None = None
+        """Of campaigns whose last turn ended in debt: most cost a slot a message and never do."""
 
-    def put(self, ref: Ref, key: Hashable) -> None:
-        line = self._lines.get(key)
+    def put(self, ref: Ref, campaign: str) -> None:
+        line = self.lines.get(campaign)
         if line is None:
-            line = self._lines[key] = deque()
+            line = self.lines[campaign] = deque()
         line.append(ref)
         self.waiting += 1
 
-    def take(self, most: int, into: list[Ref]) -> int:
-        """Move up to `most` to `into`; the number moved."""
-        lines = self._lines
-        wanted = most
-        while wanted and lines:
-            key = next(iter(lines))
-            line = lines[key]
-            if len(line) <= wanted and (len(lines) == 1 or len(line) <= self._left):
-                moved = len(line)
-                into.extend(line)
-                del lines[key]
-                self._left = self._quantum
-            else:
-                moved = min(wanted, len(line)) if len(lines) == 1 else min(wanted, self._left)
-                into += [line.popleft() for _ in range(moved)]
-                self._left -= moved
-                if self._left <= 0:
-                    lines.move_to_end(key)
-                    self._left = self._quantum
-            wanted -= moved
-        self.waiting -= most - wanted
-        return most - wanted
+    def rotate(self, campaign: str, quantum: int) -> None:
+        """The turn of the first campaign is over."""
+        self.lines.move_to_end(campaign)
+        if self.of_first < 0 and len(self.lines) > 1:
+            if self.debts is None:
+                self.debts = {}
+            self.debts[campaign] = self.of_first
+        self.begin(quantum)
+
+    def remove(self, campaign: str, quantum: int) -> None:
+        """The first campaign has nothing left."""
+        del self.lines[campaign]
+        self.begin(quantum)
+
+    def begin(self, quantum: int) -> None:
+        """The turn of who is first now."""
+        self.of_first = quantum
+        if self.debts and self.lines:
+            self.of_first += self.debts.pop(next(iter(self.lines)), 0)
+
+
+class _Turns(Generic[Ref]):
+    """One lane."""
+
+    __slots__ = ("_is_wanted", "_quantum", "_slots", "_tenants", "_weight", "fair", "waiting")
+
+    def __init__(
+        self,
+        quantum: int,
+        fair: Fairness,
+        is_wanted: Callable[[Ref], bool] | None,
+        slots: Callable[[Ref], int] | None,
+    ) -> None:
+        self.waiting = 0
+        self.fair = fair
+        self._quantum = quantum
+        self._is_wanted = is_wanted
+        self._slots = slots
+        self._weight = 0  # of all tenants here
+        self._tenants: OrderedDict[str, _Tenant[Ref]] = OrderedDict()
+
+    def put(self, ref: Ref, sender: Sender) -> None:
+        tenant = self._tenants.get(sender.tenant)
+        if tenant is None:
+            tenant = _Tenant(self.fair.weight(sender.tenant), self._quantum)
+            self._tenants[sender.tenant] = tenant
+            self._weight += tenant.weight
+        tenant.put(ref, sender.campaign)
+        self.waiting += 1
+
+    def take(self, most: int) -> list[Ref]:
+        """Up to `most`; fewer only if no more are wanted."""
+        taken: list[Ref] = []
+        tenants = self._tenants
+        while tenants and len(taken) < most:
+            name, tenant = next(iter(tenants.items()))
+            if tenant.left > 0:
+                self._take_from(tenant, most - len(taken), taken)
+            if not tenant.waiting:
+                del tenants[name]
+                self._weight -= tenant.weight
+            elif tenant.left <= 0:
+                is_alone = len(tenants) == 1  # nobody to whom he could owe anything
+                tenant.left = self._quantum * tenant.weight + (0 if is_alone else tenant.left)
+                tenants.move_to_end(name)
+        return taken
+
+    def _take_from(self, tenant: _Tenant[Ref], most: int, into: list[Ref]) -> None:
+        """What is left of the turns of a tenant and of his first campaign; the latter's turn may end here."""
+        campaign, line = next(iter(tenant.lines.items()))
+        is_wanted, slots = self._is_wanted, self._slots
+        before = len(line)
+        spent = 0
+        left = min(tenant.left, tenant.of_first) if len(tenant.lines) > 1 else tenant.left
+        while line and most and spent < left:
+            ref = line.popleft()
+            if is_wanted is None or is_wanted(ref):
+                into.append(ref)
+                most -= 1
+                spent += 1 if slots is None else slots(ref)
+        gone = before - len(line)
+        tenant.waiting -= gone
+        self.waiting -= gone
+        tenant.left -= spent
+        tenant.of_first -= spent
+        if not line:
+            tenant.remove(campaign, self._quantum)
+        elif tenant.of_first <= 0:
+            tenant.rotate(campaign, self._quantum)
+
+    def ahead(self, sender: Sender) -> int:
+        """See `ReadyQueue.ahead`."""
+        tenant = self._tenants.get(sender.tenant)
+        line = tenant.lines.get(sender.campaign) if tenant is not None else None
+        if tenant is None or line is None:
+            return 0
+        of_tenant = min(tenant.waiting, len(line) * len(tenant.lines))
+        return min(self.waiting, of_tenant * self._weight // tenant.weight)
 
 
 class ReadyQueue(Generic[Ref]):
-    """Of one `EgressPath`. `len` counts what waits, wanted or not."""
+    """Of one `EgressPath`. `len` counts what waits, wanted or not. `slots` says what a reference costs of a turn (None:
+    one slot each)."""
 
-    __slots__ = ("_bulk", "_is_wanted", "_transactional")
+    __slots__ = ("_bulk", "_fair", "_is_wanted", "_slots", "_transactional")
 
     def __init__(
         self,
         is_wanted: Callable[[Ref], bool] | None = None,
-        *,
-        bulk_quantum: int = _BULK_QUANTUM,
-        transactional_quantum: int = _TRANSACTIONAL_QUANTUM,
+        slots: Callable[[Ref], int] | None = None,
+        fair: Fairness = EVEN,
     ) -> None:
         self._is_wanted = is_wanted
-        self._transactional: _Turns[Ref] = _Turns(transactional_quantum)
-        self._bulk: _Turns[Ref] = _Turns(bulk_quantum)
+        self._slots = slots
+        self._fair = fair
+        self._transactional: _Turns[Ref] | None = None
+        self._bulk: _Turns[Ref] | None = None
 
     def __len__(self) -> int:
-        return self._transactional.waiting + self._bulk.waiting
+        return self.count(Lane.TRANSACTIONAL) + self.count(Lane.BULK)
 
     def count(self, lane: Lane) -> int:
-        return self._of(lane).waiting
+        turns = self._bulk if lane is Lane.BULK else self._transactional
+        return turns.waiting if turns is not None else 0
 
-    def put(self, ref: Ref, lane: Lane, key: Hashable) -> None:
-        self._of(lane).put(ref, key)
+    def ahead(self, lane: Lane, sender: Sender) -> int:
+        """How many will be taken before one that its sender put now: those of his own campaign, as many of others in
+        the lane as have turns meanwhile, and for bulk all that is transactional. So who has much waiting keeps no place
+        from who has little."""
+        turns = self._bulk if lane is Lane.BULK else self._transactional
+        urgent = self.count(Lane.TRANSACTIONAL) if lane is Lane.BULK else 0
+        return urgent + (turns.ahead(sender) if turns is not None else 0)
+
+    def put(self, ref: Ref, lane: Lane, sender: Sender) -> None:
+        turns = self._bulk if lane is Lane.BULK else self._transactional
+        if turns is None:
+            quantum = _BULK_QUANTUM if lane is Lane.BULK else _TRANSACTIONAL_QUANTUM
+            turns = _Turns(quantum, self._fair, self._is_wanted, self._slots)
+            self._set(lane, turns)
+        turns.put(ref, sender)
 
     def take(self, most: int, lane: Lane) -> list[Ref]:
         """Up to `most` references of a lane; fewer only if no more are wanted."""
-        turns = self._of(lane)
-        taken: list[Ref] = []
-        while len(taken) < most and turns.waiting:
-            batch: list[Ref] = []
-            turns.take(most - len(taken), batch)
-            wanted = self._is_wanted
-            taken += batch if wanted is None else [ref for ref in batch if wanted(ref)]
+        turns = self._bulk if lane is Lane.BULK else self._transactional
+        if turns is None:
+            return []
+        taken = turns.take(most)
+        if not turns.waiting:
+            self._set(lane, None)
         return taken
 
     def drain(self, lane: Lane) -> list[Ref]:
         """All of a lane, in the order of its turns."""
-        return self.take(self._of(lane).waiting, lane)
+        return self.take(self.count(lane), lane)
 
-    def _of(self, lane: Lane) -> _Turns[Ref]:
-        return self._bulk if lane is Lane.BULK else self._transactional
+    def _set(self, lane: Lane, turns: _Turns[Ref] | None) -> None:
+        if lane is Lane.BULK:
+            self._bulk = turns
+        else:
+            self._transactional = turns

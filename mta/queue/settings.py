@@ -50,3 +50,18 @@ class HealthSettings(Struct, frozen=True, gc=False):
     longest_backoff_s: float = 1800.0
     jitter: float = 0.2
     recover_s: float = 30.0
+
+
+class Fairness(Struct, frozen=True):
+    """How those who wait for one path share it. `weights` are those of tenants (1 where none is named): one of weight 2
+    has twice the turns of one of weight 1. `bulk_share` is what the bulk lane gets while both wait; transactional mail
+    has the rest, and either has all of it while the other has nothing."""
+
+    bulk_share: float = 0.125
+    weights: dict[str, int] = {}
+
+    def weight(self, tenant: str) -> int:
+        return self.weights.get(tenant, 1)
+
+
+EVEN = Fairness()

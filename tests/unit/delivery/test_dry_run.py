@@ -4,6 +4,7 @@ from mta.delivery.dry_run import Rehearsal
 from mta.delivery.reference import Reference, Settlement
 from mta.model.lane import Lane
 from mta.model.outcome import Cancelled
+from mta.queue.settings import Fairness
 from tests.unit.delivery.refs import envelope, ref
 
 
@@ -11,7 +12,12 @@ class Kept:
     def __init__(self) -> None:
         self.settled: list[tuple[Reference[Any], Settlement]] = []
         self.hungry = 0
-        self.rehearsal = Rehearsal(wall=lambda: 7.0, on_settled=self._on_settled, on_hungry=self._on_hungry)
+        self.rehearsal = Rehearsal(
+            fair=Fairness(),
+            wall=lambda: 7.0,
+            on_settled=self._on_settled,
+            on_hungry=self._on_hungry,
+        )
 
     def _on_settled(self, one: Reference[Any], settlement: Settlement) -> None:
         self.settled.append((one, settlement))

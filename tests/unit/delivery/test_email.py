@@ -33,7 +33,7 @@ from mta.pacing.governors import Governors
 from mta.pacing.settings import PathSettings
 from mta.pacing.shaping import Shaping
 from mta.pacing.warmup import Warmups
-from mta.queue.settings import HoldSettings, RateLimit
+from mta.queue.settings import Fairness, HoldSettings, RateLimit
 from tests.fakes.nats import eventually
 from tests.fakes.smtp_server import CHUNKING, FakeMX
 from tests.unit.delivery.refs import CLASSIFIER, QUICK, SOURCE, envelope, ref
@@ -114,6 +114,7 @@ def channel(
         tell_operators=lambda kind, **fields: None,
         governors=Governors(actions, time.time),
         on_refused=lambda seen: None,
+        fair=Fairness(),
         on_settled=lambda ref, settlement: None if settled is None else settled.append(settlement),
     )
 

@@ -9,7 +9,7 @@ from tests.unit.delivery.refs import ref
 
 def test_transactional_goes_first_and_bulk_gets_its_share() -> None:
     """One in eight, while both wait."""
-    stock = Stock()
+    stock = Stock(0.125)
     for number in range(16):
         stock.put(ref(f"t{number}", lane=Lane.TRANSACTIONAL))
         stock.put(ref(f"b{number}"))
@@ -20,7 +20,7 @@ def test_transactional_goes_first_and_bulk_gets_its_share() -> None:
 
 def test_what_was_on_its_way_goes_before_the_others() -> None:
     """And what was settled meanwhile does not go at all."""
-    stock = Stock()
+    stock = Stock(0.125)
     first, second, gone = ref("1"), ref("2"), ref("3")
     stock.put(gone)
     stock.put(second)
@@ -32,7 +32,7 @@ def test_what_was_on_its_way_goes_before_the_others() -> None:
 
 def test_a_lane_is_drained_alone() -> None:
     """In order; the other stays."""
-    stock = Stock()
+    stock = Stock(0.125)
     bulk, urgent = [ref(str(number)) for number in range(3)], ref(lane=Lane.TRANSACTIONAL)
     for one in (*bulk, urgent):
         stock.put(one)
@@ -43,7 +43,7 @@ def test_a_lane_is_drained_alone() -> None:
 
 def test_what_is_composed_is_at_hand() -> None:
     """Beside what is ready, in either lane, but for what nobody wants any more."""
-    stock = Stock()
+    stock = Stock(0.125)
     ready, urgent, first, second, gone = (ref(), ref(lane=Lane.TRANSACTIONAL), *(ref() for _ in range(3)))
     assert stock.begin([first, gone]) == 2
     assert stock.begin([second]) == 3
@@ -58,11 +58,11 @@ def test_what_is_composed_is_at_hand() -> None:
 
 def test_an_empty_stock_holds_no_deque() -> None:
     """G3: 100,000 paths may each have one, and be empty again."""
-    stock = Stock()
+    stock = Stock(0.125)
     stock.begin([one := ref()])
     stock.end(one)
     stock.put(ref())
     stock.put(ref(lane=Lane.TRANSACTIONAL))
     stock.take()
     stock.take()
-    assert sum(sys.getsizeof(getattr(stock, name)) for name in Stock.__slots__) < 100
+    assert sum(sys.getsizeof(getattr(stock, name)) for name in Stock.__slots__) < 200

@@ -1,20 +1,27 @@
-"""Whose turn it is: lanes, campaigns, and what is no longer wanted."""
+"""Whose turn it is: tenants, their campaigns, what large messages cost, and what is no longer wanted."""
 
+import sys
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mta.model.lane import Lane
+from mta.model.sender import Sender
 from mta.queue.ready import ReadyQueue
+from mta.queue.settings import Fairness
 
 BULK, TRANSACTIONAL = Lane.BULK, Lane.TRANSACTIONAL
+QUANTUM = 8
 
 
 def fill(queue: ReadyQueue[str], lane: Lane, **counts: int) -> ReadyQueue[str]:
+    """`a__x=3`: three of campaign x of tenant a."""
     for key, count in counts.items():
+        tenant, _, campaign = key.partition("__")
         for number in range(count):
-            queue.put(f"{key}{number}", lane, key)
+            queue.put(f"{key}{number}", lane, Sender(tenant, campaign))
     return queue
 
 
@@ -23,22 +30,62 @@ def filled(lane: Lane = BULK, **counts: int) -> ReadyQueue[str]:
 
 
 def test_one_campaign_keeps_its_order() -> None:
-    """First in, first out within a key."""
+    """First in, first out within a campaign."""
     queue = filled(a=5)
     assert queue.take(2, BULK) == ["a0", "a1"]
-    queue.put("a5", BULK, "a")
+    queue.put("a5", BULK, Sender("a"))
     assert queue.take(9, BULK) == ["a2", "a3", "a4", "a5"]
     assert queue.take(1, BULK) == []
 
 
-def test_campaigns_take_turns_of_a_quantum() -> None:
-    """Eight of one, eight of the next, and a turn cut short goes on at the next take."""
-    queue = filled(a=20, b=20)
-    first = queue.take(5, BULK) + queue.take(5, BULK) + queue.take(10, BULK)
-    assert [ref[0] for ref in first] == ["a"] * 8 + ["b"] * 8 + ["a"] * 4
+@pytest.mark.parametrize("names", [("a", "b"), ("t__a", "t__b")])
+def test_turns_are_worth_a_quantum(names: tuple[str, str]) -> None:
+    """Eight of one tenant or campaign, eight of the next; a turn cut short goes on at the next take."""
+    first, second = names
+    queue = filled(**{first: 20, second: 20})
+    taken = queue.take(5, BULK) + queue.take(5, BULK) + queue.take(10, BULK)
+    assert [ref.rstrip("0123456789") for ref in taken] == [first] * 8 + [second] * 8 + [first] * 4
 
 
-def test_a_late_small_campaign_waits_for_one_turn_only() -> None:
+def test_many_campaigns_are_not_many_turns() -> None:
+    """A tenant with ten campaigns has the turns of one tenant."""
+    queue = fill(filled(b=400), BULK, **{f"a__c{number}": 100 for number in range(10)})
+    taken = Counter(ref[0] for ref in queue.take(320, BULK))
+    assert taken == {"a": 160, "b": 160}
+
+
+def test_weights_are_kept() -> None:
+    """A tenant of weight 3 has three times the turns."""
+    queue = fill(ReadyQueue(fair=Fairness(weights={"a": 3})), BULK, a=400, b=400)
+    assert Counter(ref[0] for ref in queue.take(320, BULK)) == {"a": 240, "b": 80}
+
+
+def test_large_messages_take_more_of_a_turn() -> None:
+    """Seventeen slots a message: the other has seventeen messages for each."""
+    queue: ReadyQueue[str] = ReadyQueue(slots=lambda ref: 17 if ref[0] == "a" else 1)
+    fill(queue, BULK, a=100, b=1700)
+    taken = Counter(ref[0] for ref in queue.take(900, BULK))
+    assert abs(taken["a"] - 50) <= 2
+
+
+def test_large_messages_of_a_campaign_take_more_of_its_turn() -> None:
+    """The same between campaigns of one tenant: a turn that ends in debt is shorter next time."""
+    queue: ReadyQueue[str] = ReadyQueue(slots=lambda ref: 17 if ref[3] == "x" else 1)
+    fill(queue, BULK, t__x=100, t__y=1700)
+    taken = Counter(ref[3] for ref in queue.take(900, BULK))
+    assert abs(taken["x"] - 50) <= 2
+
+
+def test_who_is_alone_owes_nobody() -> None:
+    """Large messages sent while nobody else waited are not paid for when somebody comes."""
+    queue: ReadyQueue[str] = ReadyQueue(slots=lambda ref: 400 if ref[0] == "a" else 1)
+    fill(queue, BULK, a=20)
+    queue.take(10, BULK)
+    fill(queue, BULK, b=20)
+    assert "a" in {ref[0] for ref in queue.take(2 * QUANTUM, BULK)}
+
+
+def test_a_late_small_tenant_waits_for_one_turn_only() -> None:
     """G4: a hundred messages behind a million are not behind a million."""
     queue = filled(a=10_000)
     queue.take(16, BULK)
@@ -46,10 +93,10 @@ def test_a_late_small_campaign_waits_for_one_turn_only() -> None:
     assert sum(1 for ref in queue.take(16, BULK) if ref[0] == "b") == 4
 
 
-def test_transactional_keys_take_turns_one_by_one() -> None:
-    """Tenants of the transactional lane alternate."""
-    queue = filled(TRANSACTIONAL, a=3, b=2, c=1)
-    assert queue.take(6, TRANSACTIONAL) == ["a0", "b0", "c0", "a1", "b1", "a2"]
+def test_transactional_tenants_take_turns_one_by_one() -> None:
+    """They alternate, and so do the campaigns of one."""
+    assert filled(TRANSACTIONAL, a=3, b=2, c=1).take(6, TRANSACTIONAL) == ["a0", "b0", "c0", "a1", "b1", "a2"]
+    assert filled(TRANSACTIONAL, a__x=2, a__y=2).take(3, TRANSACTIONAL) == ["a__x0", "a__y0", "a__x1"]
 
 
 def test_a_lane_is_taken_from_by_itself() -> None:
@@ -60,7 +107,7 @@ def test_a_lane_is_taken_from_by_itself() -> None:
 
 
 def test_what_is_not_wanted_is_dropped_in_its_turn() -> None:
-    """A cancelled campaign is not searched for; a take still comes back full."""
+    """A cancelled campaign is not searched for; a take still comes back full, and nobody paid for it."""
     cancelled: set[str] = set()
     queue = fill(ReadyQueue(lambda ref: ref[0] not in cancelled), BULK, a=50, b=50)
     cancelled.add("a")
@@ -76,43 +123,129 @@ def test_drain_gives_a_whole_lane() -> None:
     assert (queue.count(BULK), queue.count(TRANSACTIONAL)) == (0, 2)
 
 
+def test_ahead_is_what_is_taken_before() -> None:
+    """Who has little waiting does not stand behind all of who has much, be it a tenant or a campaign."""
+    queue = filled(a__x=1000, a__y=10, b=20)
+    assert queue.ahead(BULK, Sender("c")) == queue.ahead(BULK, Sender("a", "z")) == 0
+    assert queue.ahead(BULK, Sender("b")) == 40
+    assert queue.ahead(BULK, Sender("a", "y")) == 40
+    assert queue.ahead(BULK, Sender("a", "x")) == 1030
+    assert queue.ahead(TRANSACTIONAL, Sender("a", "x")) == 0
+    fill(queue, TRANSACTIONAL, a=3)
+    assert queue.ahead(BULK, Sender("c")) == 3
+
+
+def test_nothing_waiting_costs_nothing() -> None:
+    """G3: a queue that was used and is empty keeps no tenant, no campaign and no lane."""
+    queue: ReadyQueue[str] = ReadyQueue(slots=lambda ref: 3)
+    for number in range(100):
+        fill(queue, BULK, **{f"t{number}__{campaign}": 9 for campaign in "xyz"})
+    assert len(queue.drain(BULK)) == 2700
+    held = [getattr(queue, name) for name in ReadyQueue.__slots__ if not callable(getattr(queue, name))]
+    assert [one for one in held if one is not None] == [Fairness()]
+    assert sys.getsizeof(queue) < 100
+
+
+Put = tuple[str, str, int]
+costs = st.sampled_from([1, 1, 1, 2, 5, 17, 40])
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from("abcde"), st.tuples(st.integers(1, 5), costs), min_size=2),
+    st.lists(st.integers(1, 60), min_size=2, max_size=12),
+    st.data(),
+)
+def test_shares_are_within_one_turn(
+    tenants: dict[str, tuple[int, int]], takes: list[int], data: st.DataObject
+) -> None:
+    """While all wait: in any window of what is taken, two tenants differ by a quantum, weighted, and the debt of one
+    message each at either end."""
+    weights = {name: weight for name, (weight, _) in tenants.items()}
+    queue: ReadyQueue[str] = ReadyQueue(slots=lambda ref: tenants[ref][1], fair=Fairness(weights=weights))
+    for name in tenants:
+        for _ in range(sum(takes)):
+            queue.put(name, BULK, Sender(name))
+    taken = [ref for most in takes for ref in queue.take(most, BULK)]
+    assert len(taken) == sum(takes)
+    start = data.draw(st.integers(0, len(taken)))
+    window = taken[start : data.draw(st.integers(start, len(taken)))]
+    served = Counter(window)
+    given_to = {name: served[name] * cost / weight for name, (weight, cost) in tenants.items()}
+    for one, (one_weight, one_cost) in tenants.items():
+        for other, (weight, cost) in tenants.items():
+            bound = QUANTUM + one_cost / one_weight + cost / weight
+            assert abs(given_to[one] - given_to[other]) <= bound
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from("vwxyz"), costs, min_size=2), st.integers(10, 300))
+def test_campaigns_share_what_their_tenant_has(campaigns: dict[str, int], most: int) -> None:
+    """The same between campaigns, beside another tenant, whose half stays his."""
+    queue: ReadyQueue[Put] = ReadyQueue(slots=lambda ref: ref[2])
+    for campaign, cost in campaigns.items():
+        for _ in range(most):
+            queue.put(("a", campaign, cost), BULK, Sender("a", campaign))
+    for _ in range(2 * most):
+        queue.put(("b", "", 1), BULK, Sender("b"))
+    given_to: Counter[str] = Counter()
+    for tenant, campaign, cost in queue.take(most, BULK):
+        given_to[tenant + campaign] += cost
+    largest = max(campaigns.values())
+    of_campaigns = [given_to["a" + campaign] for campaign in campaigns]
+    assert max(of_campaigns) - min(of_campaigns) <= 2 * QUANTUM + 2 * largest
+    assert abs(sum(of_campaigns) - given_to["b"]) <= QUANTUM + largest + 1
+
+
+keys = st.tuples(st.sampled_from("abc"), st.sampled_from("xy"))
 operations = st.lists(
     st.one_of(
-        st.tuples(st.just("put"), st.sampled_from(list(Lane)), st.sampled_from("abc"), st.integers(1, 30)),
+        st.tuples(st.just("put"), st.sampled_from(list(Lane)), keys, st.integers(1, 30), costs),
         st.tuples(st.just("take"), st.sampled_from(list(Lane)), st.integers(1, 40)),
+        st.tuples(st.just("unwanted"), st.sampled_from(list(Lane)), keys),
     ),
     max_size=60,
 )
+Ref = tuple[Lane, tuple[str, str], int, int]
 
 
 @settings(deadline=None)
 @given(operations)
 def test_nothing_is_lost_doubled_or_reordered(operations: list[tuple[object, ...]]) -> None:
-    """Whatever is done: each reference comes out once, in order within its lane and key, and counts agree."""
-    queue: ReadyQueue[tuple[Lane, str, int]] = ReadyQueue()
-    put: Counter[tuple[Lane, str]] = Counter()
-    out: Counter[tuple[Lane, str]] = Counter()
+    """Whatever is done: each reference comes out once, in order within its lane and campaign; a take is full while
+    there is something (work-conserving), and counts agree."""
+    dropped: set[Ref] = set()
+    waiting: dict[tuple[Lane, tuple[str, str]], list[Ref]] = {}
+    queue: ReadyQueue[Ref] = ReadyQueue(lambda ref: ref not in dropped, lambda ref: ref[3])
 
-    def waiting(lane: Lane) -> int:
-        return sum(put[lane, key] - out[lane, key] for key in "abc")
+    def wanted(lane: Lane) -> int:
+        return sum(ref not in dropped for (of, _), line in waiting.items() if of is lane for ref in line)
 
-    def came(refs: list[tuple[Lane, str, int]]) -> None:
-        for lane, key, number in refs:
-            assert number == out[lane, key]
-            out[lane, key] += 1
+    def came(refs: list[Ref]) -> None:
+        for ref in refs:
+            line = waiting[ref[:2]]
+            while line[0] in dropped:
+                line.pop(0)
+            assert line.pop(0) == ref
 
+    number = 0
     for operation in operations:
         match operation:
-            case ("put", Lane() as lane, str() as key, int() as count):
+            case ("put", Lane() as lane, (str(), str()) as key, int() as count, int() as cost):
                 for _ in range(count):
-                    queue.put((lane, key, put[lane, key]), lane, key)
-                    put[lane, key] += 1
+                    number += 1
+                    ref = (lane, key, number, cost)
+                    queue.put(ref, lane, Sender(*key))
+                    waiting.setdefault((lane, key), []).append(ref)
             case ("take", Lane() as lane, int() as most):
-                expected = min(most, waiting(lane))
+                expected = min(most, wanted(lane))
                 taken = queue.take(most, lane)
                 assert len(taken) == expected
                 came(taken)
-        assert [queue.count(lane) for lane in Lane] == [waiting(lane) for lane in Lane]
+            case ("unwanted", Lane() as lane, (str(), str()) as key):
+                dropped.update(waiting.get((lane, key), ()))
+        for lane in Lane:
+            assert queue.count(lane) >= wanted(lane)
     for lane in Lane:
         came(queue.drain(lane))
-    assert out.total() == put.total()
+        assert wanted(lane) == queue.count(lane) == 0
