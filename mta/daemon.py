@@ -280,6 +280,7 @@ class Daemon:
             room=flow.hand.room,
             payload_room=flow.hand.payload_room,
             held=flow.hand.held,
+            weight=config.fair.weight,
             report=_report,
         )
         try:

@@ -3,8 +3,8 @@
 The transactional durable and the two durables of due payloads have a standing pull, as long as there is room.
 A bulk campaign is a consumer of its own: once a second the stream is asked which bulk subjects hold messages,
 a durable is made for each (the same on every daemon, so making it twice is nothing), and the campaigns take
-turns at small pulls. So no campaign waits behind another. Beyond `campaigns_at_once` all daemons take the
-same window of them, by the clock.
+turns at small pulls, as do their tenants (`mta.intake.turns`). So nobody waits behind another. Beyond
+`campaigns_at_once` all daemons take the same window of them, by the clock.
 
 A campaign's durable is deleted only when nothing of it can be in anybody's hands: its subject is empty for a
 while or its turn is over; it is paused; then nothing is unacknowledged. One deleted earlier would hand
@@ -22,6 +22,7 @@ from math import ceil
 
 from mta.intake.orders import Orders
 from mta.intake.settings import IntakeSettings
+from mta.intake.turns import Turns
 from mta.jetstream.connection import Link
 from mta.jetstream.consumers import (
     consumer_state,
@@ -62,8 +63,13 @@ class _Load:
     def __init__(self, guess: float) -> None:
         self._mean = guess
 
-    def note(self, data: bytes) -> None:
-        self._mean += (max(data.count(b'"email"') - 1, 1) - self._mean) * 0.1
+    def note(self, data: bytes) -> int:
+        count = max(data.count(b'"email"') - 1, 1)
+        self._mean += (count - self._mean) * 0.1
+        return count
+
+    def recipients(self, payloads: int) -> float:
+        return payloads * self._mean
 
     def payloads(self, recipients: int) -> int:
         return ceil(recipients / self._mean) if recipients > 0 else 0
@@ -76,7 +82,9 @@ class _Campaign:
         self.consumer = consumer
         self.subject = subject
         self.puller = puller
+        self.load = _Load(_FIRST_GUESS[Lane.BULK])
         self.asked = 0
+        self.came = 0  # recipients, of the turn that is on
         self.is_dry = False
         self.is_gone = False
         self.seen_at = 0.0
@@ -88,7 +96,7 @@ class Intake:
 
     `room(lane)` says how many more recipients may be in hand, `payload_room()` how many more bulk payloads,
     `held(name)` how many payloads of that consumer are. All three are asked often. `wake()` tells that they
-    may have grown.
+    may have grown. `weight(tenant)` is what the turns of a tenant are worth.
     """
 
     def __init__(
@@ -101,6 +109,7 @@ class Intake:
         room: Callable[[Lane], int],
         payload_room: Callable[[], int],
         held: Callable[[str], int],
+        weight: Callable[[str], int],
         report: Callable[[str], None],
     ) -> None:
         self._link = link
@@ -114,7 +123,7 @@ class Intake:
         self._loads = {(lane, due): _Load(_FIRST_GUESS[lane]) for lane in Lane for due in (False, True)}
         self._campaigns: dict[str, _Campaign] = {}
         self._leaving: dict[str, _Campaign] = {}
-        self._turns: list[str] = []
+        self._turns = Turns(weight)
         self._pullers: set[Puller] = set()
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
@@ -175,6 +184,8 @@ class Intake:
 
     def _deliver(self, lane: Lane, is_due: bool, pulled: Pulled) -> Awaitable[None] | None:
         self._loads[lane, is_due].note(pulled.data)
+        if (campaign := self._campaigns.get(pulled.consumer)) is not None:
+            campaign.came += campaign.load.note(pulled.data)
         return self._on_message(pulled, lane, is_due)
 
     async def _open(self, stream: str, name: str, lane: Lane, is_due: bool) -> Puller:
@@ -215,36 +226,46 @@ class Intake:
             changed = self._changed
             free = self._affordable(Lane.BULK, False) - sum(c.asked for c in self._campaigns.values())
             is_short = False
-            for name in tuple(self._turns):
-                campaign = self._campaigns.get(name)
-                if campaign is None or campaign.asked or campaign.is_dry:
-                    continue
+            hungry = [name for name, campaign in self._campaigns.items() if not campaign.is_dry]
+            self._turns.wait(hungry)
+            waiting = [name for name in hungry if not self._campaigns[name].asked]
+            while waiting:
+                name = self._turns.first(waiting)
+                waiting.remove(name)
+                campaign = self._campaigns[name]
                 batch = min(free, _TURN_BATCH, self._share(name))
                 if batch <= 0:
                     is_short = True
+                    if free <= 0:
+                        break
                     continue
                 free -= batch
                 campaign.asked = batch
-                self._turns.remove(name)
-                self._turns.append(name)
-                tasks.create_task(self._turn(campaign, batch), name=f"turn of {name}")
+                guessed = campaign.load.recipients(batch)
+                self._turns.charge(name, guessed)
+                tasks.create_task(self._turn(campaign, batch, guessed), name=f"turn of {name}")
             if is_short:
                 await self._hunger()
             else:
                 await changed.wait()
 
     def _share(self, name: str) -> int:
-        """A campaign takes another slot only while it holds fewer than are free: at most half of all, if
-        it is slow."""
-        return (self._payload_room() - self._held(name) + 1) // 2
+        """A campaign takes another slot only while it holds fewer than are free, and its tenant while he holds fewer
+        than three times as many: if they are slow, at most half of all and three quarters of all."""
+        free = self._payload_room()
+        of_tenant = sum(self._held(one) for one in self._turns.siblings(name))
+        return min((free - self._held(name) + 1) // 2, (3 * free - of_tenant + 3) // 4)
 
-    async def _turn(self, campaign: _Campaign, batch: int) -> None:
-        """One small pull. A campaign that gave less than asked is dry until the next look at the stream."""
+    async def _turn(self, campaign: _Campaign, batch: int, guessed: float) -> None:
+        """One small pull. A campaign that gave less than asked is dry until the next look at the stream. What it will
+        give is guessed at first, so that its tenant's other campaigns do not ask as if it were nothing."""
         assert campaign.puller is not None
+        campaign.came = 0
         try:
             end = await campaign.puller.pull(batch)
         finally:
             campaign.asked = 0
+            self._turns.charge(campaign.consumer, campaign.came - guessed)
         campaign.is_dry = end.end is not End.FULL
         campaign.is_gone = end.end is End.GONE
         self.wake()
@@ -302,8 +323,8 @@ class Intake:
         begun = _Campaign(name, subject, puller or await self._open(PAYLOADS, name, Lane.BULK, False))
         self._leaving.pop(name, None)
         self._campaigns[name] = begun
-        if name not in self._turns:
-            self._turns.append(name)
+        parsed = parse_payload(subject)
+        self._turns.add(name, (unescape(parsed.tenant) or "") if parsed is not None else "")
         self.wake()
         return begun
 

@@ -178,10 +178,23 @@ def is_campaign_consumer(name: str) -> bool:
 
 
 def window(subjects: Sequence[str], size: int, turn: int) -> list[str]:
-    """The `size` subjects whose turn it is: the same on every daemon that sees the same subjects, and each
-    subject comes again after as many turns as there are windows."""
+    """The `size` payload subjects whose turn it is: the same on every daemon that sees the same subjects. Tenants
+    share the window, and where one has more campaigns than his share they take turns in it: so nobody waits because
+    another has many."""
     ranked = sorted(subjects, key=subject_hash)
     if len(ranked) <= size:
         return ranked
-    start = turn * size % len(ranked)
-    return (ranked + ranked)[start : start + size]
+    lines: dict[str, list[str]] = {}
+    for subject in ranked:
+        parsed = parse_payload(subject)
+        lines.setdefault(parsed.tenant if parsed is not None else "", []).append(subject)
+    tenants = sorted(lines)
+    if len(tenants) > size:
+        rounds = (divmod(turn * size + place, len(tenants)) for place in range(size))
+        return [lines[tenants[at]][done % len(lines[tenants[at]])] for done, at in rounds]
+    chosen: list[str] = []
+    for at, tenant in enumerate(sorted(tenants, key=lambda tenant: len(lines[tenant]))):
+        line = lines[tenant]
+        share = min(len(line), (size - len(chosen)) // (len(tenants) - at))
+        chosen += [line[(turn * share + place) % len(line)] for place in range(share)]
+    return chosen

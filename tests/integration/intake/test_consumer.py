@@ -55,6 +55,7 @@ class Desk:
             room=lambda lane: self.rooms[lane] - self.recipients[lane],
             payload_room=lambda: self.payloads - sum(n for name, n in self.in_hand.items() if "bulk" in name),
             held=self.in_hand.__getitem__,
+            weight=lambda tenant: 1,
             report=self.reports.append,
         )
 
@@ -164,6 +165,28 @@ async def test_campaigns_take_turns(link: Link) -> None:
     assert desk.subjects()[BULK[0]] < 150
 
 
+async def test_tenants_take_turns(link: Link) -> None:
+    """G4: one of thirty campaigns, with ten times the recipients a payload, leaves another his half of what is taken
+    in."""
+    for number in range(30):
+        await publish(link, payload_subject(Lane.BULK, "many", f"c{number}"), 20, recipients=50)
+    few = payload_subject(Lane.BULK, "few", "one")
+    await publish(link, few, 100, recipients=5)
+    desk = Desk(link)
+    desk.rooms[Lane.BULK] = 100
+    async with desk.working():
+        for position in range(400):
+            await eventually(lambda position=position: len(desk.got) > position)  # type: ignore[misc]
+            pulled, lane, _ = desk.got[position]
+            desk.recipients[lane] -= pulled.data.count(b"email") - 1
+            await desk.acknowledge(pulled)
+            if desk.subjects()[few] == 100:
+                break
+    taken = sum(data.data.count(b"email") - 1 for data, _, _ in desk.got)
+    assert desk.subjects()[few] == 100
+    assert taken < 2500
+
+
 async def test_no_campaign_holds_more_than_is_free(link: Link) -> None:
     """With 40 slots one alone, never acknowledged, gets half: the other half stays for the next campaign."""
     await publish(link, BULK[0], 100)
@@ -175,6 +198,20 @@ async def test_no_campaign_holds_more_than_is_free(link: Link) -> None:
         await eventually(lambda: desk.subjects()[BULK[1]] >= 8)
     assert desk.subjects()[BULK[0]] <= 20
     assert len(desk.got) <= 40
+
+
+async def test_no_tenant_holds_more_than_three_times_what_is_free(link: Link) -> None:
+    """With 40 slots, ten campaigns of one tenant that are never acknowledged leave another his ten slots."""
+    for number in range(10):
+        await publish(link, payload_subject(Lane.BULK, "many", f"c{number}"), 20)
+    desk = Desk(link)
+    desk.payloads = 40
+    async with desk.working():
+        await eventually(lambda: len(desk.got) >= 28)
+        few = payload_subject(Lane.BULK, "few", "one")
+        await publish(link, few, 5)
+        await eventually(lambda: desk.subjects()[few] == 5)
+        assert len(desk.got) - 5 <= 30
 
 
 async def test_no_room_no_pull(link: Link) -> None:

@@ -144,11 +144,18 @@ def test_a_window_holds_all_when_they_fit() -> None:
     assert window(subjects, 5, 1) == window(subjects[::-1], 5, 1)
 
 
-@given(st.integers(1, 30), st.integers(1, 10), st.integers(0, 1000))
-def test_every_campaign_has_its_turn(count: int, size: int, first: int) -> None:
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(1, 10), st.integers(0, 1000))
+def test_every_campaign_has_its_turn(counts: list[int], size: int, first: int) -> None:
     """Consecutive windows cover all subjects, none twice in one window."""
-    subjects = [f"s{n}" for n in range(count)]
-    turns = -(-count // size)
+    subjects = [f"mta.payload.bulk.t{at}.c{n}" for at, count in enumerate(counts) for n in range(count)]
+    turns = -(-max(counts) * len(counts) // min(size, len(counts))) + 1
     windows = [window(subjects, size, first + turn) for turn in range(turns)]
-    assert all(len(set(w)) == len(w) == min(size, count) for w in windows)
+    assert all(len(set(w)) == len(w) == min(size, len(subjects)) for w in windows)
     assert {s for w in windows for s in w} == set(subjects)
+
+
+def test_a_tenant_of_many_campaigns_leaves_others_their_window() -> None:
+    """G4: who has one campaign beside a thousand of another has his place in every window."""
+    many = [f"mta.payload.bulk.many.{n}" for n in range(1000)]
+    few = [f"mta.payload.bulk.few.{n}" for n in range(2)]
+    assert all(set(few) < set(window(many + few, 64, turn)) for turn in range(20))
