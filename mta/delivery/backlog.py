@@ -37,7 +37,7 @@ class Backlog:
         self.load = load
         self.parking = parking
         self.queue: ReadyQueue[Ref] = ReadyQueue(is_wanted, slots, fair)
-        self.stock = Stock(fair.bulk_share)
+        self.stock = Stock(fair)
         self.transactional_at = float("-inf")
         """When mail of that lane came last."""
         self._window = window

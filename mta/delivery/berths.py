@@ -65,8 +65,8 @@ class Berths:
                 load.busy += not connection.is_idle
 
     def thin_out(self, passage: Passage, now: float, timeout_s: float, *, has_work: bool) -> float:
-        """Quit what has been idle for so long; at once where nothing may go, where there are too many, or where somebody
-        else waits for one and there is no work here. Seconds until the next is due."""
+        """Quit what has been idle for so long; at once where nothing may go, where there are too many, or where
+        somebody else waits for one and there is no work here. Seconds until the next is due."""
         if excess := passage.excess:
             self.quit_idle(excess)
         is_over = passage.blocked_until(now) > now or (not has_work and passage.is_waited_for)

@@ -1,31 +1,33 @@
-"""The messages of one path that are being composed, or ready for a connection: the lanes by their share."""
+"""The messages of one path that are being composed, or ready for a connection: the lanes by their share, and those who
+share a lane in turn, as before they were composed: else whoever comes would wait for all that is ready of others."""
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from mta.delivery.reference import Reference
+from mta.delivery.reference import Reference, is_wanted, slots
 from mta.model.lane import Lane
 from mta.queue.lanes import LaneShare
+from mta.queue.ready import ReadyQueue
+from mta.queue.settings import Fairness
 
 Ref = Reference[Any]
 
 
 class Stock:
-    """`len` counts what is ready, wanted or not: what was settled meanwhile is dropped when its turn comes. A lane
-    without messages is None: an empty deque has 760 octets, and there may be a hundred thousand paths."""
+    """`len` counts what is ready, wanted or not: what was settled meanwhile is dropped when its turn comes. What is not
+    there is None: there may be a hundred thousand paths."""
 
-    __slots__ = ("_bulk", "_composing", "_share", "_transactional", "_urgent")
+    __slots__ = ("_composing", "_fair", "_ready", "_share", "_urgent")
 
-    def __init__(self, bulk_share: float) -> None:
+    def __init__(self, fair: Fairness) -> None:
         self._composing: set[Ref] | None = None
         self._urgent = 0  # of those
-        self._transactional: deque[Ref] | None = None
-        self._bulk: deque[Ref] | None = None
-        self._share = LaneShare(bulk_share)
+        self._fair = fair
+        self._ready: ReadyQueue[Ref] | None = None
+        self._share = LaneShare(fair.bulk_share)
 
     def __len__(self) -> int:
-        return self.count(Lane.TRANSACTIONAL) + self.count(Lane.BULK)
+        return len(self._ready) if self._ready is not None else 0
 
     def begin(self, refs: Iterable[Ref]) -> int:
         """They are given away to be composed; how many are now."""
@@ -49,12 +51,11 @@ class Stock:
 
     def at_hand(self) -> list[Ref]:
         """What a connection is opened for: ready, or about to be; in no order that counts."""
-        whole = (*(self._transactional or ()), *(self._bulk or ()), *(self._composing or ()))
+        whole = (*(self._ready or ()), *(self._composing or ()))
         return [ref for ref in whole if not ref.is_settled]
 
     def count(self, lane: Lane) -> int:
-        waiting = self._bulk if lane is Lane.BULK else self._transactional
-        return len(waiting) if waiting is not None else 0
+        return self._ready.count(lane) if self._ready is not None else 0
 
     @property
     def urgent(self) -> int:
@@ -62,46 +63,35 @@ class Stock:
         return self._urgent + self.count(Lane.TRANSACTIONAL)
 
     def put(self, ref: Ref) -> None:
-        self._lane(ref.lane).append(ref)
+        self._whole().put(ref, ref.lane, ref.sender)
 
     def put_back(self, ref: Ref) -> None:
         """In front: it was on its way already."""
-        self._lane(ref.lane).appendleft(ref)
+        self._whole().put_back(ref, ref.lane, ref.sender)
 
     def take(self) -> Ref | None:
-        while self._transactional or self._bulk:
-            has_both = bool(self._transactional and self._bulk)
-            is_bulk = self._share.is_bulk_due if has_both else not self._transactional
+        ready = self._ready
+        while ready is not None and len(ready):
+            has_urgent, has_bulk = ready.count(Lane.TRANSACTIONAL) > 0, ready.count(Lane.BULK) > 0
+            is_bulk = not has_urgent or (has_bulk and self._share.is_bulk_due)
             lane = Lane.BULK if is_bulk else Lane.TRANSACTIONAL
-            ref = self._first(lane)
-            if ref.is_settled:
-                continue
-            if has_both:
-                self._share.note(lane)
-            return ref
+            taken = ready.take(1, lane)
+            if not len(ready):
+                self._ready = None
+            if taken:
+                if has_urgent and has_bulk:
+                    self._share.note(lane)
+                return taken[0]
         return None
 
     def drain(self, lane: Lane) -> list[Ref]:
-        waiting = self._bulk if lane is Lane.BULK else self._transactional
-        self._set(lane, None)
-        return list(waiting or ())
+        """Those that are still wanted."""
+        drained = self._ready.drain(lane) if self._ready is not None else []
+        if not len(self):
+            self._ready = None
+        return drained
 
-    def _first(self, lane: Lane) -> Ref:
-        waiting = self._lane(lane)
-        ref = waiting.popleft()
-        if not waiting:
-            self._set(lane, None)
-        return ref
-
-    def _lane(self, lane: Lane) -> deque[Ref]:
-        waiting = self._bulk if lane is Lane.BULK else self._transactional
-        if waiting is None:
-            waiting = deque()
-            self._set(lane, waiting)
-        return waiting
-
-    def _set(self, lane: Lane, waiting: deque[Ref] | None) -> None:
-        if lane is Lane.BULK:
-            self._bulk = waiting
-        else:
-            self._transactional = waiting
+    def _whole(self) -> ReadyQueue[Ref]:
+        if self._ready is None:
+            self._ready = ReadyQueue(is_wanted, slots, self._fair)
+        return self._ready

@@ -42,6 +42,11 @@ class Hand:
         """How many more bulk payloads."""
         return self._settings.payloads_in_work - self._payloads[Lane.BULK]
 
+    @property
+    def is_crowded(self) -> bool:
+        """More than a third of the places for bulk payloads are taken: a campaign may have half of them."""
+        return 3 * self.payload_room() < 2 * self._settings.payloads_in_work
+
     def held(self, consumer: str) -> int:
         """Payloads of one consumer."""
         return self._by_consumer.get(consumer, 0)

@@ -7,6 +7,7 @@ message: no dot, no ack, no event. A renewal lives as long as the entry here doe
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -48,6 +49,13 @@ class Leases:
         lease = self._leases.pop(key, None)
         if lease is not None:
             lease.until = 0.0
+
+    async def hand_back(self) -> None:
+        """All there are: their messages are delivered again at once, to somebody else."""
+        for lease in tuple(self._leases.values()):
+            if lease.until > time.monotonic():
+                with contextlib.suppress(JetStreamError):
+                    await self._link.nak(lease.reply)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -17,7 +17,7 @@ How mail travels is the channel's business, what it is made of that of `mta.flow
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -42,9 +42,10 @@ from mta.flow.references import expired, reference
 from mta.flow.release import release_waiting
 from mta.flow.retries import Schedules, is_stored, next_try, parked, tried
 from mta.flow.settings import FlowSettings
+from mta.flow.stragglers import Stragglers, set_aside
 from mta.flow.telling import Telling
 from mta.flow.told import Teller
-from mta.flow.work import Arriving, Owed, PayloadRefused, SourceKey, Work
+from mta.flow.work import Arriving, Owed, PayloadRefused, Ref, SourceKey, Work
 from mta.intake.decode import RejectCode, Rejected
 from mta.intake.orders import Orders, OrderVerb, Target
 from mta.jetstream.clock import StreamClock
@@ -104,6 +105,7 @@ class Flow:
         self._works: dict[SourceKey, Work] = {}
         self._arriving: dict[SourceKey, Arriving] = {}
         self._expiry = Expiry(self._on_expired)
+        self._stragglers = Stragglers()
         self._clock = StreamClock(link)
         self._calm = {lane: asyncio.Lock() for lane in Lane}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -308,8 +310,11 @@ class Flow:
 
     def _on_expired(self, work: Work, now: float) -> None:
         """What is on the wire is left to its outcome."""
+        self._withdraw(work, lambda ref: expired(ref, now))
+
+    def _withdraw(self, work: Work, ending: Callable[[Ref], Settlement]) -> None:
         for ref in self._channel.withdraw(work.references):
-            self.on_settled(ref, expired(ref, now))
+            self.on_settled(ref, ending(ref))
 
     def on_order(self, verb: OrderVerb, target: Target) -> None:
         """An order was given or taken back. What is on the wire is left to its outcome."""
@@ -317,8 +322,7 @@ class Flow:
         for work in tuple(self._works.values()):
             ending = ending_of(work, self._orders, now, self._rng.random(), self._clock.ahead_s)
             if ending is not None:
-                for ref in self._channel.withdraw(work.references):
-                    self.on_settled(ref, ending(ref))
+                self._withdraw(work, ending)
         if self._orders.is_given(verb, target) is (verb is OrderVerb.CANCEL):
             only_paused = verb is OrderVerb.PAUSE
             self._spawn(release_waiting(self._link, target, only_paused=only_paused), f"release {target}")
@@ -408,7 +412,10 @@ class Flow:
             self._channel.resume()
 
     def _look_at_works(self) -> None:
-        """What became possible by the mere passing of time, or failed before."""
+        """What became possible by the mere passing of time, or failed before; and what keeps others out for nothing."""
+        if self.hand.is_crowded:
+            for work in self._stragglers.look(self._works.values(), time.monotonic()):
+                self._withdraw(work, set_aside(work, time.time(), self._rng.random()))
         for work in [work for work in self._works.values() if work.waiting or work.may_ack]:
             self._advance(work)
 
@@ -430,17 +437,11 @@ class Flow:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_S):
                 await self._books.progress.flush()
-        leases = [one.lease for one in self._arriving.values()]
-        for lease in leases + [one.lease for one in self._works.values()]:
-            if lease.until > time.monotonic():
-                with contextlib.suppress(JetStreamError):
-                    await self._link.nak(lease.reply)
+        await self._leases.hand_back()
 
     async def _finish(self) -> None:
         for work in [work for work in self._works.values() if work.has_begun]:
-            now = time.time()
-            for ref in self._channel.withdraw(work.references):
-                self.on_settled(ref, Parked(due_at=now, reason="stopped"))
+            self._withdraw(work, lambda ref: Parked(due_at=time.time(), reason="stopped"))
         while True:
             self._telling.flush()
             await self._telling.publisher.flush()

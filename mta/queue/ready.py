@@ -17,7 +17,8 @@ references costs nothing: debts are forgotten with them.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Generic, TypeVar
 
 from mta.model.lane import Lane
@@ -50,6 +51,13 @@ class _Tenant(Generic[Ref]):
         if line is None:
             line = self.lines[campaign] = deque()
         line.append(ref)
+        self.waiting += 1
+
+    def put_back(self, ref: Ref, campaign: str) -> None:
+        line = self.lines.get(campaign)
+        if line is None:
+            line = self.lines[campaign] = deque()
+        line.appendleft(ref)
         self.waiting += 1
 
     def rotate(self, campaign: str, quantum: int) -> None:
@@ -93,14 +101,26 @@ class _Turns(Generic[Ref]):
         self._weight = 0  # of all tenants here
         self._tenants: OrderedDict[str, _Tenant[Ref]] = OrderedDict()
 
+    def __iter__(self) -> Iterator[Ref]:
+        for tenant in self._tenants.values():
+            for line in tenant.lines.values():
+                yield from line
+
     def put(self, ref: Ref, sender: Sender) -> None:
-        tenant = self._tenants.get(sender.tenant)
-        if tenant is None:
-            tenant = _Tenant(self.fair.weight(sender.tenant), self._quantum)
-            self._tenants[sender.tenant] = tenant
-            self._weight += tenant.weight
+        tenant = self._tenants.get(sender.tenant) or self._come(sender.tenant)
         tenant.put(ref, sender.campaign)
         self.waiting += 1
+
+    def put_back(self, ref: Ref, sender: Sender) -> None:
+        """In front of its campaign."""
+        tenant = self._tenants.get(sender.tenant) or self._come(sender.tenant)
+        tenant.put_back(ref, sender.campaign)
+        self.waiting += 1
+
+    def _come(self, name: str) -> _Tenant[Ref]:
+        tenant = self._tenants[name] = _Tenant(self.fair.weight(name), self._quantum)
+        self._weight += tenant.weight
+        return tenant
 
     def take(self, most: int) -> list[Ref]:
         """Up to `most`; fewer only if no more are wanted."""
@@ -185,13 +205,18 @@ class ReadyQueue(Generic[Ref]):
         urgent = self.count(Lane.TRANSACTIONAL) if lane is Lane.BULK else 0
         return urgent + (turns.ahead(sender) if turns is not None else 0)
 
+    def __iter__(self) -> Iterator[Ref]:
+        """In no order that counts."""
+        return chain(self._transactional or (), self._bulk or ())
+
     def put(self, ref: Ref, lane: Lane, sender: Sender) -> None:
         turns = self._bulk if lane is Lane.BULK else self._transactional
-        if turns is None:
-            quantum = _BULK_QUANTUM if lane is Lane.BULK else _TRANSACTIONAL_QUANTUM
-            turns = _Turns(quantum, self._fair, self._is_wanted, self._slots)
-            self._set(lane, turns)
-        turns.put(ref, sender)
+        (turns or self._begin(lane)).put(ref, sender)
+
+    def put_back(self, ref: Ref, lane: Lane, sender: Sender) -> None:
+        """It was taken and not used: it is the first of its campaign."""
+        turns = self._bulk if lane is Lane.BULK else self._transactional
+        (turns or self._begin(lane)).put_back(ref, sender)
 
     def take(self, most: int, lane: Lane) -> list[Ref]:
         """Up to `most` references of a lane; fewer only if no more are wanted."""
@@ -206,6 +231,12 @@ class ReadyQueue(Generic[Ref]):
     def drain(self, lane: Lane) -> list[Ref]:
         """All of a lane, in the order of its turns."""
         return self.take(self.count(lane), lane)
+
+    def _begin(self, lane: Lane) -> _Turns[Ref]:
+        quantum = _BULK_QUANTUM if lane is Lane.BULK else _TRANSACTIONAL_QUANTUM
+        turns = _Turns(quantum, self._fair, self._is_wanted, self._slots)
+        self._set(lane, turns)
+        return turns
 
     def _set(self, lane: Lane, turns: _Turns[Ref] | None) -> None:
         if lane is Lane.BULK:

@@ -332,6 +332,7 @@ class Rig:
         lane: Lane = Lane.TRANSACTIONAL,
         campaign: str = "",
         msg_id: str = "",
+        tenant: str = TENANT,
     ) -> PubAck:
         """Under the id the contract asks for, unless another is given."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

@@ -123,6 +123,17 @@ def test_drain_gives_a_whole_lane() -> None:
     assert (queue.count(BULK), queue.count(TRANSACTIONAL)) == (0, 2)
 
 
+def test_what_was_not_used_is_first_of_its_campaign() -> None:
+    """In its tenant's turn, and where nothing else waits, too."""
+    queue = filled(a=3)
+    (first,) = queue.take(1, BULK)
+    queue.put_back(first, BULK, Sender("a"))
+    assert queue.drain(BULK) == ["a0", "a1", "a2"]
+    queue.put_back("a1", TRANSACTIONAL, Sender("a"))
+    queue.put("b0", BULK, Sender("b"))
+    assert sorted(queue) == ["a1", "b0"]
+
+
 def test_ahead_is_what_is_taken_before() -> None:
     """Who has little waiting does not stand behind all of who has much, be it a tenant or a campaign."""
     queue = filled(a__x=1000, a__y=10, b=20)
