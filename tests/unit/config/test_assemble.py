@@ -10,7 +10,7 @@ from mta.events.settings import EventSettings, RecipientForm
 from mta.intake.settings import IntakeSettings
 from mta.jetstream.settings import NatsSettings
 from mta.model.login import EXPECTED, Login
-from mta.queue.settings import HoldSettings, RetrySchedule, RetrySettings
+from mta.queue.settings import Fairness, HoldSettings, RetrySchedule, RetrySettings
 from mta.suppression.settings import AddressForm, SuppressionSettings
 from mta.tlsrpt.settings import TlsRptSettings
 from tests.fakes.keys import rsa_pem
@@ -60,6 +60,7 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
         payloads_in_work = 2
         campaigns_at_once = 3
         hold = "4s"
+        bulk_share = 0.25
         [compose]
         timeout = "2s"
         memory = "1GB"
@@ -105,6 +106,7 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
     )
     assert config.http == HttpSettings("", 0, "https://u.acme.test")
     assert config.hold == HoldSettings(bulk_s=4)
+    assert config.fair == Fairness(bulk_share=0.25)
     assert (config.compose.workers, config.compose.timeout_s, config.compose.memory_bytes) == (3, 2, 10**9)
     assert (config.compose.max_template_bytes, config.compose.max_message_bytes) == (1000, 2000)
     assert config.retry == RetrySettings(0, 3, RetrySchedule((1, 2), 3), RetrySchedule((4,), 5))
@@ -165,6 +167,11 @@ def test_every_value_reaches_its_stage(loaded: Loaded) -> None:
             'http.public_url: expected an https address such as "https://u.example.com" (RFC 8058)',
         ),
         ("[queue]\nhold = 0", "queue.hold: must be above 0"),
+        (
+            "[queue]\nbulk_share = 0",
+            "queue.bulk_share: must be between 0.01 and 0.5, so that neither lane starves",
+        ),
+        ("[tenants.a]\nreturn_path = 'b.test'\nweight = 0", "tenants.a.weight: must be between 1 and 100"),
         ("[queue]\npayloads_in_work = 0", "queue.payloads_in_work: must be above 0"),
         ("[compose]\nmemory = '10MB'", 'compose.memory: a worker needs at least "256MB"'),
         ("[retry]\njitter = 1", "retry.jitter: expected 0 to below 1: the share by which a delay may differ"),

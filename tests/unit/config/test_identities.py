@@ -231,3 +231,10 @@ def test_what_sends_nothing_is_said(loaded: Loaded) -> None:
     assert "tenants: none: every payload will be rejected" in [
         str(warning).partition(": ")[2] for warning in loaded("").warnings
     ]
+
+
+def test_tenants_have_weights(loaded: Loaded) -> None:
+    """Only those that are not 1 are kept."""
+    config = loaded(ACME + 'weight = 3\n[tenants.b]\nreturn_path = "b.b.test"\n')
+    assert config.fair.weights == {"acme": 3}
+    assert (config.fair.weight("acme"), config.fair.weight("b")) == (3, 1)

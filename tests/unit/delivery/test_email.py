@@ -179,6 +179,20 @@ async def test_transactional_uses_the_others_where_its_own_are_held_up() -> None
     assert (bulk.sizes(), express.sizes()) == ([8, 8, 8], [8, 8])
 
 
+async def test_neither_lane_starves_at_the_workers() -> None:
+    """While transactional mail, whose own are held up, uses those of all, an eighth of these is left to bulk."""
+    bulk, express = Takes(), Takes(is_stalled=True)
+    mail = channel(bulk, express)
+    mail.submit([ref(f"t{n}", is_dry_run=True, lane=Lane.TRANSACTIONAL) for n in range(1000)])
+    mail.submit([ref(f"b{n}", is_dry_run=True) for n in range(1000)])
+    taken: Counter[str] = Counter()
+    while taken.total() < 800:
+        done = bulk.chunks.pop(0)
+        taken.update(one.email[0] for group in done for one in group.addressees)
+        mail._feed()
+    assert 0.08 < taken["b"] / taken.total() < 0.18
+
+
 async def test_a_message_composed_late_is_not_composed_again() -> None:
     """Its path does not wait for it meanwhile; then it goes the way of any other."""
     bulk, settled = Takes(), list[Settlement]()

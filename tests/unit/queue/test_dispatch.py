@@ -125,3 +125,10 @@ def test_composing_follows_what_was_sent_lately() -> None:
     assert compose_wanted(load, sent_lately=2000, window=2, is_blocked=True, most=512) == 0
     few = PathLoad(waiting=3, open=10)
     assert compose_wanted(few, sent_lately=200, window=2, is_blocked=False, most=512) == 3
+
+
+def test_bulk_is_composed_beside_ready_transactional_mail() -> None:
+    """Else none of it is ready when its share comes."""
+    load = PathLoad(waiting=5000, open=1, ready=500, composing=8)
+    assert compose_wanted(load, sent_lately=0, window=2, is_blocked=False, most=512) == 0
+    assert compose_wanted(load, sent_lately=0, window=2, is_blocked=False, most=512, urgent=508) == 4

@@ -1,0 +1,104 @@
+"""Who may wait for a path: by what is ahead of him, and by what the peer was seen to take."""
+
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+
+from mta.delivery.parking import Parking
+from mta.delivery.reference import Reference, is_wanted, slots
+from mta.model.lane import Lane
+from mta.model.sender import Sender
+from mta.queue.ready import ReadyQueue
+from mta.queue.settings import HoldSettings, RateLimit
+from tests.unit.delivery.refs import Sending, ref
+
+Queue = ReadyQueue[Reference[Sending]]
+MANY, FEW = Sender("many"), Sender("few")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    one = Clock()
+    monkeypatch.setattr("mta.delivery.parking.asyncio", SimpleNamespace(get_running_loop=lambda: one))
+    return one
+
+
+def parking(per_s: float = 10.0) -> Parking:
+    return Parking(HoldSettings(), RateLimit(per_s, 1.0), Random(1))
+
+
+def filled(count: int, lane: Lane = Lane.BULK, sender: Sender = MANY) -> Queue:
+    queue: Queue = ReadyQueue(is_wanted, slots)
+    for number in range(count):
+        queue.put(ref(str(number), lane=lane, sender=sender), lane, sender)
+    return queue
+
+
+def slow(one: Parking, clock: Clock, per_s: int) -> None:
+    """It was busy for ten seconds, at this rate."""
+    for second in range(10):
+        for _ in range(per_s):
+            one.served.note(clock.now + second)
+    clock.now += 10
+
+
+def test_rate_times_hold_may_be_ahead(clock: Clock) -> None:
+    """Sixty seconds of bulk at ten a second."""
+    one, queue = parking(), filled(599)
+    assert not one.is_late(queue, ref(sender=MANY))
+    queue.put(ref(sender=MANY), Lane.BULK, MANY)
+    assert one.is_late(queue, ref(sender=MANY))
+
+
+def test_who_has_much_waiting_parks_nobody_else(clock: Clock) -> None:
+    """G4: neither another tenant, nor another campaign, nor transactional mail of his own."""
+    one, queue = parking(), filled(600)
+    assert not one.is_late(queue, ref(sender=FEW))
+    assert not one.is_late(queue, ref(sender=Sender("many", "another")))
+    assert not one.is_late(queue, ref(sender=MANY, lane=Lane.TRANSACTIONAL))
+
+
+def test_what_a_peer_takes_counts_where_it_is_less(clock: Clock) -> None:
+    """Two a second: a hundred and twenty, whatever its limit; and what was taken in before is parked from the end."""
+    one, queue = parking(1000.0), filled(500)
+    assert one.excess(queue) == []
+    slow(one, clock, 2)
+    assert one.is_late(queue, ref(sender=MANY))
+    late = one.excess(queue)
+    assert [one.addressee.email for one in late] == [f"{number}@d.test" for number in range(120, 500)]
+    assert [one.addressee.email for one in queue.drain(Lane.BULK)] == [f"{n}@d.test" for n in range(120)]
+
+
+def test_excess_is_looked_for_now_and_then(clock: Clock) -> None:
+    """Not before twice what may be ahead waits: each time costs what waits."""
+    one, queue = parking(1000.0), filled(240)
+    slow(one, clock, 2)
+    assert one.excess(queue) == []
+
+
+def test_a_few_may_wait_for_the_slowest(clock: Clock) -> None:
+    """It may become faster, and nobody would know."""
+    one, queue = parking(), filled(9)
+    one.served.note(clock.now)
+    clock.now = 30.0
+    assert not one.is_late(queue, ref(sender=MANY))
+
+
+def test_a_slow_peer_keeps_nobody_out(clock: Clock) -> None:
+    """What can be sent in three seconds is what intake counts: by its limit, then by twice what it was seen to take."""
+    one = parking(1000.0)
+    assert one.sendable(5000, 3.0) == 3001
+    one.served.note(clock.now)
+    clock.now = 1.0
+    assert one.sendable(5000, 3.0) == 7
+    assert one.sendable(5, 3.0) == 5
+    assert one.sendable(0, 3.0) == 0

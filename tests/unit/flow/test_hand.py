@@ -1,0 +1,23 @@
+"""How much more may be taken in hand."""
+
+from mta.flow.gate import Gate
+from mta.flow.hand import Hand
+from mta.intake.settings import IntakeSettings
+from mta.jetstream.pull import Pulled
+from mta.model.lane import Lane
+
+PULLED = Pulled("mta.payload.bulk.acme.x", b"", {}, "reply", "MTA_PAYLOADS", "c", 7, 1, 0, 0, 0.0)
+
+
+def test_places_are_short_before_a_campaign_has_its_half() -> None:
+    """Above a third; transactional payloads take none of them."""
+    gate = Gate(is_late=lambda: False, unkept_bytes=lambda: 0, most_unkept=1)
+    hand = Hand(IntakeSettings(payloads_in_work=12), gate)
+    for _ in range(4):
+        hand.take(PULLED, Lane.BULK)
+    hand.take(PULLED, Lane.TRANSACTIONAL)
+    assert not hand.is_crowded
+    hand.take(PULLED, Lane.BULK)
+    assert hand.is_crowded
+    hand.let_go(PULLED, Lane.BULK)
+    assert not hand.is_crowded
