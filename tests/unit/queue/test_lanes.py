@@ -45,3 +45,11 @@ def test_nothing_is_saved(lane: Lane, is_due: bool) -> None:
     share.forgive()
     assert not share.is_bulk_due
     assert served(share, 8) == 1
+
+
+def test_what_bulk_took_alone_is_nobody_s_loss() -> None:
+    """It owes its last piece at most, however long nobody else waited."""
+    share = LaneShare(0.125)
+    for _ in range(1000):
+        share.note(Lane.BULK, 8)
+    assert served(share, 80, 8) >= 8

@@ -146,6 +146,15 @@ def test_ahead_is_what_is_taken_before() -> None:
     assert queue.ahead(BULK, Sender("c")) == 3
 
 
+def test_who_is_gone_is_not_ahead() -> None:
+    """A tenant whose last reference was taken has no turns any more."""
+    queue = filled(a=1, b=5, c=40)
+    queue.take(14, BULK)
+    assert queue.count(BULK) == 32
+    fill(queue, BULK, b=5)
+    assert queue.ahead(BULK, Sender("b")) == 10
+
+
 def test_nothing_waiting_costs_nothing() -> None:
     """G3: a queue that was used and is empty keeps no tenant, no campaign and no lane."""
     queue: ReadyQueue[str] = ReadyQueue(slots=lambda ref: 3)
