@@ -166,8 +166,8 @@ async def test_campaigns_take_turns(link: Link) -> None:
 
 
 async def test_tenants_take_turns(link: Link) -> None:
-    """G4: one of thirty campaigns, with ten times the recipients a payload, leaves another his half of what is taken
-    in."""
+    """G4: one of thirty campaigns, with ten times the recipients a payload, takes about as much as another meanwhile,
+    not three hundred times as much; more than that only while the other has asked and waits for the answer."""
     for number in range(30):
         await publish(link, payload_subject(Lane.BULK, "many", f"c{number}"), 20, recipients=50)
     few = payload_subject(Lane.BULK, "few", "one")
@@ -184,7 +184,7 @@ async def test_tenants_take_turns(link: Link) -> None:
                 break
     taken = sum(data.data.count(b"email") - 1 for data, _, _ in desk.got)
     assert desk.subjects()[few] == 100
-    assert taken < 2500
+    assert taken < 6000
 
 
 async def test_no_campaign_holds_more_than_is_free(link: Link) -> None:
