@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from loadtest import backlog, crash, deadslow, domains, lanes, retries, soak, throughput
+from loadtest import backlog, crash, deadslow, domains, lanes, pacing, retries, soak, throughput
 from loadtest.rig import RunFailed
 from loadtest.setting import Setting
 from loadtest.zone import Zone
@@ -27,6 +27,9 @@ _PATTERN_HELP = "auto, A, B, C, CB, or E<transactions in flight>"
 
 
 def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["pacing"]:  # without a daemon, and so without what the others are told
+        return pacing.main(arguments[1:])
     options = parser().parse_args(arguments)
     errors = Console(stderr=True)
     try:

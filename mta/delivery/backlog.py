@@ -23,12 +23,13 @@ class Backlog:
     """Keeps the counts of `load` that are about references. `window` is what one connection takes at once."""
 
     __slots__ = (
+        "_fair",
         "_loop",
+        "_queue",
         "_window",
         "_wire_bytes",
         "load",
         "parking",
-        "queue",
         "stock",
         "transactional_at",
     )
@@ -36,7 +37,8 @@ class Backlog:
     def __init__(self, load: PathLoad, parking: Parking, window: int, fair: Fairness) -> None:
         self.load = load
         self.parking = parking
-        self.queue: ReadyQueue[Ref] = ReadyQueue(is_wanted, slots, fair)
+        self._fair = fair
+        self._queue: ReadyQueue[Ref] | None = None
         self.stock = Stock(fair)
         self.transactional_at = float("-inf")
         """When mail of that lane came last."""
@@ -47,16 +49,16 @@ class Backlog:
     @property
     def has_any(self) -> bool:
         """Waiting or ready: what is being composed does not count, it may come back to another path."""
-        return bool(len(self.queue) or len(self.stock))
+        return bool(self._queue or len(self.stock))
 
     @property
     def most_impatient_lane(self) -> Lane:
-        is_waiting = self.queue.count(Lane.TRANSACTIONAL) or self.stock.count(Lane.TRANSACTIONAL)
+        is_waiting = self._count(Lane.TRANSACTIONAL) or self.stock.count(Lane.TRANSACTIONAL)
         return Lane.TRANSACTIONAL if is_waiting else Lane.BULK
 
     def sendable(self, lane: Lane, in_hand_s: float) -> int:
         """How many of the references that wait can be sent within that time."""
-        waiting = self.queue.count(lane) + self.stock.count(lane)
+        waiting = self._count(lane) + self.stock.count(lane)
         return self.parking.sendable(waiting, in_hand_s) if waiting else 0
 
     def expects_transactional(self, now: float) -> bool:
@@ -66,9 +68,9 @@ class Backlog:
 
     def put(self, ref: Ref) -> bool:
         """False: more waits than can be served in time, it is to be parked."""
-        if self.parking.is_late(self.queue, ref):
+        if self.parking.is_late(self._lines(), ref):
             return False
-        self.queue.put(ref, ref.lane, ref.sender)
+        self._lines().put(ref, ref.lane, ref.sender)
         if ref.lane is Lane.TRANSACTIONAL:
             self.transactional_at = self._loop.time()
         if not self.load.demand:
@@ -80,7 +82,7 @@ class Backlog:
     def wants(self, lane: Lane, sent_lately: int, *, is_blocked: bool) -> int:
         """How many references of a lane are to be composed now. What bulk has ready never keeps transactional back."""
         if lane is Lane.TRANSACTIONAL:
-            return 0 if is_blocked else min(self.queue.count(lane), MOST_READY - self.stock.count(lane))
+            return 0 if is_blocked else min(self._count(lane), MOST_READY - self.stock.count(lane))
         wanted = compose_wanted(
             self.load,
             sent_lately=sent_lately,
@@ -89,11 +91,11 @@ class Backlog:
             most=min(MOST_READY, max(2, int(_MOST_READY_BYTES / self._wire_bytes))),
             urgent=self.stock.urgent,
         )
-        return min(wanted, self.queue.count(lane))
+        return min(wanted, self._count(lane))
 
     def take_to_compose(self, most: int, lane: Lane) -> list[Ref]:
-        taken = self.queue.take(most, lane)
-        self.load.waiting = len(self.queue)
+        taken = self._lines().take(most, lane)
+        self.load.waiting = len(self._queue or ())
         self.load.composing = self.stock.begin(taken)
         return taken
 
@@ -124,10 +126,11 @@ class Backlog:
         while (ref := self.next_ready()) is not None:
             head.append(ref)
         if is_all:
-            head += self.queue.drain(Lane.TRANSACTIONAL) + self.queue.drain(Lane.BULK)
+            head += self._drained(Lane.TRANSACTIONAL) + self._drained(Lane.BULK)
         elif not head:
-            head = self.queue.take(1, Lane.TRANSACTIONAL) or self.queue.take(1, Lane.BULK)
-        self.load.waiting = len(self.queue)
+            lines = self._lines()
+            head = lines.take(1, Lane.TRANSACTIONAL) or lines.take(1, Lane.BULK)
+        self.load.waiting = len(self._queue or ())
         return head
 
     def note_idle(self) -> None:
@@ -137,8 +140,8 @@ class Backlog:
 
     def take_excess(self) -> list[Ref]:
         """Who cannot be served in time any more."""
-        excess = self.parking.excess(self.queue)
-        self.load.waiting = len(self.queue)
+        excess = self.parking.excess(self._queue) if self._queue is not None else []
+        self.load.waiting = len(self._queue or ())
         return excess
 
     def take_stalled(self, until: float, now: float) -> list[Ref]:
@@ -156,7 +159,23 @@ class Backlog:
     def parked(self, ref: Ref, until: float, reason: str) -> Parked:
         return self.parking.parked(ref, until, reason)
 
+    def rest(self) -> None:
+        """Nothing waits: there may be a hundred thousand paths like this."""
+        if not self._queue:
+            self._queue = None
+
+    def _lines(self) -> ReadyQueue[Ref]:
+        if self._queue is None:
+            self._queue = ReadyQueue(is_wanted, slots, self._fair)
+        return self._queue
+
+    def _count(self, lane: Lane) -> int:
+        return self._queue.count(lane) if self._queue is not None else 0
+
+    def _drained(self, lane: Lane) -> list[Ref]:
+        return self._queue.drain(lane) if self._queue is not None else []
+
     def _drain(self, lane: Lane) -> list[Ref]:
-        refs = [*self.stock.drain(lane), *self.queue.drain(lane)]
-        self.load.ready, self.load.waiting = len(self.stock), len(self.queue)
+        refs = [*self.stock.drain(lane), *self._drained(lane)]
+        self.load.ready, self.load.waiting = len(self.stock), len(self._queue or ())
         return refs

@@ -169,12 +169,11 @@ class PathPool:
             self._timer.cancel()
             self._timer = None
         now = self._loop.time()
-        has_work = bool(self._load.demand)
-        sleep_s = self._connections.thin_out(
-            self._passage, now, self.settings.idle_timeout_s, has_work=has_work
-        )
-        if self._is_draining or not self._load.demand or not self._around.may_send():
+        has_work, idle_s = bool(self._load.demand), self.settings.idle_timeout_s
+        sleep_s = self._connections.thin_out(self._passage, now, idle_s, has_work=has_work)
+        if self._is_draining or not has_work or not self._around.may_send():
             self._passage.leave()
+            self._backlog.rest()
         else:
             self._park_all(self._backlog.take_excess(), now)
             self._connections.count_into(self._load)
@@ -424,10 +423,10 @@ class PathPool:
             self._park_one(ref, until)
 
     def _park_one(self, ref: Ref, until: float, reason: str = "") -> None:
-        self._settle(ref, self._backlog.parked(ref, until, reason or self._state(self._loop.time())))
-
-    def _state(self, now: float) -> PathState:
-        return PathState.SUSPENDED if self._passage.blocked_until(now) > now else self._health.state(now)
+        now = self._loop.time()
+        is_held = self._passage.blocked_until(now) > now
+        reason = reason or (PathState.SUSPENDED if is_held else self._health.state(now))
+        self._settle(ref, self._backlog.parked(ref, until, reason))
 
     # -- the end ------------------------------------------------------------------------------------------------
 

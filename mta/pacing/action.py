@@ -51,6 +51,11 @@ class Aim(Struct, frozen=True, omit_defaults=True, gc=False):
             (self.source, source), (self.provider, provider), (self.site, site)
         )
 
+    def covers_host(self, source: str, host: str) -> bool:
+        """One MX host as a whole, whatever goes there."""
+        is_narrower = self.is_of_senders or self.site or self.provider
+        return bool(self.host) and not is_narrower and _covers((self.source, source), (self.host, host))
+
     def covers(self, sender: Sender, source: str, provider: str, site: str) -> bool:
         """Mail of this sender on this path."""
         return _covers(

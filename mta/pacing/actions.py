@@ -60,20 +60,15 @@ class Actions:
 
     def curb(self, source: str, provider: str, site: str, now: float) -> Curb:
         """What holds for a whole path."""
-        found = [
-            action for action in self._actions.values() if action.aim.covers_path(source, provider, site)
-        ]
-        if not found:
+        if not self._actions:
             return NO_CURB
-        held = [a for a in found if a.kind is ActionKind.SUSPEND]
-        throttled = [a for a in found if a.kind is ActionKind.THROTTLE and a.until > now]
-        connections = [a.connections for a in throttled if a.connections is not None]
-        rates = [a.message_rate for a in throttled if a.message_rate is not None]
-        return Curb(
-            until=max((action.until for action in held), default=0.0),
-            connections=min(connections, default=None),
-            message_rate=min(rates, key=_per_second, default=None),
-        )
+        return _summed([a for a in self._actions.values() if a.aim.covers_path(source, provider, site)], now)
+
+    def curb_of_host(self, source: str, host: str, now: float) -> Curb:
+        """What holds for one MX host, for all mail of the source."""
+        if not self._actions:
+            return NO_CURB
+        return _summed([a for a in self._actions.values() if a.aim.covers_host(source, host)], now)
 
     def held_until(self, sender: Sender, source: str, provider: str, site: str, now: float) -> float:
         """Until when mail of this sender is held on this path because of whose it is; 0.0: it is not."""
@@ -122,3 +117,17 @@ def read_action(key: str, value: bytes) -> Action | None:
 
 def _per_second(rate: RateLimit) -> float:
     return rate.count / rate.period_s
+
+
+def _summed(found: list[Action], now: float) -> Curb:
+    if not found:
+        return NO_CURB
+    held = [a for a in found if a.kind is ActionKind.SUSPEND]
+    throttled = [a for a in found if a.kind is ActionKind.THROTTLE and a.until > now]
+    connections = [a.connections for a in throttled if a.connections is not None]
+    rates = [a.message_rate for a in throttled if a.message_rate is not None]
+    return Curb(
+        until=max((action.until for action in held), default=0.0),
+        connections=min(connections, default=None),
+        message_rate=min(rates, key=_per_second, default=None),
+    )

@@ -80,6 +80,8 @@ class Governor:
     __slots__ = (
         "_actions",
         "_configured",
+        "_connection_limit",
+        "_connection_rate",
         "_curb",
         "_curbed_until",
         "_provider",
@@ -89,8 +91,8 @@ class Governor:
         "_wall",
         "_why",
         "connection_line",
-        "connection_rate",
         "granted",
+        "held_until",
         "holders",
         "in_use",
         "line",
@@ -112,7 +114,10 @@ class Governor:
         self.granted = 0
         self.most = _INFINITE
         self.rate: Rate | None = None
-        self.connection_rate: Rate | None = None
+        self.held_until = _NEVER
+        """Nothing goes before."""
+        self._connection_limit: RateLimit | None = None
+        self._connection_rate: Rate | None = None
         self.line: Turnstile | None = None
         self.connection_line: Turnstile | None = None
         self.holders: dict[Holder, int] | None = None
@@ -142,12 +147,8 @@ class Governor:
         self._share = limits
         self.look_again()
 
-    @property
-    def version(self) -> int:
-        """Of the actions it has looked at."""
-        return self._version
-
     def look_again(self) -> None:
+        """Something has changed: at the next question."""
         self.look_at = _NEVER
         for line in (self.line, self.connection_line):
             if line is not None:
@@ -178,7 +179,10 @@ class Governor:
         self.rate = _tuned(self.rate, rate, now)
         openings = [limit.connection_rate for limit in limits if limit.connection_rate is not None]
         opening = min(openings, key=_per_second, default=None)
-        self.connection_rate = _tuned(self.connection_rate, opening, now)
+        self._connection_limit = opening
+        if self._connection_rate is not None:
+            self._connection_rate = _tuned(self._connection_rate, opening, now)
+        self.held_until = self.pace.silent_until if self.pace is not None else _NEVER
 
     def _look_at_pace(
         self, pace: Pace, rate: RateLimit | None, most: float, now: float
@@ -201,39 +205,41 @@ class Governor:
         until = now + curb.until - wall
         if curb.until and abs(until - self._curbed_until) > _SAME_S:
             if until > now - _REMEMBERED_S:
-                self._paced().silence(until, now, self._top(now))
+                self._paced().silence(until, now)
             self._curbed_until = until
         elif not curb.until and self._curbed_until > now:
             self._curbed_until = _NEVER
             self._paced().end_silence(now)
 
     def _in_force(self, wall: float) -> Curb:
-        scope = self.scope
+        """What is in force for the wider scope as well is that one's business."""
+        scope, curb = self.scope, self._actions.curb
         match scope.kind:
             case ScopeKind.SITE:
-                return self._actions.curb(scope.source, self._provider, scope.name, wall)
+                own = curb(scope.source, self._provider, scope.name, wall)
+                wider = curb(scope.source, "" if self._provider == OTHER else self._provider, "", wall)
             case ScopeKind.PROVIDER:
-                return self._actions.curb(scope.source, scope.name, "", wall)
+                own, wider = curb(scope.source, scope.name, "", wall), curb(scope.source, "", "", wall)
             case ScopeKind.SOURCE:
-                return self._actions.curb(scope.source, "", "", wall)
+                return curb(scope.source, "", "", wall)
             case ScopeKind.HOST:
-                return NO_CURB
+                return self._actions.curb_of_host(scope.source, scope.name, wall)
+        return own if own != wider else NO_CURB
 
     def blocked_until(self, now: float) -> float:
         """`now` or earlier: it is not."""
-        if self.pace is None:
-            return now
-        return self.pace.silent_until
+        if now >= self.look_at:
+            self.look(now)
+        return self.held_until
 
     # -- messages -----------------------------------------------------------------------------------------------
 
     def message_wait(self, now: float, who: Waiter) -> float:
         """Seconds until a message of this path may go, as far as can be said; 0.0: now."""
-        if now >= self.look_at or self._version != self._actions.version:
+        if now >= self.look_at:
             self.look(now)
-        pace = self.pace
-        if pace is not None and now < pace.silent_until:
-            return pace.silent_until - now
+        if now < self.held_until:
+            return self.held_until - now
         rate = self.rate
         if rate is None:
             return 0.0
@@ -242,34 +248,27 @@ class Governor:
             return rate.peek(now)
         return max(rate.peek(now), len(line) / rate.per_second)
 
-    def take_message(self, now: float, who: Waiter) -> None:
-        """After `message_wait` said now, in the same moment."""
-        self.granted += 1
-        if self.rate is not None:
-            self.rate.take(now)
-        if self.line is not None:
-            self.leave(who, is_connection=False)
-
     # -- connections --------------------------------------------------------------------------------------------
 
     def connection_wait(self, now: float, who: Waiter) -> float:
         """Seconds until a connection may be opened, or until it is worth to ask again; infinity: until woken."""
         if now >= self.look_at or self._version != self._actions.version:
             self.look(now)
-        blocked_s = self.blocked_until(now) - now
-        if blocked_s > 0:
-            return blocked_s
+        if now < self.held_until:
+            return self.held_until - now
         if self.connection_line is not None and not self.connection_line.may_pass(who):
             return max(self.look_at - now, _LOOK_S)
         if self.in_use >= self.most:
             return max(self.look_at - now, 0.001)
-        return self.connection_rate.peek(now) if self.connection_rate is not None else 0.0
+        return self._connection_rate.peek(now) if self._connection_rate is not None else 0.0
 
     def take_connection(self, now: float, who: Waiter) -> None:
         """After `connection_wait` said now."""
         self.in_use += 1
-        if self.connection_rate is not None:
-            self.connection_rate.take(now)
+        if self._connection_limit is not None:
+            if self._connection_rate is None:
+                self._connection_rate = Rate(self._connection_limit)
+            self._connection_rate.take(now)
         if self.connection_line is not None:
             self.leave(who, is_connection=True)
 
@@ -357,7 +356,7 @@ class Governor:
     def has_rested(self, now: float) -> bool:
         if self.pace is not None and not self.pace.is_clear:
             return False
-        rates = (self.rate, self.connection_rate)
+        rates = (self.rate, self._connection_rate)
         return all(rate is None or rate.has_rested(now) for rate in rates)
 
     def standing(self, now: float) -> Standing | None:

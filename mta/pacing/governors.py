@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import count
 
 from mta.model.sender import Sender
+from mta.pacing.action import NO_CURB
 from mta.pacing.actions import Actions
 from mta.pacing.governor import Governor, Standing, Want, Why
 from mta.pacing.passage import Passage
@@ -69,7 +70,10 @@ class Governors:
         governor = self._known.get(scope)
         if governor is not None:
             return governor
-        if (connections is None and not is_refusing) or self._hosts >= _MOST_HOSTS:
+        is_needed = connections is not None or is_refusing
+        if not is_needed and len(self.actions):
+            is_needed = self.actions.curb_of_host(source, host, self._wall()) is not NO_CURB
+        if not is_needed or self._hosts >= _MOST_HOSTS:
             return None
         self._hosts += 1
         return self._follow(scope, OTHER, Limits(connections=connections))
@@ -99,6 +103,12 @@ class Governors:
         """Each scope that is slowed or held, and why."""
         rows = (governor.standing(now) for governor in self._known.values())
         return [row for row in rows if row is not None]
+
+    def wake(self) -> None:
+        """Actions have changed: whoever waits looks again."""
+        for governor in self._known.values():
+            if governor.line is not None or governor.connection_line is not None:
+                governor.look_again()
 
     def release(self, scope: Scope) -> bool:
         """Take back what its pace decided; an action stays in force. False: nothing is known of it."""

@@ -18,6 +18,7 @@ from mta.pacing.settings import PaceSettings
 
 _FAR_BELOW = 8.0  # a measure shorter than so many seconds is taken for a rate per second
 _SHORTEST_S, _SHORTEST_FAR_S = 30.0, 10.0  # of a measurement while seeking
+_TELLING = 8  # messages: fewer from rest say nothing about the peer's measure
 _SAME = 0.1  # ceilings that differ by less are one
 _LEAST_PER_S = 1 / 60
 _NEVER = float("-inf")
@@ -49,6 +50,7 @@ class Pace:
         "_settings",
         "_silence_s",
         "_start",
+        "_was_silent",
         "silent_until",
     )
 
@@ -67,6 +69,8 @@ class Pace:
         self._ceiling = 0.0
         self._is_sure = False
         self._is_probing = False
+        self._was_silent = False
+        """The way back led through more than the pause after a cut: to meet the ceiling again would be dear."""
         self._connections = 0
         self._silence_s = settings.silence_s
         self._plateau_s = settings.plateau_s
@@ -124,8 +128,10 @@ class Pace:
         if self._is_probing:
             self.silent_until = now + self._silence_s
             self._silence_s = min(2 * self._silence_s, self._settings.longest_silence_s)
+            self._was_silent = True
         else:
             self._estimate(now, top)
+            self._was_silent = False
             self.silent_until = now + self._settings.cut_pause_s
             self._is_probing = True
         self._connections = 1
@@ -140,12 +146,13 @@ class Pace:
         self._cut_at = now
         return True
 
-    def silence(self, until: float, now: float, top: float) -> None:
-        """Nothing before then, and one message first; how fast it went until now is remembered."""
-        if not self._is_probing and until > now:
-            self._estimate(now, top)
+    def silence(self, until: float, now: float) -> None:
+        """Nothing before then, one message first, and one connection more at a time: as fast as a refusal made it, and
+        no slower where there was none."""
         self._is_probing = True
         self._connections = 1
+        self._was_silent = True
+        self._cut_at = now
         self.silent_until = until
 
     def end_silence(self, now: float) -> None:
@@ -169,7 +176,10 @@ class Pace:
         if self._goal:
             if since_s < settings.return_s:
                 return self._start + (self._goal - self._start) * since_s / settings.return_s
-            steps = max(0.0, since_s - self._plateau_s) / settings.creep_s
+            if self._is_sure or self._was_silent:
+                steps = max(0.0, since_s - self._plateau_s) / settings.creep_s
+            else:
+                steps = (since_s - settings.return_s) / settings.return_s
             return float(self._goal * (1.0 + settings.creep) ** steps)
         return self._sought(since_s) if self._start else float("inf")
 
@@ -179,7 +189,7 @@ class Pace:
             return float("inf")
         if self._is_probing:
             return self._connections
-        since = self._cut_at if self.is_open else max(self._cut_at, self._began_at)
+        since = max(self._cut_at, self._began_at)
         return self._connections + int(max(0.0, now - since) / self._settings.recover_s)
 
     def changes_at(self, now: float) -> float:
@@ -231,6 +241,8 @@ class Pace:
             self._hold(meter.rate(now), is_sure=True)
         elif ran_s < LONGEST_S / 2 and self._run < self._rest / 2:
             self._start /= 2
+        elif ran_s < LONGEST_S and _TELLING <= self._run <= self._rest + 1:
+            self._hold(self._run / LONGEST_S, is_sure=False)  # the measure is longer than this run
         else:
             shortest_s = _SHORTEST_S if self.rate(now) > self._slow_from else _SHORTEST_FAR_S
             window_s = min(max(shortest_s, meter.lasted_s(now, self._rest)), LONGEST_S)
@@ -265,6 +277,7 @@ class Pace:
         self._ceiling = 0.0
         self._is_sure = False
         self._is_probing = False
+        self._was_silent = False
         self._connections = 0
         self._silence_s = self._settings.silence_s
         self._plateau_s = self._settings.plateau_s

@@ -9,15 +9,19 @@ from typing import Protocol
 
 from mta.model.outcome import BounceClass, Scope, Verdict
 from mta.model.sender import Sender
+from mta.pacing.actions import Actions
 from mta.pacing.governor import Governor, Why
 from mta.queue.turnstile import Waiter
 
 _SENT_ON = 3
 _NO_NUMBERS = (0, 0)
+_NEVER = float("-inf")
 
 
 class Keeper(Protocol):
     """Whoever keeps the governors of all."""
+
+    actions: Actions
 
     def draw(self) -> int:
         """A number in line, greater than all before."""
@@ -76,6 +80,7 @@ class Passage:
     it has one, and of its source; `trouble` is the one that slows down when the peer accuses the source."""
 
     __slots__ = (
+        "_actions",
         "_full_host",
         "_governors",
         "_host_connections",
@@ -85,6 +90,7 @@ class Passage:
         "_provider",
         "_sent_on",
         "_trouble",
+        "_version",
     )
 
     def __init__(
@@ -100,6 +106,8 @@ class Passage:
         self._provider = provider
         self._host_connections = host_connections
         self._keeper = keeper
+        self._actions = keeper.actions
+        self._version = -1
         self._owner = owner
         self._numbers = _NO_NUMBERS
         """In the lines for a message and for a connection; 0: in none."""
@@ -147,23 +155,35 @@ class Passage:
 
     def message_wait(self, now: float) -> float:
         """Seconds until a message may go; whoever has to wait stands in line for it."""
-        most = 0.0
-        for governor in self._governors:
-            wait = governor.message_wait(now, self)
-            if wait > most:
-                most = wait
+        if self._version != self._actions.version:
+            self._see_actions()
+        most = max(governor.message_wait(now, self) for governor in self._governors)
         if most > 0:
             self._queue_up(now, is_connection=False)
         return most
 
     def take_message(self, now: float) -> float:
         """Take one of all, and 0.0; or of none, and the seconds to wait in line."""
+        if self._version != self._actions.version:
+            self._see_actions()
         governors = self._governors
         for governor in governors:
-            if governor.message_wait(now, self) > 0:
+            if now >= governor.look_at:
+                governor.look(now)
+            rate = governor.rate
+            if (
+                now < governor.held_until
+                or (rate is not None and rate.peek(now) > 0)
+                or (governor.line is not None and governor.message_wait(now, self) > 0)
+            ):
                 return self.message_wait(now)
         for governor in governors:
-            governor.take_message(now, self)
+            governor.granted += 1
+            rate = governor.rate
+            if rate is not None:
+                rate.take(now)
+            if governor.line is not None:
+                governor.leave(self, is_connection=False)
         if self._numbers[0]:
             self._numbers = (0, self._numbers[1])
             self._sent_on = 0
@@ -173,6 +193,8 @@ class Passage:
 
     def connection_wait(self, now: float) -> float:
         """As `message_wait`, of a connection. Infinity: until woken."""
+        if self._version != self._actions.version:
+            self._see_actions()
         if self._full_host is not None:
             return max(self._full_host.connection_wait(now, self), 0.001)
         most = max(governor.connection_wait(now, self) for governor in self._governors)
@@ -202,9 +224,10 @@ class Passage:
 
     def blocked_until(self, now: float) -> float:
         """`now`: it is not."""
+        if self._version != self._actions.version:
+            self._see_actions()
         until = now
         for governor in self._governors:
-            governor.look_if_due(now)
             until = max(until, governor.blocked_until(now))
         return until
 
@@ -251,6 +274,11 @@ class Passage:
                     governor.note_limited(now, max(open_there, governor.in_use), why)
             case _:
                 pass
+
+    def _see_actions(self) -> None:
+        self._version = self._actions.version
+        for governor in self._governors:
+            governor.look_at = _NEVER
 
     def _host(self, host: str, *, is_refusing: bool = False) -> Governor | None:
         source = self._governors[0].scope.source

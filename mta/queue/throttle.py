@@ -5,12 +5,14 @@ Invariants: in no window as long as its period does a `Rate` grant more than its
 Nothing waits here: who is not granted learns for how long, and comes again.
 """
 
+from functools import lru_cache
 from math import ceil
 
 from mta.queue.settings import RateLimit
 
 _BURST_SHARE = 0.05  # G6 allows limit x 1.05; the share lets a late timer catch up without loss of rate
 _QUARTER_S = 0.25
+_NEVER = float("-inf")
 _SHORTEST_WAIT_S = 0.001  # what a timer of the loop can keep; a shorter wait would only spin
 
 
@@ -24,13 +26,9 @@ class Rate:
     __slots__ = ("_due", "_interval", "_tolerance", "_wait_more", "burst", "limit")
 
     def __init__(self, limit: RateLimit, burst: int | None = None) -> None:
-        _check(limit)
         self.limit = limit
-        self.burst = max(1, burst if burst is not None else _default_burst(limit.count))
-        self._interval = limit.period_s / limit.count
-        self._tolerance = self._interval * (self.burst - 1)
-        self._wait_more = min(self._tolerance, max(0.0, _SHORTEST_WAIT_S - self._interval))
-        self._due = float("-inf")
+        self.burst, self._interval, self._tolerance, self._wait_more = _terms(limit, burst)
+        self._due = _NEVER
 
     @property
     def per_second(self) -> float:
@@ -46,7 +44,7 @@ class Rate:
             return
         interval = limit.period_s / limit.count
         owed = max(0.0, self._due - now) / self._interval
-        self._due = now + min(owed * interval, limit.period_s)
+        self._due = now + min(owed * interval, max(limit.period_s, interval))
         self.limit = limit
         self._interval = interval
         self._tolerance = max(0.0, _BURST_SHARE * limit.period_s - interval)
@@ -78,6 +76,16 @@ class Rate:
     def has_rested(self, now: float) -> bool:
         """Nothing was granted that still counts: it is as if it were new."""
         return self._due <= now
+
+
+@lru_cache(maxsize=1024)
+def _terms(limit: RateLimit, burst: int | None) -> tuple[int, float, float, float]:
+    """Burst, interval, tolerance and what is waited beyond: the same objects for the many rates of one limit."""
+    _check(limit)
+    most = max(1, burst if burst is not None else _default_burst(limit.count))
+    interval = limit.period_s / limit.count
+    tolerance = interval * (most - 1)
+    return most, interval, tolerance, min(tolerance, max(0.0, _SHORTEST_WAIT_S - interval))
 
 
 class Lately:

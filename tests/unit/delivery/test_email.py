@@ -1,5 +1,6 @@
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import cast

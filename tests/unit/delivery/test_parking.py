@@ -9,12 +9,23 @@ from mta.delivery.parking import Parking
 from mta.delivery.reference import Reference, is_wanted, slots
 from mta.model.lane import Lane
 from mta.model.sender import Sender
+from mta.pacing.actions import Actions
+from mta.pacing.governors import Governors
+from mta.pacing.scope import OTHER
+from mta.pacing.settings import PathSettings
 from mta.queue.ready import ReadyQueue
 from mta.queue.settings import HoldSettings, RateLimit
 from tests.unit.delivery.refs import Sending, ref
 
 Queue = ReadyQueue[Reference[Sending]]
 MANY, FEW = Sender("many"), Sender("few")
+
+
+class Nobody:
+    """Whose path it is does not matter here."""
+
+    def wake(self) -> None:
+        raise AssertionError("nobody waits for a message here")
 
 
 class Clock:
@@ -33,7 +44,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def parking(per_s: float = 10.0) -> Parking:
-    return Parking(HoldSettings(), RateLimit(per_s, 1.0), Random(1))
+    settings = PathSettings(message_rate=RateLimit(per_s, 1.0))
+    passage = Governors(Actions(), lambda: 0.0).passage("one", "mx.test", OTHER, settings, Nobody())
+    return Parking(HoldSettings(), passage, Random(1))
 
 
 def filled(count: int, lane: Lane = Lane.BULK, sender: Sender = MANY) -> Queue:

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mta.jetstream.subjects import (
@@ -144,6 +144,7 @@ def test_a_window_holds_all_when_they_fit() -> None:
     assert window(subjects, 5, 1) == window(subjects[::-1], 5, 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(1, 10), st.integers(0, 1000))
 def test_every_campaign_has_its_turn(counts: list[int], size: int, first: int) -> None:
     """Consecutive windows cover all subjects, none twice in one window."""

@@ -187,3 +187,71 @@ def test_lately_is_about_half_a_second() -> None:
     assert sent.count(0.4) == 6
     assert sent.count(0.6) == 1
     assert sent.count(2.0) == 0
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.5, 500), st.lists(st.floats(0, 0.2), min_size=1, max_size=40)),
+        min_size=2,
+        max_size=8,
+    )
+)
+def test_a_rate_that_changes_stays_below_the_greatest(course: list[tuple[float, list[float]]]) -> None:
+    """G6: however it is retuned, no window holds more than the greatest limit in effect in it, plus 5 %."""
+    rate = Rate(RateLimit(course[0][0], 1.0))
+    now, grants, reigns = 500.0, [], []
+    for count, gaps in course:
+        rate.retune(RateLimit(count, 1.0), now)
+        reigns.append((now, count))
+        for gap in gaps:
+            now += gap
+            while rate.take(now) == 0.0 and len(grants) < 4000:
+                grants.append(now)
+    for place, at in enumerate(grants):
+        inside = [other for other in grants[place:] if other < at + 1.0 - 1e-9]
+        ends = [start for start, _ in reigns[1:]] + [float("inf")]
+        greatest = max(
+            count
+            for (start, count), end in zip(reigns, ends, strict=True)
+            if start <= inside[-1] and end >= at
+        )
+        assert len(inside) <= max(ceil(greatest), greatest * 1.05) + 1e-6
+
+
+def test_retuning_gives_no_burst() -> None:
+    """Retuned at every moment to about the same, it grants no more than before."""
+    rate = Rate(RateLimit(100, 1.0))
+    now, granted = 500.0, 0
+    for step in range(2000):
+        rate.retune(RateLimit(100 + step % 2, 1.0), now)
+        granted += rate.take(now) == 0.0
+        now += 0.001
+    assert granted <= 2 * 101 * 1.05
+
+
+@pytest.mark.parametrize("count", [0.1, 0.47, 1.0, 20.0])
+def test_retuning_to_the_same_price_costs_no_grant(count: float) -> None:
+    """A slow rate that is retuned each second goes as fast as it says, and no faster."""
+    rate = Rate(RateLimit(count, 1.0))
+    now, granted = 500.0, 0
+    while now < 600.0:
+        rate.retune(RateLimit(count * (1 + 1e-6 * (int(now) % 2)), 1.0), now)
+        granted += rate.take(now) == 0.0
+        now += 0.01
+    assert 100 * count * 0.8 - 1 <= granted <= 100 * count + 1
+
+
+def test_a_faster_rate_does_not_wait_for_the_slow_one() -> None:
+    """One an hour, then a hundred a second: what was granted counts for a second of the new limit at most."""
+    rate = Rate(RateLimit(1, 3600.0))
+    assert rate.take(500.0) == 0.0
+    assert rate.peek(500.0) > 3000
+    rate.retune(RateLimit(100, 1.0), 500.0)
+    assert rate.peek(500.0) <= 1.0
+
+
+def test_a_rate_is_retuned_to_sense_only() -> None:
+    """As when it is made."""
+    with pytest.raises(ValueError, match="positive"):
+        Rate(RateLimit(1, 1.0)).retune(RateLimit(0, 1.0), 500.0)
