@@ -11,6 +11,7 @@ from mta.model.message import Envelope
 from mta.queue.dispatch import PathLoad, compose_wanted
 from mta.queue.ready import ReadyQueue
 from mta.queue.settings import Fairness
+from mta.queue.throttle import Lately
 
 MOST_READY = 512  # composed messages of one path in memory, whatever its rate
 _MOST_READY_BYTES = 8 << 20
@@ -26,6 +27,7 @@ class Backlog:
         "_fair",
         "_loop",
         "_queue",
+        "_sent",
         "_window",
         "_wire_bytes",
         "load",
@@ -39,6 +41,7 @@ class Backlog:
         self.parking = parking
         self._fair = fair
         self._queue: ReadyQueue[Ref] | None = None
+        self._sent: Lately | None = None
         self.stock = Stock(fair)
         self.transactional_at = float("-inf")
         """When mail of that lane came last."""
@@ -75,17 +78,17 @@ class Backlog:
             self.transactional_at = self._loop.time()
         if not self.load.demand:
             self.load.stalled_since = self._loop.time()
-            self.parking.served.begin()
+            self.parking.forget_served()
         self.load.waiting += 1
         return True
 
-    def wants(self, lane: Lane, sent_lately: int, *, is_blocked: bool) -> int:
+    def wants(self, lane: Lane, *, is_blocked: bool) -> int:
         """How many references of a lane are to be composed now. What bulk has ready never keeps transactional back."""
         if lane is Lane.TRANSACTIONAL:
             return 0 if is_blocked else min(self._count(lane), MOST_READY - self.stock.count(lane))
         wanted = compose_wanted(
             self.load,
-            sent_lately=sent_lately,
+            sent_lately=self._sent.count(self._loop.time()) if self._sent is not None else 0,
             window=self._window,
             is_blocked=is_blocked,
             most=min(MOST_READY, max(2, int(_MOST_READY_BYTES / self._wire_bytes))),
@@ -133,10 +136,17 @@ class Backlog:
         self.load.waiting = len(self._queue or ())
         return head
 
+    def note_sent(self, now: float) -> None:
+        """A message was given to a connection."""
+        if self._sent is None:
+            self._sent = Lately(now)
+        self._sent.note()
+        self.parking.note_served(now)
+
     def note_idle(self) -> None:
         """A connection has nothing to do: what is served is not what the peer would take."""
         if not self.load.ready:
-            self.parking.served.begin()
+            self.parking.forget_served()
 
     def take_excess(self) -> list[Ref]:
         """Who cannot be served in time any more."""
@@ -162,7 +172,7 @@ class Backlog:
     def rest(self) -> None:
         """Nothing waits: there may be a hundred thousand paths like this."""
         if not self._queue:
-            self._queue = None
+            self._queue = self._sent = None
 
     def _lines(self) -> ReadyQueue[Ref]:
         if self._queue is None:

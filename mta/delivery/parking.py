@@ -9,7 +9,7 @@ from mta.delivery.reference import Parked, Reference
 from mta.model.lane import Lane
 from mta.pacing.passage import Passage
 from mta.queue.ready import ReadyQueue
-from mta.queue.served import Served
+from mta.queue.served import SEEN_S, UNKNOWN, Served
 from mta.queue.settings import HoldSettings
 
 _LEAST_WAITING = 10  # of a path that is slow to serve: it may become faster
@@ -24,7 +24,7 @@ class Parking:
     """Of one path, whose `passage` says how much it serves in a time. `opening_took_s` is how long its last connection
     took to open."""
 
-    __slots__ = ("_hold", "_loop", "_passage", "_rng", "opening_took_s", "served")
+    __slots__ = ("_hold", "_loop", "_passage", "_rng", "_served", "opening_took_s")
 
     def __init__(self, hold: HoldSettings, passage: Passage, rng: Random) -> None:
         self._hold = hold
@@ -32,7 +32,7 @@ class Parking:
         self._rng = rng
         self._loop = asyncio.get_running_loop()
         self.opening_took_s = 0.0
-        self.served = Served()
+        self._served: Served | None = None
 
     def hold_s(self, lane: Lane) -> float:
         """A path that is slow to open is given the time it is known to need, or its mail would never leave."""
@@ -61,14 +61,27 @@ class Parking:
         """How many of those that wait can be sent in so many seconds. Where the peer takes his time that is little, and
         who waits for him keeps nobody else out."""
         now = self._loop.time()
-        rate = min(self._passage.per_second(now), _HEADROOM * self.served.rate(now, _SOON_S))
+        rate = min(self._passage.per_second(now), _HEADROOM * self._served_rate(now, _SOON_S))
         return int(min(waiting, rate * in_hand_s + 1))
 
     def _most_ahead(self, lane: Lane) -> float:
         """By the limit of the path, or by what it was seen to serve."""
         hold_s, now = self.hold_s(lane), self._loop.time()
-        seen = max(self.served.rate(now) * hold_s, _LEAST_WAITING)
+        seen = max(self._served_rate(now) * hold_s, _LEAST_WAITING)
         return min(self._passage.per_second(now) * hold_s, seen)
+
+    def note_served(self, now: float) -> None:
+        """A message was given to a connection."""
+        if self._served is None:
+            self._served = Served()
+        self._served.note(now)
+
+    def forget_served(self) -> None:
+        """What was served is not what the peer would take: see `Served`."""
+        self._served = None
+
+    def _served_rate(self, now: float, least_s: float = SEEN_S) -> float:
+        return self._served.rate(now, least_s) if self._served is not None else UNKNOWN
 
     def parked(self, ref: Reference[Any], until: float, reason: str) -> Parked:
         """`until` is when the path may be tried again, on the loop's clock. Never beyond the end of its life."""

@@ -28,7 +28,6 @@ from mta.pacing.settings import PathSettings
 from mta.queue.dispatch import Open, Park, PathLimits, PathLoad, Send, Sleep, connections_wanted, decide
 from mta.queue.health import PathHealth, PathState, Sign
 from mta.queue.settings import HealthSettings, HoldSettings
-from mta.queue.throttle import Lately
 from mta.smtp.connection import Connection
 from mta.smtp.fact import (
     Accepted,
@@ -88,7 +87,6 @@ class PathPool:
         self._timer: asyncio.TimerHandle | None = None
         self._turn_is_due = False
         self._is_draining = False
-        self._sent = Lately(self._loop.time())
 
     def follow(self, site: Site) -> None:
         """What DNS says now: hosts and addresses of a site move while its path goes on (C13)."""
@@ -109,7 +107,7 @@ class PathPool:
     def wants(self, lane: Lane) -> int:
         """How many references of a lane it wants composed now."""
         is_blocked = self._is_draining or self._is_blocked
-        return self._backlog.wants(lane, self._sent.count(self._loop.time()), is_blocked=is_blocked)
+        return self._backlog.wants(lane, is_blocked=is_blocked)
 
     def take_to_compose(self, most: int, lane: Lane) -> list[Ref]:
         taken = self._backlog.take_to_compose(most, lane)
@@ -196,7 +194,7 @@ class PathPool:
     def resume(self) -> None:
         """Nothing could be sent for a while, which was not the path's fault."""
         self._load.stalled_since = self._loop.time()
-        self._backlog.parking.served.begin()
+        self._backlog.parking.forget_served()
         for connection in self._connections:
             connection.resume()
         self.wake()
@@ -243,8 +241,7 @@ class PathPool:
         if ref is None or ref.envelope is None:
             return False
         self._connections.note_busy(connection)
-        self._sent.note()
-        self._backlog.parking.served.note(now)
+        self._backlog.note_sent(now)
         self._reports.note_session(connection, self.site, ref)
         requiretls = self.path.security.option is TlsOption.REQUIRETLS
         connection.submit(Transaction(ref.envelope, ref, ref.permit, requiretls))

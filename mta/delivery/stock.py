@@ -24,7 +24,7 @@ class Stock:
         self._urgent = 0  # of those
         self._fair = fair
         self._ready: ReadyQueue[Ref] | None = None
-        self._share = LaneShare(fair.bulk_share)
+        self._share: LaneShare | None = None
 
     def __len__(self) -> int:
         return len(self._ready) if self._ready is not None else 0
@@ -73,13 +73,16 @@ class Stock:
         ready = self._ready
         while ready is not None and len(ready):
             has_urgent, has_bulk = ready.count(Lane.TRANSACTIONAL) > 0, ready.count(Lane.BULK) > 0
-            is_bulk = not has_urgent or (has_bulk and self._share.is_bulk_due)
+            has_both = has_urgent and has_bulk
+            if has_both and self._share is None:
+                self._share = LaneShare(self._fair.bulk_share)
+            is_bulk = not has_urgent or (has_both and self._share is not None and self._share.is_bulk_due)
             lane = Lane.BULK if is_bulk else Lane.TRANSACTIONAL
             taken = ready.take(1, lane)
             if not len(ready):
                 self._ready = None
             if taken:
-                if has_urgent and has_bulk:
+                if has_both and self._share is not None:
                     self._share.note(lane)
                 return taken[0]
         return None

@@ -60,7 +60,7 @@ def slow(one: Parking, clock: Clock, per_s: int) -> None:
     """It was busy for ten seconds, at this rate."""
     for second in range(10):
         for _ in range(per_s):
-            one.served.note(clock.now + second)
+            one.note_served(clock.now + second)
     clock.now += 10
 
 
@@ -101,7 +101,7 @@ def test_excess_is_looked_for_now_and_then(clock: Clock) -> None:
 def test_a_few_may_wait_for_the_slowest(clock: Clock) -> None:
     """It may become faster, and nobody would know."""
     one, queue = parking(), filled(9)
-    one.served.note(clock.now)
+    one.note_served(clock.now)
     clock.now = 30.0
     assert not one.is_late(queue, ref(sender=MANY))
 
@@ -110,8 +110,17 @@ def test_a_slow_peer_keeps_nobody_out(clock: Clock) -> None:
     """What can be sent in three seconds is what intake counts: by its limit, then by twice what it was seen to take."""
     one = parking(1000.0)
     assert one.sendable(5000, 3.0) == 3001
-    one.served.note(clock.now)
+    one.note_served(clock.now)
     clock.now = 1.0
     assert one.sendable(5000, 3.0) == 7
     assert one.sendable(5, 3.0) == 5
     assert one.sendable(0, 3.0) == 0
+
+
+def test_who_had_nothing_to_do_is_not_slow(clock: Clock) -> None:
+    """It is forgotten what was seen before."""
+    one, queue = parking(1000.0), filled(240)
+    slow(one, clock, 1)
+    assert one.is_late(queue, ref(sender=MANY))
+    one.forget_served()
+    assert not one.is_late(queue, ref(sender=MANY))

@@ -39,12 +39,3 @@ def test_time_before_the_first_message_does_not_count() -> None:
     served = Served()
     assert served.rate(30.0) == UNKNOWN
     assert after(served, 30.0, 6, 5) == 5.0
-
-
-def test_who_had_nothing_to_do_is_not_slow() -> None:
-    """It is forgotten what was seen before."""
-    served = Served()
-    after(served, 0.0, 10, 1)
-    served.begin()
-    assert served.rate(14.0) == UNKNOWN
-    assert after(served, 14.0, 2, 1) == UNKNOWN
