@@ -4,12 +4,15 @@ msgspec converts the single values; the walk over tables is ours because msgspec
 and an operator wants to see all of them. Which keys there are is told by the Struct that is read into.
 """
 
+from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo
 
 from mta.config.problems import Findings
 from mta.config.units import Bytes, PerTime, Seconds, Share
@@ -32,7 +35,7 @@ def read(shape: type[T], table: object, path: str, found: Findings) -> T | None:
     if not isinstance(table, dict):
         found.wrong(path, f"expected {_WORDS[dict]}, found {show(table)}")
         return None
-    fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    fields = _fields(shape)
     for key in table:
         if key not in fields:
             found.unknown(join(path, key), key, fields)
@@ -48,6 +51,12 @@ def read(shape: type[T], table: object, path: str, found: Findings) -> T | None:
             found.wrong(join(path, key), "is missing")
         is_complete &= field.default is not NODEFAULT or field.default_factory is not NODEFAULT
     return shape(**values) if is_complete else None
+
+
+@cache
+def _fields(shape: type[Struct]) -> Mapping[str, FieldInfo]:
+    """By key. Found out once: bounce rules are hundreds of one shape."""
+    return {field.encode_name: field for field in msgspec.structs.fields(shape)}
 
 
 def join(path: str, key: str) -> str:
