@@ -14,7 +14,7 @@ import base64
 import time
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -36,6 +36,8 @@ from mta.jetstream.errors import (
 from mta.jetstream.settings import NatsSettings
 
 Report = Callable[[str], None]
+Served = TypeVar("Served")
+Settings = TypeVar("Settings")
 _HEADER_ROOM = 64 << 10
 _ENCODER = msgspec.json.Encoder()
 
@@ -251,6 +253,13 @@ class Link:
             subscription = await self._client.subscribe(subject, cb=early)
         subscription._pending_queue = Straight(subscription, deliver)  # type: ignore[assignment]
         return subscription
+
+    async def serve(
+        self, factory: Callable[[TamedClient, Settings], Awaitable[Served]], settings: Settings
+    ) -> Served:
+        """A service of the library on this connection, made by its own factory."""
+        with border("serve"):
+            return await factory(self._client, settings)
 
     async def unsubscribe(self, subscription: Subscription, *, drain: bool = False) -> None:
         """With `drain`, every message the server had sent is handed over first."""

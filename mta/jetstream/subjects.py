@@ -127,6 +127,11 @@ def ops_subject(node: str, kind: str) -> str:
     return f"mta.ops.{escape(node)}.{escape(kind)}"
 
 
+def control_subject(node: str, verb: str) -> str:
+    """What a node, or `any` one, is asked by request and reply."""
+    return f"mta.control.{escape(node)}.{escape(verb)}"
+
+
 def _tokens(subject: str, kind: str, count: int) -> list[str] | None:
     tokens = subject.split(".")
     return tokens[2:] if tokens[:2] == ["mta", kind] and len(tokens) == count + 2 and all(tokens) else None
