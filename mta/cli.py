@@ -240,6 +240,16 @@ def tail(
 app.command()(msg)
 
 
+@app.command("nodes")
+def nodes(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List the daemons that answer: version, work in hand, rate, and which of them divides shared limits."""
+    from mta.admin.access import configuration
+    from mta.admin.nodes import list_nodes
+    from mta.admin.output import Output
+
+    _run(list_nodes(configuration(config, os.environ), os.environ, Output(json)))
+
+
 @templates.command("put")
 def template_put(
     name: Annotated[str, typer.Argument(help="What payloads call it.")],

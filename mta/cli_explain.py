@@ -70,3 +70,20 @@ def warmup(config: ConfigOption = None, json: JsonOption = False) -> None:
     from mta.admin.warmup import explain_warmup
 
     run(explain_warmup(needed(config, os.environ), os.environ, Output(json)))
+
+
+@app.command("backlog")
+def backlog(
+    provider: Annotated[str, typer.Option(help="Of one provider, as google.")] = "",
+    campaign: Annotated[str, typer.Option(help="Of one campaign; _: payloads without one.")] = "",
+    tenant: Annotated[str, typer.Option(help="Of one tenant.")] = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show how much waits, what binds it, and when it will be done at the present rate."""
+    from mta.admin.access import configuration
+    from mta.admin.backlog import Chosen, explain_backlog
+    from mta.admin.output import Output
+
+    chosen = Chosen(provider, campaign, tenant)
+    run(explain_backlog(configuration(config, os.environ), os.environ, Output(json), chosen))

@@ -28,6 +28,7 @@ import uvloop
 from msgspec.structs import replace
 
 from mta import log as logs
+from mta.admin.control import NodeControl
 from mta.admin.machine import unbindable
 from mta.admin.notify import Notifier
 from mta.admin.sockets import bound, inherited
@@ -244,6 +245,7 @@ class Daemon:
         automation = Automation(config.shaping.automation, actions, f"automation@{config.node.name}")
         control = Control(side, actions, automation, operations, flow.on_action)
         breaker = CampaignBreaker(side, config.shaping, operations, config.node.name)
+        desk = NodeControl(side, config.node.name)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))
         web = one_click(config, recorder, suppressions, self._sockets.get("http", ()))
@@ -265,7 +267,7 @@ class Daemon:
             in_hand_s=config.intake.in_hand_s,
             rng=rng,
             may_send=lambda: flow.gate.is_open,
-            on_settled=flow.on_settled,
+            on_settled=desk.hearing(flow.on_settled),
             tell_operators=operations.tell,
             governors=Governors(actions, time.time),
             on_refused=control.note,
@@ -313,6 +315,7 @@ class Daemon:
                     tasks.append(group.create_task(reporter.run(), name="TLS reports"))
                 if web is not None:
                     await web.start()
+                await desk.open(flow, channel)
                 await reports.start(side, recorder, classifier, lookups, router)
                 await self._orders_known.wait()
                 await self._until_known(suppressions)
@@ -332,7 +335,7 @@ class Daemon:
                 for task in tasks:
                     task.cancel()
         finally:
-            await asyncio.gather(composer.stop(), express.stop(), reports.stop())
+            await asyncio.gather(composer.stop(), express.stop(), reports.stop(), desk.close())
             if reporter is not None:
                 await reporter.close()
             if web is not None:

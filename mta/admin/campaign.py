@@ -49,7 +49,7 @@ async def ls(config: Config | None, environ: Mapping[str, str], output: Output) 
     """Every campaign of which something waits or about which there is an order."""
     async with link(config, environ, "campaign") as opened:
         waiting = await _waiting(opened)
-        orders = await _orders(opened)
+        orders = await orders_given(opened)
     now = time.time()
     for _, target, _ in orders.items():
         if target.campaign:
@@ -152,15 +152,15 @@ async def _waiting(opened: Link) -> dict[tuple[str, str], Waiting]:
     for subject, count in (await held_subjects(opened, PAYLOADS, ">")).items():
         parsed = parse_payload(subject)
         if parsed is not None:
-            found.setdefault(_spoken(parsed.tenant, parsed.campaign), Waiting()).fresh += count
+            found.setdefault(spoken(parsed.tenant, parsed.campaign), Waiting()).fresh += count
     for subject, count in (await held_subjects(opened, RETRY, ">")).items():
         waits = parse_retry(subject) or parse_due(subject)
         if waits is not None:
-            found.setdefault(_spoken(waits.tenant, waits.campaign), Waiting()).later += count
+            found.setdefault(spoken(waits.tenant, waits.campaign), Waiting()).later += count
     return found
 
 
-def _spoken(tenant: str, campaign: str) -> tuple[str, str]:
+def spoken(tenant: str, campaign: str) -> tuple[str, str]:
     """Names as a person knows them; a token that was cut stays as it is."""
     names = [token if (name := unescape(token)) is None else name for token in (tenant, campaign)]
     return names[0], names[1] or NO_CAMPAIGN
@@ -177,7 +177,7 @@ async def matching(opened: Link, target: Target) -> dict[str, int]:
     return {"payloads": fresh, "waiting": later}
 
 
-async def _orders(opened: Link) -> Orders:
+async def orders_given(opened: Link) -> Orders:
     orders, bucket = Orders(), Bucket(opened, CONTROL)
     for key in await bucket.keys():
         entry = await bucket.get(key, leader=True)

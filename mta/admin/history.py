@@ -41,7 +41,7 @@ async def read(
     reader = await create_reader(link, stream, subjects, from_time(since))
     total = reader.pending
     received = 0
-    with _progress(output, total) as advance:
+    with progress(output, total, "reading events") as advance:
 
         def count(pulled: Pulled) -> None:
             nonlocal received
@@ -67,10 +67,10 @@ async def read(
 
 
 @contextmanager
-def _progress(output: Output, total: int) -> Iterator[Callable[[], None]]:
+def progress(output: Output, total: int, what: str) -> Iterator[Callable[[], None]]:
     """A bar on a terminal, nothing elsewhere."""
-    columns = (TextColumn("reading events"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = output.as_json or not output.errors.is_terminal or not total
-    with Progress(*columns, console=output.errors, transient=True, disable=hidden) as progress:
-        bar = progress.add_task("", total=total)
-        yield lambda: progress.advance(bar)
+    with Progress(*columns, console=output.errors, transient=True, disable=hidden) as shown:
+        bar = shown.add_task("", total=total)
+        yield lambda: shown.advance(bar)

@@ -59,9 +59,14 @@ class Table:
 
     def __init__(self, *columns: str) -> None:
         self._rows = [tuple(Text(column, style="bold") for column in columns)]
+        self._below: dict[int, list[Text]] = {}
 
     def add_row(self, *cells: Text) -> None:
         self._rows.append(cells)
+
+    def add_below(self, note: Text) -> None:
+        """A line of its own under the last row, indented, wrapped between words like the last column."""
+        self._below.setdefault(len(self._rows) - 1, []).append(note)
 
     def lines(self, width: int) -> Iterator[Text]:
         """For a terminal of this width; 0: for a file."""
@@ -69,17 +74,24 @@ class Table:
             max(cell.cell_len for cell in column) for column in list(zip(*self._rows, strict=True))[:-1]
         ]
         indent = sum(widths) + len(_GAP) * len(widths)
-        for *cells, last in self._rows:
+        for number, (*cells, last) in enumerate(self._rows):
             line = Text()
             for cell, wide in zip(cells, widths, strict=True):
                 line.append_text(cell).append(" " * (wide - cell.cell_len) + _GAP)
-            room = max(width - indent, _LEAST_ROOM) if width else max(last.cell_len, 1)
-            words = wrap(last.plain, room, break_long_words=False, break_on_hyphens=False)
-            for part in words or [""]:
-                line.append(part, last.style)
-                line.rstrip()
-                yield line
-                line = Text(" " * indent)
+            yield from _wrapped(line, last, indent, width)
+            for note in self._below.get(number, ()):
+                yield from _wrapped(Text(_GAP), note, 2 * len(_GAP), width)
+
+
+def _wrapped(line: Text, text: Text, indent: int, width: int) -> Iterator[Text]:
+    """`text` behind what stands in `line`; what does not fit there goes on below, so far from the edge."""
+    room = max(width - indent, _LEAST_ROOM) if width else max(text.cell_len, 1)
+    words = wrap(text.plain, room, break_long_words=False, break_on_hyphens=False)
+    for part in words or [""]:
+        line.append(part, text.style)
+        line.rstrip()
+        yield line
+        line = Text(" " * indent)
 
 
 def many(count: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 """The open connections of one path, and since when each of them has been idle."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mta.pacing.passage import Held, Passage
 from mta.queue.dispatch import PathLoad
@@ -71,6 +71,20 @@ class Berths:
             self.quit_idle(excess)
         is_over = passage.blocked_until(now) > now or (not has_work and passage.is_waited_for)
         return self.close_idle(now, 0.0 if is_over else timeout_s)
+
+    def hand_out(self, count: int, send_one: Callable[[Connection], bool]) -> None:
+        """One message to each connection before a second to any, so that none waits behind another's."""
+        is_first_round = True
+        while count:
+            before = count
+            for connection in self:
+                if not count:
+                    break
+                if connection.is_usable and (connection.room if not is_first_round else connection.is_idle):
+                    count -= send_one(connection)
+            if count == before and not is_first_round:
+                break
+            is_first_round = False
 
     def close_idle(self, now: float, timeout_s: float) -> float:
         """Quit what has been idle for so long; seconds until the next is due."""

@@ -21,6 +21,7 @@ from mta.compose.suspects import CROWDED
 from mta.compose.workers import Composer
 from mta.delivery import attempt as attempts
 from mta.delivery.around import Around
+from mta.delivery.binding import Standing
 from mta.delivery.dry_run import Rehearsal
 from mta.delivery.egress import Asking, Chosen, Egress, Held
 from mta.delivery.holding import Holding
@@ -173,6 +174,10 @@ class EmailChannel:
         """`may_send` says yes again, or a permit that was withheld may be given now."""
         for pool in self._paths.values():
             pool.resume()
+
+    def standings(self) -> list[Standing]:
+        """Of the paths where something waits."""
+        return [pool.standing() for pool in self._laden if pool.has_waiting]
 
     async def _resolve(self, domain: str, lane: Lane) -> None:
         route = await self._router.resolve(domain, is_urgent=lane is Lane.TRANSACTIONAL)

@@ -13,6 +13,7 @@ from mta.delivery import attempt as attempts
 from mta.delivery.around import Around
 from mta.delivery.backlog import MOST_READY, Backlog
 from mta.delivery.berths import Berths
+from mta.delivery.binding import Standing, binding, named, said
 from mta.delivery.opening import HostsFull, Opener, TlsTrouble
 from mta.delivery.parking import Parking
 from mta.delivery.reference import Reference, Settlement
@@ -47,6 +48,7 @@ from mta.smtp.settings import Pattern
 _HEALTH = HealthSettings()
 _RESERVED_FROM = 4  # connections, before one of them is kept free for transactional mail
 _MOST_UNSENT = 3  # connections that ended before this message's turn, before it counts as an attempt
+_OF_CONNECTIONS = (Scope.CONNECTION, Scope.HOST)
 
 Ref = Reference[Any]
 
@@ -84,6 +86,7 @@ class PathPool:
         self._reports = TlsReports(source, around.on_policy_failed, around.on_tls_session)
         self._failure: ConnectFailed | None = None
         """Of the last try to connect, where what it was made for is still being composed."""
+        self._trouble = ""
         self._timer: asyncio.TimerHandle | None = None
         self._turn_is_due = False
         self._is_draining = False
@@ -152,6 +155,18 @@ class PathPool:
     def _blocked_until(self, now: float) -> float:
         return max(self._health.next_attempt_at(now), self._passage.blocked_until(now))
 
+    def standing(self) -> Standing:
+        """What waits here and what binds it, for who asks."""
+        now, load = self._loop.time(), self._load
+        self._connections.count_into(load)
+        limits, names = named(self._limits(now), self._passage.tightest(now), self.settings, self._trouble)
+        is_held = self._passage.blocked_until(now) > now
+        state = PathState.SUSPENDED if is_held else self._health.state(now)
+        may_send = self._around.may_send() and not self._is_draining
+        bound = binding(load, limits, state, names, now, may_send=may_send)
+        counts = (load.waiting, load.composing, load.ready, load.open)
+        return Standing(self.path.source, self.site.name, self.site.provider, *counts, bound)
+
     # -- decide, then do ----------------------------------------------------------------------------------------
 
     def wake(self) -> None:
@@ -178,7 +193,7 @@ class PathPool:
             for decision in decide(self._load, self._limits(now), now):
                 match decision:
                     case Send(count=count):
-                        self._send(count)
+                        self._connections.hand_out(count, self._send_one)
                     case Open(count=count):
                         self._open(count)
                     case Park(until=until):
@@ -217,19 +232,6 @@ class PathPool:
             blocked_until=self._blocked_until(now),
             hold_s=self._backlog.parking.hold_s(self._backlog.most_impatient_lane),
         )
-
-    def _send(self, count: int) -> None:
-        """One message to each connection before a second to any, so that none waits behind another's."""
-        left, is_first_round = count, True
-        while left:
-            before = left
-            for connection in self._connections:
-                has_room = connection.is_idle if is_first_round else connection.room
-                if left and has_room and connection.is_usable:
-                    left -= self._send_one(connection)
-            if left == before and not is_first_round:
-                break
-            is_first_round = False
 
     def _send_one(self, connection: Connection) -> bool:
         now = self._loop.time()
@@ -306,7 +308,7 @@ class PathPool:
     def _open_failed(self, failure: ConnectFailed, troubles: list[TlsTrouble]) -> None:
         """No host took a connection. While others are open that is only a limit; with none it is an attempt for
         what was about to be sent, and the path backs off; where no host will serve it ever, for all that waits."""
-        now = self._loop.time()
+        now, self._trouble = self._loop.time(), str(failure)
         at_hand = self._backlog.stock.at_hand()
         head: list[Ref] = []
         self._connections.count_into(self._load)
@@ -349,11 +351,9 @@ class PathPool:
                 self._slowing.refused(
                     settlement.verdict, ref.sender, connection.host, settlement.attempt.reply, now
                 )
-                if isinstance(settlement, Deferred) and settlement.verdict.scope in (
-                    Scope.CONNECTION,
-                    Scope.HOST,
-                ):
+                if isinstance(settlement, Deferred) and settlement.verdict.scope in _OF_CONNECTIONS:
                     self._health.note(Sign.LIMITED, now, self._load.open)
+                    self._trouble = said(settlement.attempt)
                 self._settle(ref, settlement)
             case Unsent():
                 self._send_again(attempts.of(fact), connection)

@@ -102,7 +102,7 @@ class Flow:
             most_unkept=settings.max_unkept_bytes,
         )
         self.hand = Hand(settings.intake, self.gate)
-        self._works: dict[SourceKey, Work] = {}
+        self.in_work: dict[SourceKey, Work] = {}
         self._arriving: dict[SourceKey, Arriving] = {}
         self._expiry = Expiry(self._on_expired)
         self._stragglers = Stragglers()
@@ -127,15 +127,15 @@ class Flow:
 
     @property
     def works(self) -> int:
-        return len(self._works) + len(self._arriving)
+        return len(self.in_work) + len(self._arriving)
 
     def on_message(self, pulled: Pulled, lane: Lane, is_due: bool) -> None:
         """One delivery. Of a message that is in work already only the lease is new."""
         key = (pulled.stream, pulled.stream_sequence)
         lease = self._leases.take(key, pulled)
-        if key in self._works:
-            self._works[key].pulled = pulled
-            self._advance(self._works[key])
+        if key in self.in_work:
+            self.in_work[key].pulled = pulled
+            self._advance(self.in_work[key])
         elif key in self._arriving:
             self._arriving[key].pulled = pulled
         else:
@@ -153,7 +153,7 @@ class Flow:
             async with self._calm[lane]:
                 admitted = self._reception.judge(pulled, lane, is_due)
                 await asyncio.sleep(0)
-            await until_source_is_done(self._link, self._works, pulled, admitted)
+            await until_source_is_done(self._link, self.in_work, pulled, admitted)
             received = await self._reception.receive(admitted, is_due)
             past = None
             if may_be_known(pulled, received.is_claimed, self._clock.time()):
@@ -203,7 +203,7 @@ class Flow:
     async def _begin(self, work: Work, is_due: bool, *, is_known: bool) -> None:
         """From here on every recipient is owed a settlement."""
         admitted = work.admitted
-        self._works[work.key] = work
+        self.in_work[work.key] = work
         self.hand.add(admitted.lane, work.open)
         if not is_due:
             self._telling.now(work, None, self._teller.accepted(work))
@@ -319,7 +319,7 @@ class Flow:
     def on_order(self, verb: OrderVerb, target: Target) -> None:
         """An order was given or taken back. What is on the wire is left to its outcome."""
         now = time.time()
-        for work in tuple(self._works.values()):
+        for work in tuple(self.in_work.values()):
             ending = ending_of(work, self._orders, now, self._rng.random(), self._clock.ahead_s)
             if ending is not None:
                 self._withdraw(work, ending)
@@ -335,7 +335,7 @@ class Flow:
         if is_taken_back and aim.is_of_senders:
             released = release_waiting(self._link, Target(aim.tenant, aim.campaign), only_paused=True)
             self._spawn(released, f"release {action.id}")
-        for work in tuple(self._works.values()):
+        for work in tuple(self.in_work.values()):
             if aim.covers_sender(work.sender):
                 self._channel.hold(tuple(work.references))
 
@@ -385,7 +385,7 @@ class Flow:
     def _release(self, work: Work) -> None:
         self._expiry.remove(work)
         self._leases.give_up(work.key)
-        del self._works[work.key]
+        del self.in_work[work.key]
         self.hand.let_go(work.pulled, work.admitted.lane)
 
     def _on_lease_over(self, key: SourceKey) -> None:
@@ -395,7 +395,7 @@ class Flow:
             if arriving.task is not None:
                 arriving.task.cancel()
             self._drop(key)
-        work = self._works.get(key)
+        work = self.in_work.get(key)
         if work is not None:
             self._channel.withdraw(work.references)
             self.hand.add(work.admitted.lane, -work.open)
@@ -414,9 +414,9 @@ class Flow:
     def _look_at_works(self) -> None:
         """What became possible by the mere passing of time, or failed before; and what keeps others out for nothing."""
         if self.hand.is_crowded:
-            for work in self._stragglers.look(self._works.values(), time.monotonic()):
+            for work in self._stragglers.look(self.in_work.values(), time.monotonic()):
                 self._withdraw(work, set_aside(work, time.time(), self._rng.random()))
-        for work in [work for work in self._works.values() if work.waiting or work.may_ack]:
+        for work in [work for work in self.in_work.values() if work.waiting or work.may_ack]:
             self._advance(work)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -440,7 +440,7 @@ class Flow:
         await self._leases.hand_back()
 
     async def _finish(self) -> None:
-        for work in [work for work in self._works.values() if work.has_begun]:
+        for work in [work for work in self.in_work.values() if work.has_begun]:
             self._withdraw(work, lambda ref: Parked(due_at=time.time(), reason="stopped"))
         while True:
             self._telling.flush()

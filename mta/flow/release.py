@@ -14,7 +14,7 @@ from mta.jetstream.connection import Link
 from mta.jetstream.consumers import held_subjects
 from mta.jetstream.errors import Conflict, JetStreamError
 from mta.jetstream.layout import RETRY
-from mta.jetstream.schedule import PAUSED, TARGET, released
+from mta.jetstream.schedule import PAUSED, TARGET, carried, released
 from mta.jetstream.subjects import parse_due, retry_filter
 
 _AGAIN_S = 5.0
@@ -56,8 +56,9 @@ async def _release(link: Link, subject: str, target: Target, only_paused: bool) 
     due = parse_due(stored.headers[TARGET])
     if target.lane is not None and (due is None or due.lane is not target.lane):
         return False
+    headers = released(subject, stored.sequence) | carried(stored.headers)
     try:
-        await link.call(stored.headers[TARGET], stored.data, headers=released(subject, stored.sequence))
+        await link.call(stored.headers[TARGET], stored.data, headers=headers)
     except Conflict:
         return False  # it fired, or another node was faster
     return True

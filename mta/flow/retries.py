@@ -21,7 +21,7 @@ from mta.jetstream.errors import JetStreamError
 from mta.jetstream.layout import RETRY
 from mta.jetstream.pull import Pulled
 from mta.jetstream.pump import Pump
-from mta.jetstream.schedule import retry, retry_number
+from mta.jetstream.schedule import described, held, retry, retry_number
 from mta.jetstream.subjects import due_subject, retry_subject
 from mta.ledger.note import Note
 from mta.model.outcome import SOURCE_BLOCKED, Deferred
@@ -117,8 +117,8 @@ def parked(schedules: Schedules, ref: Ref, settlement: Parked, now: float) -> tu
     due_at = ref.owner.due_together(settlement.due_at, one.attempt, reason, now)
     end = schedules.early_end(ref)
     if end and end <= due_at:
-        return end, Waiting(ref, one.attempt, one.source, one.last, expires_at=end)
-    return due_at, Waiting(ref, one.attempt, one.source, one.last, settlement.is_held)
+        return end, Waiting(ref, one.attempt, one.source, one.last, expires_at=end, parked_for=reason)
+    return due_at, Waiting(ref, one.attempt, one.source, one.last, settlement.is_held, parked_for=reason)
 
 
 class StoredBefore(Struct, frozen=True, gc=False):
@@ -169,8 +169,12 @@ async def _store(work: Work, due_at: float, waiting: list[Waiting], contents: Co
         message.subject,
         encode_retry(replace(admitted, expires_at=expires_at), content, recipients),
         msg_id=message.msg_id,
-        headers=message.headers,
+        headers=message.headers | described(held((one.ref.provider, _reason(one)) for one in waiting)),
     )
+
+
+def _reason(one: Waiting) -> str:
+    return one.parked_for or (one.last.bounce_class if one.last is not None else "")
 
 
 async def stored_before(link: Link, admitted: Admitted, pulled: Pulled) -> dict[int, StoredBefore]:

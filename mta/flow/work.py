@@ -76,7 +76,7 @@ class Arriving:
 
 class Waiting(NamedTuple):
     """One recipient that is to be stored for later: after how many attempts, and what the last one met. `expires_at`
-    where that comes earlier than the payload's."""
+    where that comes earlier than the payload's; `parked_for` is why he waits without another one."""
 
     ref: Ref
     attempt: int
@@ -84,6 +84,7 @@ class Waiting(NamedTuple):
     last: LastTry | None
     is_paused: bool = False
     expires_at: float = 0.0
+    parked_for: str = ""
 
 
 class Received(NamedTuple):

@@ -16,8 +16,10 @@ from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
+from mta.jetstream.answers import is_forbidden
+from mta.jetstream.client import border
 from mta.jetstream.connection import Link
-from mta.jetstream.errors import JetStreamError
+from mta.jetstream.errors import JetStreamError, PermissionMissing
 from mta.jetstream.subjects import control_subject, escape
 
 SERVICE = "mta"
@@ -58,7 +60,8 @@ class NodeService:
     async def close(self) -> None:
         service, self._service = self._service, None
         if service is not None and self._link.is_connected:
-            await service.stop()
+            with suppress(JetStreamError), border("stop the service"):  # its end of the link ends it, too
+                await service.stop()
 
 
 def _handler(verb: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[None]]:
@@ -87,9 +90,13 @@ async def answer(link: Link, subject: str, answerer: Callable[[bytes], bytes | N
 
 
 async def nodes(link: Link, patience_s: float = _GATHER_S) -> list[str]:
-    """The names of all nodes that answer, sorted. Waits until none has for so long."""
+    """The names of all nodes that answer, sorted. Waits until none has for so long. PermissionMissing where our user
+    may not ask."""
     found: set[str] = set()
     heard = asyncio.Event()
+    refused: list[str] = []
+    question = f"$SRV.PING.{SERVICE}"
+    forget = link.on_forbidden(lambda text: refused.append(text) if is_forbidden(question, text) else None)
 
     def note(message: Msg) -> None:
         with suppress(ValueError, KeyError, TypeError):
@@ -99,7 +106,7 @@ async def nodes(link: Link, patience_s: float = _GATHER_S) -> list[str]:
     inbox = link.inbox()
     subscription = await link.subscribe(inbox, note)
     try:
-        await link.publish(f"$SRV.PING.{SERVICE}", reply=inbox)
+        await link.publish(question, reply=inbox)
         async with asyncio.timeout(_LONGEST_GATHER_S):
             while True:
                 heard.clear()
@@ -108,8 +115,11 @@ async def nodes(link: Link, patience_s: float = _GATHER_S) -> list[str]:
     except TimeoutError:
         pass
     finally:
+        forget()
         with suppress(JetStreamError):
             await link.unsubscribe(subscription)
+    if refused and not found:
+        raise PermissionMissing(f"this user may not publish to {question}")
     return sorted(found)
 
 

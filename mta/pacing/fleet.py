@@ -265,3 +265,11 @@ class Fleet:
         message = await self._link.request(control_subject(ANY, BUDGET), body, timeout_s=_ANSWER_S)
         with contextlib.suppress(msgspec.MsgspecError):
             self._shares.take(wants, _answer_decoder.decode(message.data), sent_at)
+
+
+def broker_in(value: bytes) -> str:
+    """Who holds the office, as MTA_CONTROL has it; empty where it cannot be read."""
+    try:
+        return _office_decoder.decode(value).node
+    except msgspec.MsgspecError:
+        return ""

@@ -349,6 +349,16 @@ class Governor:
     # -- what is told -------------------------------------------------------------------------------------------
 
     @property
+    def connection_limit(self) -> RateLimit | None:
+        """How often it opens one."""
+        return self._connection_limit
+
+    @property
+    def reply(self) -> str:
+        """That slowed it last; empty: none did."""
+        return self._why.reply if self._why is not None else ""
+
+    @property
     def is_idle(self) -> bool:
         """Nobody uses it, and it has nothing to remember."""
         return not self.users and not self.in_use

@@ -222,6 +222,16 @@ class Passage:
             self._full_host = governor
             governor.queue_up(self, self._keeper.draw(), is_connection=True)
 
+    def tightest(self, now: float) -> tuple[Governor, Governor, Governor]:
+        """Those that bind it most: its next message, its next connection, and how many connections it may have."""
+        for governor in self._governors:
+            governor.look_if_due(now)
+        return (
+            max(self._governors, key=lambda one: one.message_wait(now, self)),
+            max(self._governors, key=lambda one: one.connection_wait(now, self)),
+            min(self._governors, key=lambda one: one.most - one.in_use),
+        )
+
     def blocked_until(self, now: float) -> float:
         """`now`: it is not."""
         if self._version != self._actions.version:

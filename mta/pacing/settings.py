@@ -57,7 +57,7 @@ class PaceSettings(Struct, frozen=True, gc=False):
     probe_s: float = 5.0
     recover_s: float = 10.0
     return_s: float = 60.0
-    of_ceiling: float = 0.95
+    of_ceiling: float = 0.97
     plateau_s: float = 6 * 3600.0
     longest_plateau_s: float = 48 * 3600.0
     creep: float = 0.01

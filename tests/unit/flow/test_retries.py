@@ -11,6 +11,7 @@ from mta.intake.admission import Admitted, admit_due
 from mta.intake.decode import DecodedDue, decode_due
 from mta.intake.retry import carried_content
 from mta.jetstream.pump import Pump
+from mta.jetstream.schedule import Held, description
 from mta.ledger.note import Note
 from mta.model.outcome import Attempt, BounceClass, BounceType, Deferred, Scope, Stage, Verdict
 from mta.model.payload import Attachment, Content, LastTry, StoredContent
@@ -63,6 +64,23 @@ async def test_content_is_kept_before_the_retry_is_published() -> None:
     assert ".p7-" in subject
     assert headers["Nats-Schedule"] == "@at 2026-11-18T11:16:41Z"
     assert headers["Nats-Schedule-Target"].startswith("mta.due.bulk.acme.spring-sale.")
+
+
+async def test_headers_say_who_waits_and_why() -> None:
+    """So that what waits can be counted without reading it: the last refusal, or what it was parked for."""
+    stream = await stored()
+    headers = stream.published[0][3]
+    assert (headers["Mta-Recipients"], headers["Mta-Reason"]) == ("3", "greylisted")
+    one, stream = work(3), Stream()
+    refs = [reference(one, position) for position in range(3)]
+    refs[0].provider = refs[1].provider = "google"
+    waiting = [
+        parked(SCHEDULES, ref, Parked(due_at=1_795_000_600.0, reason="backed_off"), 1_795_000_000.0)[1]
+        for ref in refs
+    ]
+    assert await is_stored(one, 1_795_000_600.0, waiting, cast(Contents, stream), cast(Pump, stream))
+    held = description(stream.published[0][3])
+    assert held == Held(3, {"google": 2, "": 1}, "backed_off")
 
 
 async def test_what_is_stored_can_be_read_again() -> None:

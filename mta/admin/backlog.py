@@ -1,0 +1,343 @@
+"""`mta explain backlog`: how much waits, what binds it, and when it will be done at the present rate.
+
+The streams are counted (`mta.admin.waiting`), the nodes are asked what of it they have in hand and what keeps it there
+(`mta.admin.control`), and both are put together (`mta.admin.sums`). Nothing is changed by looking.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from mta.admin import causes
+from mta.admin.access import link
+from mta.admin.control import BACKLOG
+from mta.admin.eta import FOREVER, Eta, EtaKind, Load, about, clock, eta, last, together
+from mta.admin.lately import Key
+from mta.admin.output import Output, Table, cell, many
+from mta.admin.sums import NOT_ROUTED, Cause, Part, Sums, fresh_in_hand, load_of, ranked
+from mta.admin.view import HandView, PathRow, read
+from mta.admin.waiting import Later, Scope, due, fresh, later
+from mta.config.settings import Config
+from mta.intake.orders import NO_CAMPAIGN, Order, Orders, OrderVerb, Target
+from mta.jetstream.connection import Link
+from mta.jetstream.errors import JetStreamError, PermissionMissing
+from mta.jetstream.kv import Bucket, Change
+from mta.jetstream.layout import CONTROL
+from mta.jetstream.service import ask, nodes
+from mta.model import times
+from mta.model.lane import Lane
+from mta.pacing.action import Action
+from mta.pacing.actions import Actions
+
+_ASK_S = 10.0
+_MOST_CAUSES = 3
+
+
+class Chosen(Struct, frozen=True):
+    """What is asked about; empty: everything. By campaign where one, or a tenant, is named: else by provider."""
+
+    provider: str = ""
+    campaign: str = ""
+    tenant: str = ""
+
+    @property
+    def scope(self) -> Scope:
+        campaign = "" if self.campaign == NO_CAMPAIGN else self.campaign
+        return Scope(self.tenant, campaign if self.campaign else None)
+
+    @property
+    def is_by_campaign(self) -> bool:
+        return bool(self.tenant or self.campaign) and not self.provider
+
+    def name(self, key: Key) -> str:
+        return f"{key.tenant}/{key.campaign}" if self.is_by_campaign else key.provider
+
+    def wants(self, key: Key) -> bool:
+        return (
+            self.provider in ("", key.provider)
+            and self.tenant in ("", key.tenant)
+            and self.campaign in ("", key.campaign)
+        )
+
+
+class Asked(Struct, frozen=True):
+    """The nodes that answered, and what is wrong with the others, a line each. `is_allowed`: our user may ask."""
+
+    views: tuple[HandView, ...]
+    silent: tuple[str, ...] = ()
+    is_allowed: bool = True
+
+
+class Withheld(Struct, frozen=True):
+    """What operators and rules hold back, as MTA_CONTROL has it."""
+
+    orders: Orders
+    actions: tuple[Action, ...]
+
+    def pause(self, key: Key, now: float) -> tuple[Target, Order] | None:
+        """The one that holds it longest."""
+        targets = (Target(key.tenant, key.campaign), Target(key.tenant), Target(lane=_lane(key.lane)))
+        found = [
+            (target, order)
+            for verb, target, order in self.orders.items()
+            if verb is OrderVerb.PAUSE and target in targets and (not order.until or order.until > now)
+        ]
+        return max(found, key=lambda one: one[1].until or FOREVER, default=None)
+
+
+class Row(Struct, frozen=True):
+    name: str
+    part: Part
+    eta: Eta
+    causes: list[Cause]
+
+
+async def explain_backlog(
+    config: Config | None, environ: Mapping[str, str], output: Output, chosen: Chosen
+) -> int:
+    """Always 0: that something waits is no failure."""
+    sums = Sums()
+    async with link(config, environ, "explain") as opened:
+        withheld = await _withheld(opened)
+        unread = await _count_later(opened, sums, chosen.scope, output)
+        asked = await _ask_nodes(opened)
+        unread += await _count_rest(opened, sums, chosen.scope, asked.views)
+    sums.only(chosen.wants)
+    now = time.time()
+    rows = _rows(sums, chosen, withheld, asked, now)
+    for line in asked.silent:
+        output.note(line, "yellow")
+    if unread:
+        output.note(
+            f"{many(unread, 'message')} could not be counted by recipients: taken as one each.", "yellow"
+        )
+    _tell(output, rows, _whole(rows, now), asked, now)
+    return 0
+
+
+# -- looking ----------------------------------------------------------------------------------------------------
+
+
+async def _withheld(opened: Link) -> Withheld:
+    orders, actions = Orders(), Actions()
+
+    def note(change: Change) -> None:
+        orders.apply(change.key, change.value)
+        actions.apply(change.key, change.value)
+
+    await Bucket(opened, CONTROL).each(note)
+    return Withheld(orders, tuple(actions.in_force(time.time())))
+
+
+async def _count_later(opened: Link, sums: Sums, scope: Scope, output: Output) -> int:
+    def note(one: Later) -> None:
+        sums.add_held(one.lane, one.tenant, one.campaign, one.at, one.held)
+
+    return await later(opened, scope, note, output)
+
+
+async def _count_rest(opened: Link, sums: Sums, scope: Scope, views: Iterable[HandView]) -> int:
+    """What is fresh or due, without what nodes have in hand; how many messages were not looked at."""
+    views = list(views)
+    in_work = {sequence for view in views for sequence in view.due}
+    waiting, (due_now, unread) = await asyncio.gather(fresh(opened, scope), due(opened, scope, in_work))
+    taken = fresh_in_hand(views)
+    for one in waiting:
+        left = max(0, one.payloads - taken[one.lane, one.tenant, one.campaign])
+        recipients = round(left * one.mean)
+        sums.add_fresh(one.lane, one.tenant, one.campaign, recipients, is_exact=one.is_exact and not taken)
+    for message in due_now:
+        sums.add_held(message.lane, message.tenant, message.campaign, 0.0, message.held)
+    for view in views:
+        sums.add_hand(view)
+    return unread
+
+
+async def _ask_nodes(opened: Link) -> Asked:
+    """All at once; one that does not answer is named, and the others are told of."""
+    try:
+        names = await nodes(opened)
+    except PermissionMissing as error:
+        return Asked((), (f"{error}: what nodes have in hand, and what binds it, is not shown.",), False)
+    answers = await asyncio.gather(*(_ask(opened, name) for name in names))
+    views = tuple(answer for answer in answers if isinstance(answer, HandView))
+    silent = [answer for answer in answers if isinstance(answer, str)]
+    cut = [f"{view.node} has more in hand than it can tell." for view in views if view.is_cut]
+    return Asked(views, (*silent, *cut))
+
+
+async def _ask(opened: Link, name: str) -> HandView | str:
+    try:
+        return read(HandView, await ask(opened, name, BACKLOG, timeout_s=_ASK_S), name)
+    except JetStreamError as error:
+        return f"{name} did not answer: {error}"
+
+
+# -- putting together -------------------------------------------------------------------------------------------
+
+
+def _rows(sums: Sums, chosen: Chosen, withheld: Withheld, asked: Asked, now: float) -> list[Row]:
+    parts: dict[str, Part] = {}
+    loads: dict[str, list[Load]] = {}
+    found: dict[str, list[Cause]] = {}
+    bound = _bound(asked.views, withheld.actions, now)
+    for key, part in sums.parts.items():
+        name = chosen.name(key)
+        parts.setdefault(name, Part()).add(part)
+        pause = withheld.pause(key, now)
+        until = (pause[1].until or FOREVER) if pause is not None else 0.0
+        is_routed = chosen.is_by_campaign or key.provider != NOT_ROUTED
+        loads.setdefault(name, []).append(load_of(part, until, is_routed=is_routed))
+        found.setdefault(name, []).extend(_causes(key, part, pause, withheld.actions, bound, asked, now))
+    rows = [
+        Row(name, part, eta(together(loads[name]), now), ranked(found[name])) for name, part in parts.items()
+    ]
+    return sorted((row for row in rows if not row.part.is_empty), key=lambda row: (not row.name, row.name))
+
+
+def _bound(
+    views: Iterable[HandView], actions: Iterable[Action], now: float
+) -> dict[str, list[tuple[PathRow, Cause]]]:
+    """What binds the paths to each provider, on all nodes."""
+    found: dict[str, list[tuple[PathRow, Cause]]] = {}
+    for view in views:
+        for path in view.paths:
+            cause = causes.of_path(path, actions, now)
+            if cause is not None:
+                found.setdefault(path.provider, []).append((path, cause))
+    return found
+
+
+def _causes(
+    key: Key,
+    part: Part,
+    pause: tuple[Target, Order] | None,
+    actions: Iterable[Action],
+    bound: Mapping[str, list[tuple[PathRow, Cause]]],
+    asked: Asked,
+    now: float,
+) -> list[Cause]:
+    """Of one part; what binds the paths to its provider is shared out by what it has in hand there."""
+    if pause is not None:
+        return [causes.of_order(*pause, part.now + part.later.total(), now)]
+    found = [causes.of_reason(reason, n, actions, key.provider, now) for reason, n in part.reasons.items()]
+    in_stream = part.now - part.in_hand
+    if in_stream and asked.is_allowed:
+        found.append(causes.of_fresh(in_stream, len(asked.views)))
+    paths = bound.get(key.provider, [])
+    whole = sum(path.count for path, _ in paths)
+    for path, cause in paths:
+        count = round(part.in_hand * path.count / whole) if whole else 0
+        if count:
+            found.append(Cause(count, cause.kind, cause.text, cause.until, cause.is_grave))
+    return found
+
+
+def _whole(rows: list[Row], now: float) -> Row:
+    part = Part()
+    for row in rows:
+        part.add(row.part)
+    of_rows = last(row.eta for row in rows if row.eta.kind is not EtaKind.UNKNOWN)
+    unrouted = [row for row in rows if row.eta.kind is EtaKind.UNKNOWN]
+    if not unrouted:
+        return Row("total", part, of_rows, [])
+    # Where it goes is not known; at least it takes its turn among the rest.
+    rest = eta(Load(part.now, tuple(sorted(part.later.items())), rate=part.rate), now)
+    return Row("total", part, last([of_rows, rest]), [])
+
+
+# -- telling ----------------------------------------------------------------------------------------------------
+
+
+def _tell(output: Output, rows: list[Row], whole: Row, asked: Asked, now: float) -> None:
+    for row in [*rows, whole]:
+        output.result(_plain(row, is_total=row is whole))
+    if not asked.views and asked.is_allowed:
+        output.say("No node is running.", "red")
+    if not rows:
+        output.say("Nothing waits.", "green")
+        return
+    table = Table("", "now", "later", "next due", "rate", "done")
+    for row in rows:
+        _show(table, row, now)
+        for cause in row.causes[:_MOST_CAUSES]:
+            share = f"{cause.count:,}: " if len(row.causes) > 1 else ""
+            table.add_below(cell(share + cause.text, "red" if cause.is_grave else "dim"))
+        if (more := len(row.causes) - _MOST_CAUSES) > 0:
+            table.add_below(cell(f"and {many(more, 'other reason')}", "dim"))
+    if len(rows) > 1:
+        _show(table, whole, now)
+    output.show(table)
+
+
+def _show(table: Table, row: Row, now: float) -> None:
+    part = row.part
+    waits = f"{'~' if part.is_about else ''}{part.now:,}"
+    text, style = _done(row.eta, now)
+    table.add_row(
+        cell(row.name or "not routed yet", "bold"),
+        cell(waits.rjust(9)),
+        cell(f"{part.later.total():,}".rjust(9) if part.later else "-".rjust(9)),
+        cell(clock(part.next_due, now) if part.next_due else "-"),
+        cell(_rate(part.rate)),
+        cell(text, style),
+    )
+
+
+def _rate(rate: float) -> str:
+    if not rate:
+        return "-"
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min"
+
+
+def _done(one: Eta, now: float) -> tuple[str, str]:
+    """In words, and how it looks."""
+    without = f", without {one.held:,} held" if one.held and one.at != FOREVER else ""
+    match one.kind:
+        case EtaKind.DONE:
+            return "done", "green"
+        case EtaKind.AT:
+            return f"in {about(one.at - now)}{without}", "green"
+        case EtaKind.NOT_BEFORE if one.at == FOREVER:
+            return "when it is resumed", "yellow"
+        case EtaKind.NOT_BEFORE:
+            return f"not before {clock(one.at, now)}{without}", "yellow"
+        case EtaKind.UNKNOWN:
+            return f"not known{without}", "yellow"
+        case EtaKind.STUCK:
+            return f"not at the present rate: nothing goes{without}", "red"
+
+
+def _plain(row: Row, *, is_total: bool) -> dict[str, object]:
+    part, one = row.part, row.eta
+    return {
+        "row": "total" if is_total else row.name,
+        "is_total": is_total,
+        "now": part.now,
+        "is_estimate": part.is_about,
+        "in_hand": part.in_hand,
+        "ready": part.ready,
+        "on_wire": part.on_wire,
+        "later": part.later.total(),
+        "reasons": dict(part.reasons),
+        "next_due": _moment(part.next_due),
+        "oldest": _moment(part.oldest),
+        "ended_lately": part.ended,
+        "rate": round(part.rate, 3),
+        "eta": one.kind.name.lower(),
+        "done_at": _moment(one.at),
+        "held": one.held,
+        "binds": [
+            {"kind": c.kind, "count": c.count, "text": c.text, "until": _moment(c.until)} for c in row.causes
+        ],
+    }
+
+
+def _moment(at: float) -> str:
+    return times.render(at) if 0.0 < at < FOREVER else ""
+
+
+def _lane(name: str) -> Lane | None:
+    return Lane(name) if name in Lane.__members__.values() else None

@@ -1,0 +1,138 @@
+"""What keeps mail from going faster, in words. Pure; times are seconds since the epoch."""
+
+from collections.abc import Iterable
+
+from mta.admin.eta import FOREVER, clock
+from mta.admin.sums import Cause
+from mta.admin.view import PathRow
+from mta.config.units import rate_text
+from mta.delivery.binding import Bind, Binding
+from mta.intake.orders import Order, Target
+from mta.pacing.action import Action, ActionKind
+
+_REASONS = {
+    "paused": "parked while it was paused",
+    "early": "not to be sent before its send_at",
+    "backed_off": "parked: the destination could not be reached",
+    "throttled": "parked: more than the destination takes in time",
+    "ready": "parked: more than its limits let through in time",
+    "suspended": "parked while its path is suspended",
+    "": "waits for its next attempt",
+}
+_PARKED = frozenset({"backed_off", "throttled", "ready", "suspended"})
+_MOST_REPLY = 120
+NO_NODE = "no node is running: nothing goes"
+
+
+def of_path(path: PathRow, actions: Iterable[Action], now: float) -> Cause | None:
+    """None: nothing binds it."""
+    covering = [
+        action
+        for action in actions
+        if action.until > now and action.aim.covers_path(path.source, path.provider, path.site)
+    ]
+    suspended = [action for action in covering if action.kind is ActionKind.SUSPEND]
+    if suspended:
+        return of_action(max(suspended, key=lambda action: action.until), path.count, now)
+    binding = path.binding
+    text = _text(binding, path, now)
+    if not text:
+        return None
+    throttled = [action for action in covering if action.kind is ActionKind.THROTTLE]
+    if throttled and binding.kind in (Bind.MESSAGE_RATE, Bind.CONNECTIONS, Bind.CONNECTION_RATE):
+        action = max(throttled, key=lambda action: action.until)
+        text += f"; throttled until {clock(action.until, now)}{_by(action)}"
+    is_grave = binding.kind in (Bind.BACKED_OFF, Bind.SUSPENDED, Bind.NATS)
+    return Cause(path.count, binding.kind, text, binding.until, is_grave)
+
+
+def of_action(action: Action, count: int, now: float) -> Cause:
+    text = f"suspended until {clock(action.until, now)}{_by(action)}, {action.aim}{_replied(action.reply)}"
+    return Cause(count, "suspended", text, action.until, is_grave=True)
+
+
+def of_order(target: Target, order: Order, count: int, now: float) -> Cause:
+    until = order.until or FOREVER
+    ends = f"until {clock(order.until, now)}" if order.until else "until it is resumed"
+    by = f" by {order.by}" if order.by else ""
+    return Cause(count, "paused", f"{target} paused {ends}{by}: {order.reason}", until, is_grave=True)
+
+
+def of_reason(reason: str, count: int, actions: Iterable[Action], provider: str, now: float) -> Cause:
+    """Why it waits in MTA_RETRY. A suspension in force says more than that it was parked."""
+    if reason in _PARKED:
+        holding = [
+            action
+            for action in actions
+            if action.kind is ActionKind.SUSPEND
+            and action.until > now
+            and action.aim.provider in ("", provider)
+            and not action.aim.is_of_senders
+        ]
+        if holding:
+            return of_action(max(holding, key=lambda action: action.until), count, now)
+    text = _REASONS.get(reason) or (reason if " " in reason else f"deferred: {reason}")
+    return Cause(count, "later", text)
+
+
+def of_fresh(count: int, nodes: int) -> Cause:
+    """In the stream, with nobody."""
+    if not nodes:
+        return Cause(count, "no_node", NO_NODE, is_grave=True)
+    return Cause(count, "stream", "in the stream: taken up as fast as the rest can be sent")
+
+
+def _text(binding: Binding, path: PathRow, now: float) -> str:
+    rate = rate_text(binding.rate) if binding.rate is not None else "?"
+    of = _whose(binding.scope, path)
+    replied = _replied(binding.reply)
+    until = f" until {clock(binding.until, now)}" if binding.until else ""
+    match binding.kind:
+        case Bind.NOTHING:
+            return ""
+        case Bind.NATS:
+            return "NATS does not confirm what was sent, or the node is stopping"
+        case Bind.SUSPENDED:
+            return f"suspended{until}: {of}{replied}"
+        case Bind.BACKED_OFF:
+            return f"backed off after failures{until}: {of}{replied}"
+        case Bind.MESSAGE_RATE:
+            return f"message rate {rate}: {of}"
+        case Bind.COMPOSING:
+            return "rendering and signing: the workers are busy"
+        case Bind.CONNECTION_RATE:
+            return f"connection rate {rate}: {of}"
+        case Bind.CONNECTING:
+            return f"connecting: {of}{replied}"
+        case Bind.THROTTLED:
+            return f"{_connections(binding.connections)}, more were refused: {of}{replied}"
+        case Bind.CONNECTIONS:
+            return f"limit of {_connections(binding.connections)}: {of}"
+        case Bind.PEER:
+            return f"its own answers, connections are being added: {of}"
+
+
+def _connections(count: int) -> str:
+    return f"{count} connection{'' if count == 1 else 's'}"
+
+
+def _whose(scope: str, path: PathRow) -> str:
+    """`a1 to mx.example`, `a1 to all of google`, `a1 everywhere`."""
+    match scope:
+        case "provider":
+            return f"{path.source} to all of {path.provider}"
+        case "source":
+            return f"{path.source} everywhere"
+        case "host":
+            return f"{path.source} to one host of {path.site}"
+        case _:
+            return f"{path.source} to {path.site}"
+
+
+def _by(action: Action) -> str:
+    return f" by {action.rule or action.by}" if action.rule or action.by else ""
+
+
+def _replied(reply: str) -> str:
+    said = " ".join(reply.split())[:_MOST_REPLY]
+    return f" ({said})" if said else ""
