@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mta.admin import causes
 from mta.admin.access import link
@@ -33,6 +34,9 @@ from mta.pacing.actions import Actions
 
 _ASK_S = 10.0
 _MOST_CAUSES = 3
+_HEAD = ("now", "later", "next due", "rate")
+_LONGEST_NAME = 16  # a longer one has a line of its own: the numbers stay within 80 columns
+_INDENT = 2
 
 
 class Chosen(Struct, frozen=True):
@@ -69,6 +73,11 @@ class Asked(Struct, frozen=True):
     silent: tuple[str, ...] = ()
     is_allowed: bool = True
 
+    @property
+    def may_go(self) -> bool:
+        """There is somebody to send it, as far as one may know."""
+        return bool(self.views or self.silent or not self.is_allowed)
+
 
 class Withheld(Struct, frozen=True):
     """What operators and rules hold back, as MTA_CONTROL has it."""
@@ -88,8 +97,11 @@ class Withheld(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
+    """Of a provider or a campaign, or of all."""
+
     name: str
     part: Part
+    load: Load
     eta: Eta
     causes: list[Cause]
 
@@ -191,10 +203,13 @@ def _rows(sums: Sums, chosen: Chosen, withheld: Withheld, asked: Asked, now: flo
         is_routed = chosen.is_by_campaign or key.provider != NOT_ROUTED
         loads.setdefault(name, []).append(load_of(part, until, is_routed=is_routed))
         found.setdefault(name, []).extend(_causes(key, part, pause, withheld.actions, bound, asked, now))
-    rows = [
-        Row(name, part, eta(together(loads[name]), now), ranked(found[name])) for name, part in parts.items()
-    ]
-    return sorted((row for row in rows if not row.part.is_empty), key=lambda row: (not row.name, row.name))
+    rows = []
+    for name, part in sorted(parts.items(), key=lambda item: (not item[0], item[0])):
+        if not part.is_empty:
+            load = together(loads[name])
+            one = eta(load, now) if asked.may_go else Eta(EtaKind.STUCK)
+            rows.append(Row(name, part, load, one, ranked(found[name])))
+    return rows
 
 
 def _bound(
@@ -236,16 +251,15 @@ def _causes(
 
 
 def _whole(rows: list[Row], now: float) -> Row:
+    """All that waits. What is not routed yet takes its turn among the rest, at least: so it is reckoned at their
+    rate."""
     part = Part()
     for row in rows:
         part.add(row.part)
-    of_rows = last(row.eta for row in rows if row.eta.kind is not EtaKind.UNKNOWN)
-    unrouted = [row for row in rows if row.eta.kind is EtaKind.UNKNOWN]
-    if not unrouted:
-        return Row("total", part, of_rows, [])
-    # Where it goes is not known; at least it takes its turn among the rest.
-    rest = eta(Load(part.now, tuple(sorted(part.later.items())), rate=part.rate), now)
-    return Row("total", part, last([of_rows, rest]), [])
+    load = replace(together(row.load for row in rows), is_routed=True)
+    known = [row.eta for row in rows if row.eta.kind is not EtaKind.UNKNOWN]
+    whole = [eta(load, now)] if len(known) < len(rows) else []
+    return Row("total", part, load, last([*known, *whole]), [])
 
 
 # -- telling ----------------------------------------------------------------------------------------------------
@@ -254,36 +268,43 @@ def _whole(rows: list[Row], now: float) -> Row:
 def _tell(output: Output, rows: list[Row], whole: Row, asked: Asked, now: float) -> None:
     for row in [*rows, whole]:
         output.result(_plain(row, is_total=row is whole))
-    if not asked.views and asked.is_allowed:
-        output.say("No node is running.", "red")
+    if not asked.may_go:
+        output.say("No node is running: nothing goes.", "red")
     if not rows:
         output.say("Nothing waits.", "green")
         return
-    table = Table("", "now", "later", "next due", "rate", "done")
-    for row in rows:
-        _show(table, row, now)
+    shown = [*rows, whole] if len(rows) > 1 else rows
+    columns = [_justified(column) for column in zip(_HEAD, *(_cells(row, now) for row in shown), strict=True)]
+    table = Table("", *(column[0] for column in columns), "done")
+    for row, *cells in zip(shown, *(column[1:] for column in columns), strict=True):
+        name = cell(row.name or "not routed yet", "bold")
+        if name.cell_len > _LONGEST_NAME:
+            table.add_line(name)
+            name = cell("")
+        table.add_row(name, *map(cell, cells), cell(*_done(row.eta, now)))
         for cause in row.causes[:_MOST_CAUSES]:
             share = f"{cause.count:,}: " if len(row.causes) > 1 else ""
-            table.add_below(cell(share + cause.text, "red" if cause.is_grave else "dim"))
+            table.add_line(cell(share + cause.text, "red" if cause.is_grave else "dim"), _INDENT)
         if (more := len(row.causes) - _MOST_CAUSES) > 0:
-            table.add_below(cell(f"and {many(more, 'other reason')}", "dim"))
-    if len(rows) > 1:
-        _show(table, whole, now)
+            table.add_line(cell(f"and {many(more, 'other reason')}", "dim"), _INDENT)
     output.show(table)
 
 
-def _show(table: Table, row: Row, now: float) -> None:
+def _cells(row: Row, now: float) -> tuple[str, ...]:
+    """In the order of `_HEAD`."""
     part = row.part
-    waits = f"{'~' if part.is_about else ''}{part.now:,}"
-    text, style = _done(row.eta, now)
-    table.add_row(
-        cell(row.name or "not routed yet", "bold"),
-        cell(waits.rjust(9)),
-        cell(f"{part.later.total():,}".rjust(9) if part.later else "-".rjust(9)),
-        cell(clock(part.next_due, now) if part.next_due else "-"),
-        cell(_rate(part.rate)),
-        cell(text, style),
+    return (
+        f"{'~' if part.is_about else ''}{part.now:,}",
+        f"{part.later.total():,}" if part.later else "-",
+        clock(part.next_due, now) if part.next_due else "-",
+        _rate(part.rate),
     )
+
+
+def _justified(column: tuple[str, ...]) -> list[str]:
+    """Numbers stand under each other by their ends."""
+    width = max(map(len, column))
+    return [text.rjust(width) for text in column]
 
 
 def _rate(rate: float) -> str:

@@ -71,9 +71,9 @@ def eta(load: Load, now: float) -> Eta:
     later = [(at, count) for at, count in later if at > now]
     if not due and not later:
         return Eta(EtaKind.NOT_BEFORE, FOREVER, load.held) if load.held else Eta(EtaKind.DONE)
-    if not load.is_routed:
+    if not load.is_routed and due:
         return Eta(EtaKind.UNKNOWN, held=load.held)
-    if load.rate <= 0:
+    if load.rate <= 0 or not load.is_routed:
         if due:
             return Eta(EtaKind.STUCK, held=load.held)
         return Eta(EtaKind.NOT_BEFORE, later[-1][0], load.held)

@@ -59,14 +59,14 @@ class Table:
 
     def __init__(self, *columns: str) -> None:
         self._rows = [tuple(Text(column, style="bold") for column in columns)]
-        self._below: dict[int, list[Text]] = {}
+        self._below: dict[int, list[tuple[Text, int]]] = {}
 
     def add_row(self, *cells: Text) -> None:
         self._rows.append(cells)
 
-    def add_below(self, note: Text) -> None:
-        """A line of its own under the last row, indented, wrapped between words like the last column."""
-        self._below.setdefault(len(self._rows) - 1, []).append(note)
+    def add_line(self, text: Text, indent: int = 0) -> None:
+        """A line of its own under the last row, wrapped between words like the last column."""
+        self._below.setdefault(len(self._rows) - 1, []).append((text, indent))
 
     def lines(self, width: int) -> Iterator[Text]:
         """For a terminal of this width; 0: for a file."""
@@ -79,8 +79,8 @@ class Table:
             for cell, wide in zip(cells, widths, strict=True):
                 line.append_text(cell).append(" " * (wide - cell.cell_len) + _GAP)
             yield from _wrapped(line, last, indent, width)
-            for note in self._below.get(number, ()):
-                yield from _wrapped(Text(_GAP), note, 2 * len(_GAP), width)
+            for text, deep in self._below.get(number, ()):
+                yield from _wrapped(Text(" " * deep), text, deep, width)
 
 
 def _wrapped(line: Text, text: Text, indent: int, width: int) -> Iterator[Text]:

@@ -26,6 +26,7 @@ from mta.jetstream.schedule import TARGET, Held, description, due_at
 from mta.jetstream.subjects import escape, parse_due, parse_payload, parse_retry, retry_filter
 
 _BATCH = 2_000
+_LONG = 10_000  # messages, about a second
 _PATIENCE_S = 10.0
 _FORGOTTEN_AFTER_S = 10
 _ACK_WAIT_S = 3_600
@@ -159,7 +160,7 @@ async def later(link: Link, scope: Scope, on_message: Callable[[Later], None], o
     received = 0
     try:
         await puller.open()
-        with progress(output, pending, "reading what waits") as advance:
+        with progress(output, pending if pending > _LONG else 0, "reading what waits") as advance:
             while received < pending:
                 end = await puller.pull(min(_BATCH, pending - received))
                 if end.end not in (End.FULL, End.EMPTY):

@@ -25,7 +25,7 @@ def binds(row: dict[str, Any]) -> list[str]:
 
 
 async def test_a_message_rate_binds(own_rig: Rig) -> None:
-    """It is named, with whom it is of; the rate that is measured is the one that is set, and the end follows."""
+    """It is named, with whom it is of; the rate is measured as it was set, and the end follows from it."""
     shaping = own_rig.directory / "shaping.toml"
     shaping.write_text(shaping.read_text().replace('message_rate = "100000/s"', 'message_rate = "2/s"'))
     await own_rig.start()

@@ -60,6 +60,8 @@ def test_a_hold_that_ends_is_waited_for() -> None:
 def test_who_is_not_routed_has_no_rate() -> None:
     """That of others says nothing about it."""
     assert eta(Load(now=30, rate=3.0, is_routed=False), NOW) == Eta(EtaKind.UNKNOWN)
+    paused = Load(later=((NOW + 60, 30),), rate=3.0, is_routed=False)
+    assert eta(paused, NOW) == Eta(EtaKind.NOT_BEFORE, NOW + 60)
 
 
 def test_nodes_share_the_work() -> None:
