@@ -26,8 +26,10 @@ from mta.jetstream.layout import (
     TEMPLATES,
     TRANSACTIONAL_CONSUMER,
 )
+from mta.jetstream.service import ANY
 from mta.jetstream.subjects import (
     campaign_consumer,
+    control_subject,
     dead_subject,
     due_subject,
     event_subject,
@@ -93,10 +95,11 @@ def _no_campaign() -> tuple[str, str]:
 
 
 def unanswered() -> list[str]:
-    """Where nobody answers: a consumer that is not there, acks of what was not delivered."""
+    """Where nobody answers: a consumer that is not there, acks of what was not delivered, and a question to the broker
+    of the fleet that means nothing to it."""
     _, name = _no_campaign()
     acks = [f"$JS.ACK.{stream}.rights.1.1.1.1.1" for stream in (PAYLOADS, RETRY, EVENTS)]
-    return [f"$JS.API.CONSUMER.MSG.NEXT.{PAYLOADS}.{name}", *acks]
+    return [f"$JS.API.CONSUMER.MSG.NEXT.{PAYLOADS}.{name}", *acks, control_subject(ANY, "budget")]
 
 
 async def missing_rights(link: Link, *, node: str, tenant: str, also: Iterable[str] = ()) -> list[str]:
