@@ -63,8 +63,7 @@ class Told:
 
         def hear(ref: Reference[Any], settlement: Settlement) -> None:
             if not isinstance(settlement, (Deferred, Parked)):
-                sender = ref.sender
-                lately.note(Key(ref.lane, sender.tenant, sender.campaign, ref.provider), time.monotonic())
+                lately.note(ref.sender, ref.provider, ref.lane, time.monotonic())
             settle(ref, settlement)
 
         return hear

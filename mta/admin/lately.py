@@ -3,6 +3,9 @@
 from collections import OrderedDict
 from typing import NamedTuple
 
+from mta.model.lane import Lane
+from mta.model.sender import Sender
+
 _SLOT_S = 10.0
 _SLOTS = 30
 _MOST_KEYS = 10_000
@@ -11,7 +14,7 @@ _ENOUGH = 20
 
 
 class Key(NamedTuple):
-    """`provider` empty: it ended before it was routed."""
+    """`provider` empty: not routed."""
 
     lane: str
     tenant: str
@@ -26,6 +29,9 @@ class Pace(NamedTuple):
     rate: float
 
 
+_NONE = Pace(0, 0.0)
+
+
 class _Ended:
     """Of one key: counts by slot, oldest first, and when it first was heard of since it was last forgotten."""
 
@@ -37,12 +43,14 @@ class _Ended:
 
 
 class Lately:
-    """Bounded: the keys that were quiet longest are forgotten first."""
+    """Bounded: whose mail was quiet longest is forgotten first."""
 
     def __init__(self) -> None:
-        self._ended: OrderedDict[Key, _Ended] = OrderedDict()
+        self._ended: OrderedDict[tuple[Sender, str, bool], _Ended] = OrderedDict()
 
-    def note(self, key: Key, now: float) -> None:
+    def note(self, sender: Sender, provider: str, lane: Lane, now: float) -> None:
+        """Of every message: so the key is what is there already, and quick to hash."""
+        key = (sender, provider, lane is Lane.BULK)
         slot = int(now / _SLOT_S)
         ended = self._ended.get(key)
         if ended is None:
@@ -61,7 +69,13 @@ class Lately:
     def paces(self, now: float) -> dict[Key, Pace]:
         """Of all that ended something in the last five minutes."""
         self._forget(now)
-        return {key: _pace(ended, now) for key, ended in self._ended.items()}
+        found: dict[Key, Pace] = {}
+        for (sender, provider, is_bulk), ended in self._ended.items():
+            lane = Lane.BULK if is_bulk else Lane.TRANSACTIONAL
+            key, pace = Key(lane, sender.tenant, sender.campaign, provider), _pace(ended, now)
+            known = found.get(key, _NONE)  # of another stream or From domain
+            found[key] = Pace(known.ended + pace.ended, known.rate + pace.rate)
+        return found
 
     def rate(self, now: float) -> float:
         """Of all together, in a second."""

@@ -3,14 +3,19 @@
 import pytest
 
 from mta.admin.lately import Key, Lately, Pace
+from mta.model.lane import Lane
+from mta.model.sender import Sender
 
-A, B = Key("bulk", "acme", "spring", "google"), Key("bulk", "acme", "spring", "other")
+A, B = Key("bulk", "acme", "spring", "google"), Key("transactional", "acme", "spring", "other")
 
 
-def steady(lately: Lately, key: Key, start: float, seconds: float, every_s: float) -> None:
+def steady(
+    lately: Lately, key: Key, start: float, seconds: float, every_s: float, stream: str = "news"
+) -> None:
     count = int(seconds / every_s)
     for number in range(count):
-        lately.note(key, start + number * every_s)
+        sender = Sender(key.tenant, key.campaign, stream)
+        lately.note(sender, key.provider, Lane(key.lane), start + number * every_s)
 
 
 @pytest.mark.parametrize("every_s", [0.01, 0.5, 5.0, 30.0])
@@ -33,6 +38,14 @@ def test_each_key_has_its_own() -> None:
     assert lately.rate(160.0) == pytest.approx(11.0, rel=0.1)
 
 
+def test_the_streams_of_a_campaign_are_one() -> None:
+    """They differ in what receivers judge by, not in who asks."""
+    lately = Lately()
+    steady(lately, A, 100.0, 60.0, 0.1, "news")
+    steady(lately, A, 100.0, 60.0, 0.1, "offers")
+    assert lately.paces(160.0)[A].rate == pytest.approx(20.0, rel=0.1)
+
+
 def test_what_has_just_begun_is_not_slow() -> None:
     """However long nothing was to be done before."""
     lately = Lately()
@@ -53,7 +66,7 @@ def test_there_is_an_end_to_how_many_are_remembered() -> None:
     """The quietest go first."""
     lately = Lately()
     for number in range(10_100):
-        lately.note(Key("bulk", "acme", f"c{number}", ""), 100.0)
+        lately.note(Sender("acme", f"c{number}"), "", Lane.BULK, 100.0)
     paces = lately.paces(101.0)
     assert len(paces) == 10_000
     assert Key("bulk", "acme", "c0", "") not in paces
