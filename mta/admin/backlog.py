@@ -26,7 +26,7 @@ from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError, PermissionMissing
 from mta.jetstream.kv import Bucket, Change
 from mta.jetstream.layout import CONTROL
-from mta.jetstream.service import ask, nodes
+from mta.jetstream.service import SERVICE, ask, nodes
 from mta.model import times
 from mta.model.lane import Lane
 from mta.pacing.action import Action
@@ -37,6 +37,10 @@ _MOST_CAUSES = 3
 _HEAD = ("now", "later", "next due", "rate")
 _LONGEST_NAME = 16  # a longer one has a line of its own: the numbers stay within 80 columns
 _INDENT = 2
+_NOT_ALLOWED = (
+    f"This user may not publish to $SRV.PING.{SERVICE}: what nodes have in hand, and what binds it, is not shown; "
+    "payloads in work count as if nobody had had his mail yet."
+)
 
 
 class Chosen(Struct, frozen=True):
@@ -113,19 +117,21 @@ async def explain_backlog(
     sums = Sums()
     async with link(config, environ, "explain") as opened:
         withheld = await _withheld(opened)
+        names = await _find(opened)
+        # What moves from a node to the stream or back between these is missed or seen twice: no pause between them.
         unread = await _count_later(opened, sums, chosen.scope, output)
-        asked = await _ask_nodes(opened)
+        asked = await _ask_all(opened, names)
         unread += await _count_rest(opened, sums, chosen.scope, asked.views)
     sums.only(chosen.wants)
     now = time.time()
-    rows = _rows(sums, chosen, withheld, asked, now)
+    rows = rows_of(sums, chosen, withheld, asked, now)
     for line in asked.silent:
         output.note(line, "yellow")
     if unread:
         output.note(
             f"{many(unread, 'message')} could not be counted by recipients: taken as one each.", "yellow"
         )
-    _tell(output, rows, _whole(rows, now), asked, now)
+    tell(output, rows, whole_of(rows, now), asked, now)
     return 0
 
 
@@ -167,12 +173,18 @@ async def _count_rest(opened: Link, sums: Sums, scope: Scope, views: Iterable[Ha
     return unread
 
 
-async def _ask_nodes(opened: Link) -> Asked:
-    """All at once; one that does not answer is named, and the others are told of."""
+async def _find(opened: Link) -> list[str] | None:
+    """The nodes that are there; None where our user may not ask."""
     try:
-        names = await nodes(opened)
-    except PermissionMissing as error:
-        return Asked((), (f"{error}: what nodes have in hand, and what binds it, is not shown.",), False)
+        return await nodes(opened)
+    except PermissionMissing:
+        return None
+
+
+async def _ask_all(opened: Link, names: list[str] | None) -> Asked:
+    """At once; one that does not answer is named, and the others are told of."""
+    if names is None:
+        return Asked((), (_NOT_ALLOWED,), False)
     answers = await asyncio.gather(*(_ask(opened, name) for name in names))
     views = tuple(answer for answer in answers if isinstance(answer, HandView))
     silent = [answer for answer in answers if isinstance(answer, str)]
@@ -190,7 +202,7 @@ async def _ask(opened: Link, name: str) -> HandView | str:
 # -- putting together -------------------------------------------------------------------------------------------
 
 
-def _rows(sums: Sums, chosen: Chosen, withheld: Withheld, asked: Asked, now: float) -> list[Row]:
+def rows_of(sums: Sums, chosen: Chosen, withheld: Withheld, asked: Asked, now: float) -> list[Row]:
     parts: dict[str, Part] = {}
     loads: dict[str, list[Load]] = {}
     found: dict[str, list[Cause]] = {}
@@ -237,7 +249,7 @@ def _causes(
     """Of one part; what binds the paths to its provider is shared out by what it has in hand there."""
     if pause is not None:
         return [causes.of_order(*pause, part.now + part.later.total(), now)]
-    found = [causes.of_reason(reason, n, actions, key.provider, now) for reason, n in part.reasons.items()]
+    found = [causes.of_reason(reason, n, actions, key, now) for reason, n in part.reasons.items()]
     in_stream = part.now - part.in_hand
     if in_stream and asked.is_allowed:
         found.append(causes.of_fresh(in_stream, len(asked.views)))
@@ -250,7 +262,7 @@ def _causes(
     return found
 
 
-def _whole(rows: list[Row], now: float) -> Row:
+def whole_of(rows: list[Row], now: float) -> Row:
     """All that waits. What is not routed yet takes its turn among the rest, at least: so it is reckoned at their
     rate."""
     part = Part()
@@ -265,7 +277,7 @@ def _whole(rows: list[Row], now: float) -> Row:
 # -- telling ----------------------------------------------------------------------------------------------------
 
 
-def _tell(output: Output, rows: list[Row], whole: Row, asked: Asked, now: float) -> None:
+def tell(output: Output, rows: list[Row], whole: Row, asked: Asked, now: float) -> None:
     for row in [*rows, whole]:
         output.result(_plain(row, is_total=row is whole))
     if not asked.may_go:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from mta.admin.eta import FOREVER, clock
+from mta.admin.lately import Key
 from mta.admin.sums import Cause
 from mta.admin.view import PathRow
 from mta.config.units import rate_text
@@ -17,9 +18,12 @@ _REASONS = {
     "throttled": "parked: more than the destination takes in time",
     "ready": "parked: more than its limits let through in time",
     "suspended": "parked while its path is suspended",
+    "held": "parked while this sender's mail is held",
+    "stopped": "given back by a node that stopped",
     "": "waits for its next attempt",
 }
-_PARKED = frozenset({"backed_off", "throttled", "ready", "suspended"})
+_BY_PATH = frozenset({"backed_off", "throttled", "ready", "suspended"})
+_BY_SENDER = "held"
 _MOST_REPLY = 120
 NO_NODE = "no node is running: nothing goes"
 
@@ -58,21 +62,26 @@ def of_order(target: Target, order: Order, count: int, now: float) -> Cause:
     return Cause(count, "paused", f"{target} paused {ends}{by}: {order.reason}", until, is_grave=True)
 
 
-def of_reason(reason: str, count: int, actions: Iterable[Action], provider: str, now: float) -> Cause:
+def of_reason(reason: str, count: int, actions: Iterable[Action], key: Key, now: float) -> Cause:
     """Why it waits in MTA_RETRY. A suspension in force says more than that it was parked."""
-    if reason in _PARKED:
-        holding = [
-            action
-            for action in actions
-            if action.kind is ActionKind.SUSPEND
-            and action.until > now
-            and action.aim.provider in ("", provider)
-            and not action.aim.is_of_senders
-        ]
-        if holding:
-            return of_action(max(holding, key=lambda action: action.until), count, now)
+    holding = [action for action in actions if action.until > now and _may_hold(action, reason, key)]
+    if holding:
+        return of_action(max(holding, key=lambda action: action.until), count, now)
     text = _REASONS.get(reason) or (reason if " " in reason else f"deferred: {reason}")
     return Cause(count, "later", text)
+
+
+def _may_hold(action: Action, reason: str, key: Key) -> bool:
+    """Source, site, stream and From domain of what was parked are not known here: the action names them."""
+    aim = action.aim
+    is_kind = reason == _BY_SENDER if aim.is_of_senders else reason in _BY_PATH
+    return (
+        is_kind
+        and action.kind is ActionKind.SUSPEND
+        and aim.provider in ("", key.provider)
+        and aim.tenant in ("", key.tenant)
+        and aim.campaign in ("", key.campaign)
+    )
 
 
 def of_fresh(count: int, nodes: int) -> Cause:

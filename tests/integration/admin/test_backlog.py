@@ -222,7 +222,7 @@ async def test_who_may_not_ask_the_nodes_is_told_what_streams_hold(
     async with limited(tmp_path, "$SRV.>") as config:
         assert await explain_backlog(config, {}, QUIET, Chosen()) == 0
         shown = capsysbinary.readouterr()
-        assert b"this user may not publish to $SRV.PING.mta" in shown.err
+        assert b"This user may not publish to $SRV.PING.mta" in shown.err
         (row, total) = map(json.loads, shown.out.splitlines())
         assert (row["now"], total["now"], row["eta"]) == (10, 10, "unknown")
         assert row["binds"] == []

@@ -3,6 +3,7 @@
 import pytest
 
 from mta.admin import causes
+from mta.admin.lately import Key
 from mta.admin.view import PathRow
 from mta.delivery.binding import Bind, Binding
 from mta.intake.orders import Order, Target
@@ -18,6 +19,9 @@ SUSPENDED = Action(
     rule="google-rate",
     reply="421 4.7.28 slow down",
 )
+
+
+KEY = Key("bulk", "acme", "spring", "google")
 
 
 def path(binding: Binding, source: str = "a1") -> PathRow:
@@ -91,7 +95,7 @@ def test_a_throttle_is_told_beside_the_limit_that_it_sets() -> None:
 def test_why_it_waits_for_later() -> None:
     """A refusal by its class, parking by what it was for, and a suspension where one is in force."""
     texts = [
-        causes.of_reason(reason, 3, actions, "google", NOW).text
+        causes.of_reason(reason, 3, actions, KEY, NOW).text
         for reason, actions in (
             ("greylisted", [SUSPENDED]),
             ("backed_off", []),
@@ -107,7 +111,20 @@ def test_why_it_waits_for_later() -> None:
         "waits for its next attempt",
         "too many at once",
     ]
-    assert causes.of_reason("suspended", 3, [SUSPENDED], "yahoo", NOW).kind == "later"
+    elsewhere = KEY._replace(provider="yahoo")
+    assert causes.of_reason("suspended", 3, [SUSPENDED], elsewhere, NOW).kind == "later"
+
+
+def test_mail_that_is_held_for_whose_it_is() -> None:
+    """By the action that is aimed at it: not by one for another campaign, nor for a path."""
+    aim = Aim(campaign="spring", tenant="acme")
+    stopped = Action(kind=ActionKind.SUSPEND, aim=aim, since=NOW, until=NOW + 600, rule="breaker")
+    actions = [SUSPENDED, stopped]
+    cause = causes.of_reason("held", 3, actions, KEY, NOW)
+    assert cause.text == "suspended until 11:16 by breaker, tenant=acme campaign=spring"
+    assert "breaker" not in causes.of_reason("suspended", 3, actions, KEY, NOW).text
+    other = KEY._replace(campaign="summer")
+    assert causes.of_reason("held", 3, actions, other, NOW).kind == "later"
 
 
 def test_an_order_is_told_with_who_gave_it() -> None:

@@ -50,3 +50,18 @@ def test_a_table_breaks_no_word(width: int, lines: list[str]) -> None:
     made.add_row(cell("x", "red"), cell(LONG))
     made.add_row(cell("yy"), cell(""))
     assert [line.plain for line in made.lines(width)] == lines
+
+
+def test_a_line_stands_under_its_row() -> None:
+    """Over all columns, as deep as it was asked for, broken between words."""
+    made = Table("what", "found")
+    made.add_line(cell("heading"))
+    made.add_row(cell("x"), cell("y"))
+    made.add_line(cell("because of one thing and because of another one"), 2)
+    assert [line.plain for line in made.lines(40)] == [
+        "what  found",
+        "heading",
+        "x     y",
+        "  because of one thing and because of",
+        "  another one",
+    ]

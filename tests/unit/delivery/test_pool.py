@@ -9,6 +9,7 @@ import tracemalloc
 import pytest
 from msgspec.structs import replace
 
+from mta.delivery.binding import Bind, Binding
 from mta.delivery.pool import PathPool
 from mta.delivery.reference import Parked
 from mta.model.lane import Lane
@@ -322,3 +323,34 @@ async def test_a_policy_that_stood_in_the_way_is_doubted() -> None:
         await owner.close()
     assert {type(one) for one in settled} == {Deferred}
     assert owner.doubted == ["bound.test"]
+
+
+async def test_a_path_says_how_it_stands() -> None:
+    """At first it connects, then its message rate binds; when all is sent nothing does."""
+    settings = replace(QUICK, connections=1, message_rate=RateLimit(1, 15.0))
+    async with FakeMX(offers=CHUNKING).serving() as mx:
+        owner = Owner(mx.port, settings=settings)
+        owner.put(*(ref(f"r{number}") for number in range(3)))
+        first = owner.pool.standing()
+        assert (first.source, first.site, first.demand) == ("one", "site", 3)
+        assert first.binding == Binding(Bind.CONNECTING)
+        await owner.until_settled(1)
+        standing = owner.pool.standing()
+        assert (standing.demand, standing.connections) == (2, 1)
+        assert standing.binding == Binding(Bind.MESSAGE_RATE, rate=settings.message_rate)
+        owner.pool.drain()
+        assert owner.pool.standing().binding == Binding(Bind.NOTHING)
+        await owner.close()
+
+
+async def test_a_path_that_is_backed_off_says_after_what() -> None:
+    """The last failure, and when it is tried again."""
+    owner = Owner(free_port())
+    owner.put(ref("first"))
+    await owner.until_settled(1)
+    owner.put(ref("second"))
+    binding = owner.pool.standing().binding
+    assert binding.kind is Bind.BACKED_OFF
+    assert binding.until > asyncio.get_running_loop().time()
+    assert binding.reply.startswith("connect: ")
+    await owner.close()
