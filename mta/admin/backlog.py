@@ -6,7 +6,7 @@ The streams are counted (`mta.admin.waiting`), the nodes are asked what of it th
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -214,7 +214,11 @@ def rows_of(sums: Sums, chosen: Chosen, withheld: Withheld, asked: Asked, now: f
         until = (pause[1].until or FOREVER) if pause is not None else 0.0
         is_routed = chosen.is_by_campaign or key.provider != NOT_ROUTED
         loads.setdefault(name, []).append(load_of(part, until, is_routed=is_routed))
-        found.setdefault(name, []).extend(_causes(key, part, pause, withheld.actions, bound, asked, now))
+        several = found.setdefault(name, [])
+        if pause is not None:
+            several.append(causes.of_order(*pause, part.now + part.later.total(), now))
+        else:
+            several += _causes(key, part, withheld.actions, bound.get(key.provider, []), asked, now)
     rows = []
     for name, part in sorted(parts.items(), key=lambda item: (not item[0], item[0])):
         if not part.is_empty:
@@ -240,20 +244,16 @@ def _bound(
 def _causes(
     key: Key,
     part: Part,
-    pause: tuple[Target, Order] | None,
     actions: Iterable[Action],
-    bound: Mapping[str, list[tuple[PathRow, Cause]]],
+    paths: Sequence[tuple[PathRow, Cause]],
     asked: Asked,
     now: float,
 ) -> list[Cause]:
     """Of one part; what binds the paths to its provider is shared out by what it has in hand there."""
-    if pause is not None:
-        return [causes.of_order(*pause, part.now + part.later.total(), now)]
     found = [causes.of_reason(reason, n, actions, key, now) for reason, n in part.reasons.items()]
     in_stream = part.now - part.in_hand
     if in_stream and asked.is_allowed:
-        found.append(causes.of_fresh(in_stream, len(asked.views)))
-    paths = bound.get(key.provider, [])
+        found.append(causes.of_fresh(in_stream, may_go=asked.may_go))
     whole = sum(path.count for path, _ in paths)
     for path, cause in paths:
         count = round(part.in_hand * path.count / whole) if whole else 0

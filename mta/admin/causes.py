@@ -84,9 +84,9 @@ def _may_hold(action: Action, reason: str, key: Key) -> bool:
     )
 
 
-def of_fresh(count: int, nodes: int) -> Cause:
+def of_fresh(count: int, *, may_go: bool) -> Cause:
     """In the stream, with nobody."""
-    if not nodes:
+    if not may_go:
         return Cause(count, "no_node", NO_NODE, is_grave=True)
     return Cause(count, "stream", "in the stream: taken up as fast as the rest can be sent")
 

@@ -138,5 +138,5 @@ def test_an_order_is_told_with_who_gave_it() -> None:
 
 def test_what_is_fresh_waits_for_a_node() -> None:
     """To be there, or to have room."""
-    assert causes.of_fresh(3, 0).is_grave
-    assert not causes.of_fresh(3, 1).is_grave
+    assert causes.of_fresh(3, may_go=False).is_grave
+    assert not causes.of_fresh(3, may_go=True).is_grave
