@@ -7,6 +7,7 @@ line a few times stands in all that refuse it: then nobody passes him anywhere, 
 from collections.abc import Iterable
 from typing import Protocol
 
+from mta.classify.rules import ACCUSED
 from mta.model.outcome import BounceClass, Scope, Verdict
 from mta.model.sender import Sender
 from mta.pacing.actions import Actions
@@ -268,7 +269,13 @@ class Passage:
     ) -> None:
         """Whom the peer accused slows down, and nobody else."""
         is_slower = "back_off" in verdict.actions
-        match verdict.scope:
+        is_of_connections = verdict.bounce_class is BounceClass.CONNECTION_LIMITED
+        scope = verdict.scope
+        if is_slower and scope is Scope.CONNECTION and not is_of_connections:
+            scope = ACCUSED.get(
+                verdict.accused, scope
+            )  # a 421 ends the connection, and may say whose rate it is about
+        match scope:
             case Scope.SOURCE if is_slower:
                 self._trouble.note_refused(now, why)
             case Scope.SITE if is_slower:
@@ -278,7 +285,7 @@ class Passage:
                 self._keeper.accuse(
                     sender, self._provider, now, top.per_second if top is not None else 1.0, why
                 )
-            case Scope.CONNECTION | Scope.HOST if verdict.bounce_class is BounceClass.CONNECTION_LIMITED:
+            case Scope.CONNECTION | Scope.HOST if is_of_connections:
                 governor = self._host(host, is_refusing=True)
                 if governor is not None:
                     governor.note_limited(now, max(open_there, governor.in_use), why)

@@ -18,7 +18,7 @@ SLOWER = Verdict(
     category="rate",
     type=BounceType.SOFT,
     accused="source_ip",
-    scope=Scope.SOURCE,
+    scope=Scope.CONNECTION,  # as the classifier has it for a 421, whoever is accused
     rule="google:rate",
     actions=("retry", "back_off"),
 )

@@ -15,7 +15,7 @@ from loadtest.blackhole import BlackHole
 from mta.delivery import opening
 from mta.delivery.around import Around
 from mta.delivery.hosts import HostMemory
-from mta.delivery.opening import Opener, TlsTrouble
+from mta.delivery.opening import HostsFull, Opener, TlsTrouble
 from mta.model.login import Login
 from mta.model.path import OPEN, MxHost, Security, Site
 from mta.model.tls import DaneState, HostDane, StsMode, Tlsa, TlsFailure, TlsOption
@@ -548,3 +548,25 @@ async def test_t07_sni_is_the_name_the_records_were_found_under() -> None:
         await opened(opener(MxHost(NAME, mx.port, ("127.0.0.1",), dane=dane), is_static=False))
         await opened(opener(local(mx.port)))
     assert names == ["target.test", NAME]
+
+
+async def test_a_host_at_our_own_limit_is_left_out() -> None:
+    """No failure and no attempt: the next one is tried, and what was left out is not taken for dead."""
+    memory = HostMemory()
+    async with FakeMX(offers=PIPELINING).serving() as full, FakeMX(offers=PIPELINING).serving() as free:
+        one = opener(local(full.port), MxHost("mx2.test", free.port, ("127.0.0.1",)), memory=memory)
+        connection = await one.open(
+            lambda *_: None, lambda _: None, _never, lambda host: host.name != "mx.test"
+        )
+        connection.quit()
+        assert connection.port == free.port
+        assert full.connections == 0
+        assert (await opened(one)).port == full.port
+
+
+async def test_where_all_hosts_are_full_nothing_was_tried() -> None:
+    """It says which, and is no failure to connect."""
+    one = opener(local(free_port()))
+    with pytest.raises(HostsFull) as full:
+        await one.open(lambda *_: None, lambda _: None, _never, lambda host: False)
+    assert full.value.host.name == "mx.test"

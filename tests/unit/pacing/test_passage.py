@@ -199,12 +199,12 @@ def test_units_come_back_once() -> None:
         held.release()
 
 
-def verdict(scope: Scope, kind: BounceClass, *actions: str) -> Verdict:
+def verdict(scope: Scope, kind: BounceClass, *actions: str, accused: str = "x") -> Verdict:
     return Verdict(
         bounce_class=kind,
         category="rate",
         type=BounceType.SOFT,
-        accused="x",
+        accused=accused,
         scope=scope,
         rule="r",
         actions=actions,
@@ -218,6 +218,7 @@ def verdict(scope: Scope, kind: BounceClass, *actions: str) -> Verdict:
         (verdict(Scope.SOURCE, BounceClass.IP_BLOCKED, "pause_source"), []),
         (verdict(Scope.SITE, BounceClass.RATE_LIMITED, "back_off"), ["site"]),
         (verdict(Scope.CONNECTION, BounceClass.CONNECTION_LIMITED, "back_off"), ["host"]),
+        (verdict(Scope.CONNECTION, BounceClass.RATE_LIMITED, "back_off", accused="source_ip"), ["provider"]),
         (verdict(Scope.CONNECTION, BounceClass.CONNECTION_LOST, "retry"), []),
         (verdict(Scope.RECIPIENT, BounceClass.GREYLISTED, "greylist"), []),
         (verdict(Scope.MESSAGE, BounceClass.SPAM_CONTENT, "retry"), []),
