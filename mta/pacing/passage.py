@@ -158,7 +158,11 @@ class Passage:
         """Seconds until a message may go; whoever has to wait stands in line for it."""
         if self._version != self._actions.version:
             self._see_actions()
-        most = max(governor.message_wait(now, self) for governor in self._governors)
+        most = 0.0
+        for governor in self._governors:
+            wait = governor.message_wait(now, self)
+            if wait > most:
+                most = wait
         if most > 0:
             self._queue_up(now, is_connection=False)
         return most
@@ -239,7 +243,10 @@ class Passage:
             self._see_actions()
         until = now
         for governor in self._governors:
-            until = max(until, governor.blocked_until(now))
+            if now >= governor.look_at:
+                governor.look(now)
+            if governor.held_until > until:
+                until = governor.held_until
         return until
 
     @property

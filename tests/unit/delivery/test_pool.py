@@ -414,7 +414,7 @@ async def test_a_refused_connection_slows_nobody_else() -> None:
 async def test_a_suspension_parks_what_waits_and_closes_what_is_idle() -> None:
     """Nothing is opened, nothing is sent, and what waits is to come again after its end."""
     async with FakeMX(offers=CHUNKING).serving() as mx:
-        owner = Owner(mx.port)
+        owner = Owner(mx.port, settings=replace(QUICK, idle_timeout_s=60.0))
         owner.put(ref("a"))
         await owner.until_settled(1)
         aim = Aim(source="one", site="site")

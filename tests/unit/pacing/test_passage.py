@@ -106,14 +106,14 @@ def test_no_scope_gets_more_than_its_limit(
 
 
 def test_what_is_shared_is_shared_evenly() -> None:
-    """A path that comes back at once does not overtake those that wait."""
+    """A path that comes back at once, and before its time, does not overtake those that wait."""
     governors = known()
     limits = PathSettings(
         message_rate=RateLimit(1000, 1.0), provider=Limits(message_rate=RateLimit(100, 1.0))
     )
     paths = [Path(governors, f"mx{number}.test", limits) for number in range(4)]
-    for _ in run(paths, 10.0, Random(1)):
-        pass
+    for now in run(paths, 10.0, Random(1)):
+        paths[0].turn(now + 0.001, 20)
     counts = [len(path.sent) for path in paths]
     assert sum(counts) > 950
     assert max(counts) <= 1.1 * min(counts)
