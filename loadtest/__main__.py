@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from loadtest import backlog, crash, deadslow, domains, lanes, pacing, retries, soak, throughput
+from loadtest import backlog, crash, deadslow, domains, fleet, lanes, pacing, retries, soak, throughput
 from loadtest.rig import RunFailed
 from loadtest.setting import Setting
 from loadtest.zone import Zone
@@ -87,7 +87,11 @@ def parser() -> argparse.ArgumentParser:
     wide.add_argument("--hosts", type=_positive, default=300, metavar="N", help="that the others share")
     wide.add_argument("--resolve-only", action="store_true", help="the resolver alone, no mail")
     wide.add_argument("--restart", action="store_true", help="of the daemon, half way")
-    for scenario in (one, other, death, many, again, long, slow, wide):
+    several = scenarios.add_parser("fleet", help="daemons that share one limit, and the death of one")
+    several.add_argument("--daemons", type=_positive, default=2, metavar="N")
+    several.add_argument("--limit", type=_positive, default=100, metavar="PER_S", help="messages to the site")
+    several.add_argument("--seconds", type=float, default=30.0, metavar="S", help="with all of them alive")
+    for scenario in (one, other, death, many, again, long, slow, wide, several):
         scenario.add_argument("--json", action="store_true", help="one JSON object as the last line")
         scenario.add_argument("--tls", action="store_true", help="the sink offers STARTTLS")
         scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
@@ -130,6 +134,8 @@ def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Cor
         )
         run = domains.resolve_only if options.resolve_only else domains.domains
         return run(domains.Course(options.domains, options.seconds, options.restart), setting, progress)
+    if options.scenario == "fleet":
+        return fleet.fleet(options.daemons, options.limit, options.seconds, setting, progress)
     if options.scenario == "lanes":
         return lanes.lanes(options.probes, options.probes_per_s, setting, progress)
     return throughput.throughput(options.messages, options.size, setting, progress)

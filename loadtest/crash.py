@@ -30,7 +30,7 @@ _FILLER = 1000
 _WARM_UP = 500
 _FORWARD_S = 120.0
 _RECOVERY_S = 30.0
-_SNAPSHOT_S = 0.1
+SNAPSHOT_S = 0.1
 """What another node cannot know of: one interval between two snapshots, and one for the last to be on its way."""
 _EARLIEST, _LATEST = 0.05, 0.9
 
@@ -111,7 +111,7 @@ async def _round(
     if blow.kill == "sink":
         dots = sum(event.ambiguous for event in rig.events() if event.recipient.startswith(f"{tag}-"))
     elif blow.kill == "daemon" and rig.setting.daemons > 1:
-        dots += _sent_within(rig, killed_at - _SNAPSHOT_S, killed_at)
+        dots += sent_within(rig, killed_at - SNAPSHOT_S, killed_at)
         await rig.daemons[-1].start()
         rig.watch(rig.daemons[-1])
     return Round(
@@ -148,7 +148,7 @@ def _ruling(rig: Rig, asked: Iterable[str], tag: str) -> Ruling:
     return judge(list(asked), log, [one for one in rig.events() if one.recipient.startswith(mine)])
 
 
-def _sent_within(rig: Rig, begin: float, end: float) -> int:
+def sent_within(rig: Rig, begin: float, end: float) -> int:
     return sum(begin * 1e9 <= one.at_ns <= end * 1e9 for one in rig.acceptances())
 
 

@@ -26,6 +26,7 @@ class Event(Struct, frozen=True, gc=False):
     recipient: str = ""
     attempt: int = 0
     ambiguous: bool = False
+    node: str = ""
 
 
 class Misended(NamedTuple):

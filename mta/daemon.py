@@ -32,6 +32,7 @@ from mta.admin.control import NodeControl
 from mta.admin.machine import unbindable
 from mta.admin.notify import Notifier
 from mta.admin.sockets import bound, inherited
+from mta.admin.version import version
 from mta.classify.classifier import Classifier
 from mta.compose.settings import WaysBack
 from mta.compose.templates import Templates
@@ -68,7 +69,10 @@ from mta.pacing.actions import Actions
 from mta.pacing.automation import Automation
 from mta.pacing.breaking import CampaignBreaker
 from mta.pacing.control import Control
+from mta.pacing.fleet import Fleet
 from mta.pacing.governors import Governors
+from mta.pacing.share import Shares
+from mta.pacing.sharing import Sharing
 from mta.pacing.warming import Warming
 from mta.pacing.warmup import Warmups
 from mta.suppression.seal import Seal
@@ -245,13 +249,16 @@ class Daemon:
         automation = Automation(config.shaping.automation, actions, f"automation@{config.node.name}")
         control = Control(side, actions, automation, operations, flow.on_action)
         breaker = CampaignBreaker(side, config.shaping, operations, config.node.name)
-        desk = NodeControl(side, config.node.name)
+        governors, shares = Governors(actions, time.time), Shares()
+        desk = NodeControl(side, config.node.name, limits=governors.list)
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))
         web = one_click(config, recorder, suppressions, self._sockets.get("http", ()))
         reporter = self._reporter(lookups, pump) if config.tlsrpt.is_on else None
         router = Router(config.routes, config.shaping, lookups.resolver, lookups.policies)
         classifier = Classifier(config.bounces)
+        sharing = Sharing(governors, shares, time.monotonic)
+        fleet = Fleet(side, Bucket(side, CONTROL), config.node.name, sharing, shares, version=version())
         warmups = Warmups(config.shaping.warmups)
         warming = Warming(Bucket(side, CONTROL), warmups, time.time, lambda *of: channel.on_units(*of))
         egress = Egress(config.pools, actions, warmups, warming.want, time.time)
@@ -269,7 +276,7 @@ class Daemon:
             may_send=lambda: flow.gate.is_open,
             on_settled=desk.hearing(flow.on_settled),
             tell_operators=operations.tell,
-            governors=Governors(actions, time.time),
+            governors=governors,
             on_refused=control.note,
             on_tls_session=reporter.note if reporter is not None else None,
             fair=config.fair,
@@ -299,7 +306,9 @@ class Daemon:
                     group.create_task(channel.run(), name="channel"),
                     group.create_task(lookups.run(), name="keep policies fresh"),
                     group.create_task(
-                        control.follow(work, orders, flow.on_order, self._orders_known.set, warmups.apply),
+                        control.follow(
+                            work, orders, flow.on_order, self._orders_known.set, warmups.apply, fleet.apply
+                        ),
                         name="follow orders",
                     ),
                     group.create_task(control.run(), name="actions"),
@@ -318,6 +327,8 @@ class Daemon:
                 await desk.open(flow, channel)
                 await reports.start(side, recorder, classifier, lookups, router)
                 await self._orders_known.wait()
+                await fleet.start()
+                tasks.append(group.create_task(fleet.run(), name="fleet"))
                 await self._until_known(suppressions)
                 group.create_task(intake.run(), name="intake")
                 gc.collect()
@@ -329,7 +340,7 @@ class Daemon:
                 await self._stop_asked.wait()
                 self._notifier.stopping("draining")
                 await asyncio.gather(self._drain(intake, channel, flow), reports.drain(_LAST_REPORTS_S))
-                await warming.give_back()
+                await asyncio.gather(warming.give_back(), fleet.leave())
                 if web is not None:
                     await web.close()
                 for task in tasks:

@@ -144,9 +144,9 @@ class Backlog:
         self.parking.note_served(now)
 
     def note_idle(self) -> None:
-        """A connection has nothing to do: what is served is not what the peer would take."""
-        if not self.load.ready:
-            self.parking.forget_served()
+        """A connection has nothing to do, be it that nothing is ready or that our own limits do not let it: what is
+        served is not what the peer would take."""
+        self.parking.forget_served()
 
     def take_excess(self) -> list[Ref]:
         """Who cannot be served in time any more."""

@@ -159,6 +159,7 @@ class EmailChannel:
                     self._settle(ref, held)
 
     def look_again(self) -> None:
+        self._around.governors.wake()
         for pool in self._laden:
             pool.wake()
 

@@ -41,12 +41,12 @@ log = structlog.get_logger()
 class Governed(Protocol):
     """Whoever keeps to the limits here."""
 
-    def wants(self, shares: Shares, now: float) -> Sequence[Want]:
-        """All limits in use, the same under the same name on every node."""
+    def wants(self) -> Sequence[Want]:
+        """All limits at work, the same under the same name on every node."""
         ...
 
-    def share(self, shares: Shares, now: float) -> None:
-        """Keep to these from now on."""
+    def share(self) -> None:
+        """Keep to the shares as they are now."""
         ...
 
     @property
@@ -89,6 +89,7 @@ class Fleet:
         bucket: Bucket,
         node: str,
         governed: Governed,
+        shares: Shares,
         *,
         version: str = "",
         clock: Callable[[], float] = time.monotonic,
@@ -100,7 +101,7 @@ class Fleet:
         self._clock = clock
         self._version = version
         self._started = times.render(time.time())
-        self._shares = Shares()
+        self._shares = shares
         self._seen: dict[str, float] = {}
         self._office = ""
         self._office_seen_at = float("-inf")
@@ -138,7 +139,7 @@ class Fleet:
         if self._seen:
             self._shares.arrive()
         await self._announce()
-        self._governed.share(self._shares, self._clock())
+        self._governed.share()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -256,8 +257,8 @@ class Fleet:
             if not self._shares.is_alone and (now >= asks_at or self._governed.is_waiting):
                 asks_at = now + ASK_S
                 with contextlib.suppress(JetStreamError):  # a lease outlasts two unanswered questions
-                    await self._ask(self._governed.wants(self._shares, now))
-            self._governed.share(self._shares, self._clock())
+                    await self._ask(self._governed.wants())
+            self._governed.share()
 
     async def _ask(self, wants: Sequence[Want], *, is_leaving: bool = False) -> None:
         sent_at = self._clock()

@@ -142,10 +142,15 @@ class Governor:
             self._configured = limits
             self.look_again()
 
+    @property
+    def configured(self) -> Limits:
+        return self._configured
+
     def share(self, limits: Limits | None) -> None:
         """Its part of limits that a fleet has in common; None: all of them."""
-        self._share = limits
-        self.look_again()
+        if limits != self._share:
+            self._share = limits
+            self.look_again()
 
     def look_again(self) -> None:
         """Something has changed: at the next question."""
@@ -225,6 +230,18 @@ class Governor:
             case ScopeKind.HOST:
                 return self._actions.curb_of_host(scope.source, scope.name, wall)
         return own if own != wider else NO_CURB
+
+    def expected_per_second(self, now: float) -> float:
+        """Messages, for those who ask whether to wait. A share of the fleet's is not looked at: the next one may be
+        greater in two seconds."""
+        self.look_if_due(now)
+        if self._share is None:
+            return self.rate.per_second if self.rate is not None else _INFINITE
+        limits = (self._configured.message_rate, self._curb.message_rate)
+        rates = [_per_second(limit) for limit in limits if limit is not None]
+        if self.pace is not None and not self.pace.is_open and now >= self.pace.silent_until:
+            rates.append(self.pace.rate(now))
+        return min(rates, default=_INFINITE)
 
     def blocked_until(self, now: float) -> float:
         """`now` or earlier: it is not."""
@@ -392,7 +409,9 @@ class Governor:
         )
 
     def want(self) -> Want | None:
-        """None: it has no limits of its own that could be shared."""
+        """None: it has no limits of its own that could be shared, or needs nothing now."""
+        if self.granted == self._told and not (self.in_use or self.line or self.connection_line):
+            return None
         if self._configured == _NO_LIMITS or (self._provider == OTHER and self.scope.kind is ScopeKind.HOST):
             return None
         messages, self._told = self.granted - self._told, self.granted

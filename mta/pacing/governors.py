@@ -34,6 +34,8 @@ class Governors:
         self._hosts = 0
         self._numbers = count(1)
         self._shares: dict[Scope, Limits] = {}
+        self.first_share: Callable[[Scope, Limits], Limits | None] = _all_of_it
+        """Of a scope that no path has used yet and nobody gave a share of."""
         self._limits: dict[Limits, Limits] = {}
         """One object for all that are equal."""
 
@@ -84,15 +86,21 @@ class Governors:
     # -- for others ---------------------------------------------------------------------------------------------
 
     def share(self, scope: Scope, limits: Limits | None) -> None:
-        """This node's part of the limits of a scope; None: all of them again. It holds from now on, also for a scope
-        that no path has used yet."""
-        if limits is None:
-            self._shares.pop(scope, None)
-        else:
-            self._shares[scope] = limits
+        """This node's part of the limits of a scope; None: what it has of those it has not asked for."""
         governor = self._known.get(scope)
+        if limits is not None:
+            self._shares[scope] = limits
+        else:
+            self._shares.pop(scope, None)
+            limits = self.first_share(scope, governor.configured) if governor is not None else None
         if governor is not None:
             governor.share(limits)
+
+    def share_anew(self) -> None:
+        """What it has of limits that it has not asked for is another now."""
+        for scope, governor in self._known.items():
+            if scope not in self._shares:
+                governor.share(self.first_share(scope, governor.configured))
 
     def wants(self) -> list[Want]:
         """What each scope with limits has and needs. `messages` counts since the call before."""
@@ -143,8 +151,13 @@ class Governors:
         governor = self._known.get(scope)
         if governor is None:
             governor = self._known[scope] = Governor(scope, provider, limits, self.actions, self._wall)
-            if scope in self._shares:
-                governor.share(self._shares[scope])
+            share = self._shares.get(scope) or self.first_share(scope, limits)
+            if share is not None:
+                governor.share(share)
         else:
             governor.follow(limits)
         return governor
+
+
+def _all_of_it(scope: Scope, limits: Limits) -> None:
+    """Of a node that shares with nobody."""

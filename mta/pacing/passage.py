@@ -128,11 +128,8 @@ class Passage:
             governor.users -= 1
 
     def per_second(self, now: float) -> float:
-        """The least message rate that holds now; infinity: none does."""
-        for governor in self._governors:
-            governor.look_if_due(now)
-        rates = [governor.rate for governor in self._governors]
-        return min((rate.per_second for rate in rates if rate is not None), default=float("inf"))
+        """The least message rate that is to be reckoned with; infinity: there is none."""
+        return min(governor.expected_per_second(now) for governor in self._governors)
 
     def leave(self) -> None:
         """It wants nothing now."""

@@ -30,6 +30,10 @@ class Shares:
     def is_alone(self) -> bool:
         return self._nodes < 2
 
+    def terms(self, now: float) -> tuple[int, bool, bool]:
+        """What decides about all that it has no lease of: when this changes, so do they."""
+        return self._nodes, self._is_settled, now < self._all_until
+
     def meet(self, nodes: int, now: float) -> None:
         """How many nodes there are, this one included. Who was alone goes on with all until a broker has answered:
         those who come know that, and wait."""

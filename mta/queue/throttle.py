@@ -11,6 +11,7 @@ from math import ceil
 from mta.queue.settings import RateLimit
 
 _BURST_SHARE = 0.05  # G6 allows limit x 1.05; the share lets a late timer catch up without loss of rate
+_LATE_S = 0.01  # how late a timer of a busy loop fires
 _QUARTER_S = 0.25
 _NEVER = float("-inf")
 _SHORTEST_WAIT_S = 0.001  # what a timer of the loop can keep; a shorter wait would only spin
@@ -47,7 +48,8 @@ class Rate:
         self._due = now + min(owed * interval, max(limit.period_s, interval))
         self.limit = limit
         self._interval = interval
-        self._tolerance = max(0.0, _BURST_SHARE * limit.period_s - interval)
+        share = _BURST_SHARE * limit.period_s - interval
+        self._tolerance = max(0.0, min(share, max(_LATE_S, interval)))
         self.burst = 1 + int(self._tolerance / interval)
         self._wait_more = min(self._tolerance, max(0.0, _SHORTEST_WAIT_S - interval))
 
@@ -82,7 +84,7 @@ class Rate:
 def _terms(limit: RateLimit, burst: int | None) -> tuple[int, float, float, float]:
     """Burst, interval, tolerance and what is waited beyond: the same objects for the many rates of one limit."""
     _check(limit)
-    most = max(1, burst if burst is not None else _default_burst(limit.count))
+    most = max(1, burst if burst is not None else _default_burst(limit))
     interval = limit.period_s / limit.count
     tolerance = interval * (most - 1)
     return most, interval, tolerance, min(tolerance, max(0.0, _SHORTEST_WAIT_S - interval))
@@ -152,9 +154,11 @@ class Limit:
         self.most = _checked(most)
 
 
-def _default_burst(count: float) -> int:
-    """A window of one period holds at most the count rounded up, and a burst beyond the first adds to it."""
-    return 1 + int(count * (1 + _BURST_SHARE) - ceil(count) + 1e-9)
+def _default_burst(limit: RateLimit) -> int:
+    """A window of one period holds at most the count rounded up, and a burst beyond the first adds to it. No more than
+    what a late timer makes up for: the peer's clock is what counts, and on the way messages draw together as well."""
+    most = int(limit.count * (1 + _BURST_SHARE) - ceil(limit.count) + 1e-9)
+    return 1 + min(most, ceil(limit.count / limit.period_s * _LATE_S))
 
 
 def _check(limit: RateLimit) -> None:

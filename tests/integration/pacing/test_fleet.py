@@ -24,20 +24,22 @@ class Governor:
     is_waiting = False
 
     def __init__(self) -> None:
+        self.shares = Shares()
         self.units = 0
 
-    def wants(self, shares: Shares, now: float) -> Sequence[Want]:
-        return [Want("a1 google", LIMIT, 1.0, LIMIT, shares.units("a1 google", LIMIT, now))]
+    def wants(self) -> Sequence[Want]:
+        has = self.shares.units("a1 google", LIMIT, time.monotonic())
+        return [Want("a1 google", LIMIT, 1.0, LIMIT, has)]
 
-    def share(self, shares: Shares, now: float) -> None:
-        self.units = shares.units("a1 google", LIMIT, now)
+    def share(self) -> None:
+        self.units = self.shares.units("a1 google", LIMIT, time.monotonic())
 
 
 class Node:
     def __init__(self, link: Link, name: str) -> None:
         self.governor = Governor()
         self.bucket = Bucket(link, CONTROL)
-        self.fleet = Fleet(link, self.bucket, name, self.governor)
+        self.fleet = Fleet(link, self.bucket, name, self.governor, self.governor.shares)
         self.tasks: list[asyncio.Task[None]] = []
 
     @property

@@ -9,7 +9,7 @@ from mta.pacing.actions import Actions
 from mta.pacing.governors import Governors
 from mta.pacing.settings import PathSettings
 from mta.queue.dispatch import PathLoad
-from mta.queue.settings import HoldSettings, RateLimit
+from mta.queue.settings import Fairness, HoldSettings, RateLimit
 from tests.unit.delivery.refs import Owner, envelope, ref
 
 
@@ -17,7 +17,7 @@ def backlog(per_second: float = 100.0) -> Backlog:
     owner = Owner(1)
     settings = PathSettings(message_rate=RateLimit(per_second, 1.0))
     passage = Governors(Actions(), time.time).passage("a1", "mx.test", "other", settings, owner.pool)
-    return Backlog(PathLoad(), Parking(HoldSettings(bulk_s=2.0), passage, owner._around.rng), 2)
+    return Backlog(PathLoad(), Parking(HoldSettings(bulk_s=2.0), passage, owner._around.rng), 2, Fairness())
 
 
 async def test_counts_follow_a_reference() -> None:
