@@ -55,11 +55,16 @@ class Output:
 
 class Table:
     """Columns without lines. Only the last one is wrapped, between words, and only for a terminal: a path that is
-    cut in two cannot be copied, and a line that is cut cannot be searched."""
+    cut in two cannot be copied, and a line that is cut cannot be searched.
 
-    def __init__(self, *columns: str) -> None:
-        self._rows = [tuple(Text(column, style="bold") for column in columns)]
+    Where a terminal is too narrow, the columns `spare` are left out, the first of them first, until the others fit:
+    for what can be learnt otherwise. If that is not enough the widest column gets what is left, and a cell that does
+    not fit there stands on a line of its own, the rest of its row below it."""
+
+    def __init__(self, *columns: str, spare: tuple[str, ...] = (), style: str = "bold") -> None:
+        self._rows = [tuple(cell(column, style) for column in columns)]
         self._below: dict[int, list[tuple[Text, int]]] = {}
+        self._spare = tuple(columns.index(name) for name in spare)
 
     def add_row(self, *cells: Text) -> None:
         self._rows.append(cells)
@@ -70,17 +75,39 @@ class Table:
 
     def lines(self, width: int) -> Iterator[Text]:
         """For a terminal of this width; 0: for a file."""
-        widths = [
-            max(cell.cell_len for cell in column) for column in list(zip(*self._rows, strict=True))[:-1]
-        ]
+        columns, widths = self._layout(width)
         indent = sum(widths) + len(_GAP) * len(widths)
-        for number, (*cells, last) in enumerate(self._rows):
+        for number, row in enumerate(self._rows):
+            *cells, last = (row[column] for column in columns)
             line = Text()
+            at = 0
             for cell, wide in zip(cells, widths, strict=True):
-                line.append_text(cell).append(" " * (wide - cell.cell_len) + _GAP)
+                at += wide + len(_GAP)
+                line.append_text(cell)
+                if cell.cell_len > wide:
+                    yield line
+                    line = Text()
+                line.append(" " * (at - line.cell_len))
             yield from _wrapped(line, last, indent, width)
             for text, deep in self._below.get(number, ()):
                 yield from _wrapped(Text(" " * deep), text, deep, width)
+
+    def _layout(self, width: int) -> tuple[list[int], list[int]]:
+        """The columns that are shown, and how wide each but the last is."""
+        needed = [max(cell.cell_len for cell in column) for column in zip(*self._rows, strict=True)]
+        columns = list(range(len(needed)))
+        needed[-1] = min(needed[-1], _LEAST_ROOM)
+        beyond = _width(needed) - width if width else 0
+        for column in self._spare:
+            if beyond <= 0:
+                break
+            columns.remove(column)
+            beyond -= needed[column] + len(_GAP)
+        widths = [needed[column] for column in columns[:-1]]
+        if beyond > 0 and self._spare:
+            widest = widths.index(max(widths))
+            widths[widest] = max(widths[widest] - beyond, _LEAST_ROOM // 3)
+        return columns, widths
 
 
 def _wrapped(line: Text, text: Text, indent: int, width: int) -> Iterator[Text]:
@@ -92,6 +119,10 @@ def _wrapped(line: Text, text: Text, indent: int, width: int) -> Iterator[Text]:
         line.rstrip()
         yield line
         line = Text(" " * indent)
+
+
+def _width(columns: list[int]) -> int:
+    return sum(columns) + len(_GAP) * (len(columns) - 1)
 
 
 def many(count: int, noun: str) -> str:

@@ -57,10 +57,8 @@ async def actions(config: Config | None, environ: Mapping[str, str], output: Out
         output.result(_fields(action))
         if number:
             output.say("")
-        output.say(f"{action.kind} {action.aim}", _STYLES[action.kind])
-        rows = _rows(action, now)
-        shown = Table(*rows[0])
-        for name, text in rows[1:]:
+        shown = Table(action.kind, str(action.aim), style=_STYLES[action.kind])
+        for name, text in _rows(action, now):
             shown.add_row(cell(name, "bold"), cell(text))
         output.show(shown)
     if not found:

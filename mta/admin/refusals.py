@@ -208,6 +208,7 @@ async def _each(
 def _plain(group: Group[Refusal]) -> dict[str, Any]:
     """For `--json`; `over` is how much too high the count may be."""
     classes: dict[str, int] = {}
+    mostly = group.kinds.most_common(1)[0][0].partition(" ")[2]
     for kind, count in group.kinds.most_common():
         classes[kind.partition(" ")[0]] = classes.get(kind.partition(" ")[0], 0) + count
     one = group.example
@@ -216,6 +217,7 @@ def _plain(group: Group[Refusal]) -> dict[str, Any]:
         "count": group.count,
         **({"over": group.over} if group.over else {}),
         "classes": classes,
+        "type": mostly,
         "example": {name: value for name, value in {**example, "reply": one.said}.items() if value},
     }
 
@@ -227,6 +229,7 @@ def _top_table(by: str, ranked: list[tuple[str, Group[Refusal]]], total: int) ->
         *("count", "share", *([by] if has_key else [])),
         *(["mostly"] if has_class else []),
         *("type", "example"),
+        spare=("type", "share"),
     )
     wide = max(len(_count(group)) for _, group in ranked)
     for name, group in ranked:
@@ -246,7 +249,7 @@ def _top_table(by: str, ranked: list[tuple[str, Group[Refusal]]], total: int) ->
 def _unknown_table(
     by_provider: dict[str, list[tuple[tuple[str, str, str], Group[Refusal]]]], limit: int
 ) -> Table:
-    table = Table("count", "provider", "stage", "first", "last", "example")
+    table = Table("count", "provider", "stage", "first", "last", "example", spare=("first", "last"))
     for provider, ranked in by_provider.items():
         for (_, stage, _text), group in ranked[:limit]:
             kind = group.kinds.most_common(1)[0][0].partition(" ")[2]

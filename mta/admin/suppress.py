@@ -73,7 +73,10 @@ async def ls(
     """All marks, those of a tenant, or with `target` what keeps mail from one address (a mark of its domain, too), one
     domain or hash."""
     wanted = _reason(reason) if reason else None
-    shown = Table("address", "tenant", "stream", "reason", "since", "until", "source")
+    shown = Table(
+        *("address", "tenant", "stream", "reason", "since", "until", "source"),
+        spare=("source", "since", *(("tenant",) if tenant else ())),
+    )
     count = 0
 
     def show(change: Change) -> None:

@@ -39,7 +39,7 @@ async def test_only_what_is_in_force_is_listed(
     assert [one["id"] for one in listed] == [soon.id, late.id]
     assert await actions(config, {}, Output(), late.id[:8]) == 0
     said = capsys.readouterr().out
-    assert "suspend source=a" in said
+    assert "suspend  source=a" in said
     assert "\x1b" not in said
     assert "source=b" not in said
 

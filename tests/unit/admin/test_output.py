@@ -65,3 +65,35 @@ def test_a_line_stands_under_its_row() -> None:
         "  because of one thing and because of",
         "  another one",
     ]
+
+
+NARROW = ("address", "source", "since", "until")
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (0, ["address           source    since  until", "bob@example.test  jane@mx1  today  never"]),
+        (40, ["address           source    since  until", "bob@example.test  jane@mx1  today  never"]),
+        (39, ["address           since  until", "bob@example.test  today  never"]),
+        (29, ["address           until", "bob@example.test  never"]),
+        (20, ["address        until", "bob@example.test", "               never"]),
+        (1, ["address     until", "bob@example.test", "            never"]),
+    ],
+)
+def test_a_narrow_terminal_gets_fewer_columns(width: int, shown: list[str]) -> None:
+    """Those that may be missing, in order; what is left is never cut, but may stand on a line of its own."""
+    made = Table(*NARROW, spare=("source", "since"))
+    made.add_row(cell("bob@example.test"), cell("jane@mx1"), cell("today"), cell("never"))
+    assert [line.plain.rstrip() for line in made.lines(width)] == shown
+
+
+def test_the_last_column_keeps_room_for_sentences() -> None:
+    """It is wrapped, and columns are left out for it, but no more of them than it needs."""
+    made = Table("name", "when", "said", spare=("when",))
+    made.add_row(cell("a" * 20), cell("2026-11-26"), cell("one two three " * 5))
+    assert [max(len(line.plain) for line in made.lines(width)) <= width for width in (64, 63, 52)] == [
+        True
+    ] * 3
+    assert "when" in next(made.lines(64)).plain
+    assert "when" not in next(made.lines(63)).plain

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from mta.admin.frequent import Frequent
-from mta.admin.refusals import BY, STYLES, Refusal, _normalised, _top_table
+from mta.admin.refusals import BY, STYLES, Refusal, _normalised, _top_table, _unknown_table
 from mta.classify.normalise import Normaliser
 from mta.model.outcome import BounceType
 
@@ -40,6 +40,26 @@ def test_a_row_has_a_cell_for_each_column(by: str) -> None:
     assert len(lines) == 2
     assert "100.0 %" in lines[1]
     assert "\x1b" not in lines[1]
+
+
+@pytest.mark.parametrize("by", [*BY, "unknown"])
+def test_a_table_fits_eighty_columns(by: str) -> None:
+    """With the longest names there are, and a reply of any length: count, name and example stay."""
+    text = "5.7.1 " + "our system has detected that this message is likely unsolicited " * 9
+    counted = Frequent[str, Refusal](5)
+    for _ in range(1_234):
+        counted.note(
+            "recipient_rate_limited", "recipient_rate_limited undetermined", said(text), "2026-11-22"
+        )
+    if by == "unknown":
+        ranked = [(("cloudflare", "end_of_data", text), group) for _, group in counted.ranked()]
+        table = _unknown_table({"cloudflare": ranked}, 10)
+    else:
+        table = _top_table(by, counted.ranked(), counted.total)
+    lines = [line.plain for line in table.lines(80)]
+    assert max(map(len, lines)) <= 80
+    assert "1,234" in lines[1]
+    assert "550 5.7.1 our system" in "\n".join(lines)
 
 
 def test_no_reply_is_said() -> None:
