@@ -25,15 +25,21 @@ def explain(
     stage: Annotated[
         str, typer.Option(help="When: connect, helo, tls, auth, mail, rcpt, data, end_of_data, out_of_band.")
     ] = "",
+    code: Annotated[
+        int | None, typer.Option(min=400, max=599, help="Which code the words came with, if they have none.")
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show which class a refusal is of, what follows from it, and by which rule. Asks nothing of the network."""
+    from mta.admin.access import configuration
     from mta.admin.bounces import explain as verb
-    from mta.admin.bounces import rules_of, stage_named
+    from mta.admin.bounces import provider_named, rules_of, stage_named
     from mta.admin.output import Output
 
-    raise typer.Exit(verb(rules_of(config, os.environ), Output(json), reply, provider, stage_named(stage)))
+    loaded = configuration(config, os.environ)
+    named = provider_named(loaded, provider)
+    raise typer.Exit(verb(rules_of(loaded), Output(json), reply, named, stage_named(stage), code or 0))
 
 
 @app.command()
@@ -43,11 +49,12 @@ def read(
     json: JsonOption = False,
 ) -> None:
     """Read mails that came back: bounces, complaints, automatic answers."""
+    from mta.admin.access import configuration
     from mta.admin.bounce_read import read as verb
     from mta.admin.bounces import rules_of
     from mta.admin.output import Output
 
-    raise typer.Exit(verb(rules_of(config, os.environ), files, Output(json)))
+    raise typer.Exit(verb(rules_of(configuration(config, os.environ)), files, Output(json)))
 
 
 @app.command("top")

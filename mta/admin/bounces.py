@@ -1,17 +1,17 @@
 """`mta bounces explain REPLY`: the class of a refusal and why, by the very rules that the daemon would use."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from mta.admin.access import configuration
 from mta.admin.errors import WrongUsage
 from mta.admin.output import Output, Table, cell
 from mta.classify.classifier import FINAL, Classifier, Explanation
-from mta.classify.quoted import read_quoted, stage_of
+from mta.classify.quoted import read_quoted, says_code, stage_of
 from mta.classify.rules import RuleBook
-from mta.config.load import shipped_rules
+from mta.config.load import shipped_providers, shipped_rules
+from mta.config.problems import nearest
+from mta.config.settings import Config
 from mta.model.outcome import Stage
+from mta.pacing.shaping import OTHER
 
 _ACTIONS = {
     "fail": "it is not tried again",
@@ -28,10 +28,21 @@ _ACTIONS = {
 }
 
 
-def rules_of(option: Path | None, environ: Mapping[str, str]) -> RuleBook:
+def rules_of(config: Config | None) -> RuleBook:
     """The configured rules, else the shipped ones."""
-    config = configuration(option, environ)
     return config.bounces if config is not None else shipped_rules()
+
+
+def provider_named(config: Config | None, word: str) -> str:
+    """The name of a provider that is shaped or has rules. WrongUsage for another: by a misspelt one a reply would be
+    explained as if nobody had rules for it."""
+    name, book = word.strip().lower() or OTHER, rules_of(config)
+    shaped = {one.name for one in config.shaping.providers} if config is not None else shipped_providers()
+    ruled = {one.provider for one in (*book.operator, *book.shipped) if one.provider}
+    known = {OTHER, *shaped, *ruled, *book.families}
+    if name not in known:
+        raise WrongUsage(f"there is no provider {word}{nearest(name, known)}")
+    return name
 
 
 def stage_named(word: str) -> Stage | None:
@@ -42,14 +53,20 @@ def stage_named(word: str) -> Stage | None:
         raise WrongUsage(str(error)) from error
 
 
-def explain(book: RuleBook, output: Output, text: str, provider: str, stage: Stage | None) -> int:
-    """WrongUsage for a reply that refuses nothing."""
-    reply = read_quoted(text)
+def explain(
+    book: RuleBook, output: Output, text: str, provider: str, stage: Stage | None, code: int = 0
+) -> int:
+    """`code` is for words without one; 0 where none is known. WrongUsage for a reply that refuses nothing, or has
+    another code."""
+    reply = read_quoted(text, code)
     if not text.strip() or reply.code < 400:
         raise WrongUsage("that refuses nothing: name a reply with a code from 400 on, or the words of one")
-    explained = Classifier(book).explain(stage, reply, provider.strip().lower() or "other")
-    output.result(_fields(explained))
-    rows = _rows(explained, stage)
+    if code and reply.code != code:
+        raise WrongUsage(f"--code {code}: the reply itself says {reply.code}")
+    is_assumed = not code and not says_code(text)
+    explained = Classifier(book).explain(stage, reply, provider)
+    output.result(_fields(explained) | {"is_code_assumed": is_assumed})
+    rows = _rows(explained, stage, is_assumed=is_assumed)
     shown = Table(*rows[0])
     for name, said in rows[1:]:
         shown.add_row(cell(name, "bold"), cell(said))
@@ -80,11 +97,13 @@ def _fields(explained: Explanation) -> dict[str, Any]:
     }
 
 
-def _rows(explained: Explanation, stage: Stage | None) -> list[tuple[str, str]]:
+def _rows(explained: Explanation, stage: Stage | None, *, is_assumed: bool) -> list[tuple[str, str]]:
     verdict = explained.verdict
+    assumed = f"{explained.normal.code} is assumed, because the words come without one: say it with --code"
     said = "; ".join(_ACTIONS[action] for action in verdict.actions)
     rows = [
         ("class", f"{verdict.bounce_class}  ({verdict.category}, {verdict.type})"),
+        ("code", assumed if is_assumed else ""),
         ("detail", verdict.detail),
         ("accused", f"{verdict.accused}; who backs off: {verdict.scope}"),
         ("then", f"{', '.join(verdict.actions)}: {said}"),

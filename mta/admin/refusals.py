@@ -11,15 +11,18 @@ import msgspec
 from msgspec import Struct, field
 
 from mta.admin.access import link
+from mta.admin.bounces import provider_named
 from mta.admin.errors import WrongUsage
 from mta.admin.frequent import Frequent, Group
 from mta.admin.history import read
 from mta.admin.output import Output, Table, cell, many
 from mta.admin.tail import Filters, moment, reply_line
 from mta.classify.normalise import Normaliser
+from mta.config.problems import nearest
 from mta.config.settings import Config
 from mta.jetstream.layout import EVENTS
 from mta.jetstream.pull import Pulled
+from mta.jetstream.subjects import EMPTY
 from mta.model.event import EventType
 from mta.model.outcome import BounceClass, BounceType
 
@@ -119,7 +122,9 @@ async def top(
     by: str = "class",
     limit: int = 20,
 ) -> int:
-    """0 also where nothing was refused. WrongUsage for a `by` that is none. A type that was chosen is of `REFUSALS`."""
+    """0 also where nothing was refused. WrongUsage for a `by`, provider or tenant that is none. A type that was chosen
+    is of `REFUSALS`."""
+    _check_names(config, chosen)
     key, counted = _key(by), Frequent[str, Refusal](_ROOM)
 
     def note(one: Refusal) -> None:
@@ -142,7 +147,8 @@ async def top(
 async def unknown(
     config: Config | None, environ: Mapping[str, str], output: Output, chosen: Filters, limit: int = 10
 ) -> int:
-    """`limit` is of rows by provider."""
+    """`limit` is of rows by provider. WrongUsage for a provider that is none."""
+    _check_names(config, chosen)
     normaliser, counted = Normaliser(), Frequent[tuple[str, str, str], Refusal](_ROOM_UNKNOWN)
     total = 0
 
@@ -174,6 +180,17 @@ async def unknown(
         "mta bounces explain --provider PROVIDER --stage STAGE 'REPLY'; a rule for it goes into bounces.toml",
     )
     return 0
+
+
+def _check_names(config: Config | None, chosen: Filters) -> None:
+    """WrongUsage for who is not configured: that nothing was refused would look like peace. Without a configuration
+    nobody knows who is."""
+    if config is None:
+        return
+    if chosen.provider not in ("", EMPTY):
+        provider_named(config, chosen.provider)
+    if chosen.tenant and config.tenants and chosen.tenant not in config.tenants:
+        raise WrongUsage(f"there is no tenant {chosen.tenant}{nearest(chosen.tenant, config.tenants)}")
 
 
 async def _each(

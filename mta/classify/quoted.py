@@ -49,21 +49,29 @@ def stage_of(word: str) -> Stage:
     return stage
 
 
-def read_quoted(text: str) -> Reply:
-    """The code is 550 or 450 where none is said, by an enhanced code or by what the words ask for."""
-    text = _as_octets(text[:MOST_CHARS]).replace("\\r\\n", "\n").replace("\\n", "\n")
-    text = _LED.sub("", text)
-    # Not `splitlines`: octets of UTF-8 letters, as of the Russian kha, read as latin-1, are line ends to it.
-    rows = [row for row in re.split(r"[\r\n]+", text) if row.strip(_BLANK)]
+def read_quoted(text: str, code: int = 0) -> Reply:
+    """Where no code is said it is `code`, else 550 or 450, by an enhanced code or by what the words ask for."""
+    rows = _rows(text)
     found = _CODE.match(rows[0]) if rows else None
     if found is None:
         lines = tuple(row.strip(_BLANK) for row in rows)
         enhanced = _status(lines)
-        is_later = enhanced[0] == "4" if enhanced else _LATER.search(text) is not None
-        return Reply(450 if is_later else 550, lines, enhanced)
-    code = int(found[1])
+        is_later = enhanced[0] == "4" if enhanced else _LATER.search("\n".join(rows)) is not None
+        return Reply(code or (450 if is_later else 550), lines, enhanced)
     lines = tuple(_line(row, found[1]) for row in (rows[0][found.end() :], *rows[1:]))
-    return Reply(code, lines, _status(lines))
+    return Reply(int(found[1]), lines, _status(lines))
+
+
+def says_code(text: str) -> bool:
+    """Whether `read_quoted` finds a code, so that it need not assume one."""
+    rows = _rows(text)
+    return bool(rows) and _CODE.match(rows[0]) is not None
+
+
+def _rows(text: str) -> list[str]:
+    text = _as_octets(text[:MOST_CHARS]).replace("\\r\\n", "\n").replace("\\n", "\n")
+    # Not `splitlines`: octets of UTF-8 letters, as of the Russian kha, read as latin-1, are line ends to it.
+    return [row for row in re.split(r"[\r\n]+", _LED.sub("", text)) if row.strip(_BLANK)]
 
 
 def _line(row: str, code: str) -> str:

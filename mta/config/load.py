@@ -31,6 +31,7 @@ from mta.model.login import Login
 SYSTEM_CONFIG = Path("/etc/mta/mta.toml")
 _MOST_BYTES = 4_000_000
 _BOUNCES = "bounces.toml"
+_SHAPING = "shaping.toml"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -65,6 +66,16 @@ def shipped_rules() -> RuleBook:
     if found.problems:
         raise ConfigError(found.problems)
     return RuleBook((), shipped_ones, families)
+
+
+@cache
+def shipped_providers() -> frozenset[str]:
+    """The names of those the shipped shaping knows. ConfigError where the file is broken."""
+    path = shipped(_SHAPING)
+    found = Findings(str(path))
+    shaped = shaping(_toml(path, found)[1], found)
+    found.raise_if_wrong()
+    return frozenset(provider.name for provider in shaped.providers)
 
 
 def load(path: Path, environ: Mapping[str, str], host_name: str = "", *, with_keys: bool = True) -> Config:

@@ -1,6 +1,7 @@
 """The program as a whole: options, exit codes, what a person reads. In a process of its own where one is the point, and
 sparingly, as each costs a third of a second."""
 
+import json
 import os
 import subprocess
 import sys
@@ -72,7 +73,14 @@ def test_it_knows_its_version() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nope"], ["tail", "--nope"], ["send", "--lane", "fast", "x"], ["demo", "--recipients", "0"]],
+    [
+        ["nope"],
+        ["tail", "--nope"],
+        ["send", "--lane", "fast", "x"],
+        ["demo", "--recipients", "0"],
+        ["bounces", "explain", "full", "--code", "200"],
+        ["bounces", "explain", "full", "--provider", "gogle"],
+    ],
 )
 def test_wrong_usage_is_64(arguments: list[str]) -> None:
     """As sysexits has it."""
@@ -97,6 +105,14 @@ def test_what_send_would_not_heed_is_refused(arguments: list[str], said: str) ->
     code, _, errors = typed("send", *arguments)
     assert code == 64
     assert said in errors.decode()
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 550), (["--code", "452", "--provider", "yahoo"], 452)])
+def test_words_without_a_code_are_explained(options: list[str], code: int) -> None:
+    """By the one that is named, else by one that is assumed."""
+    done, out, _ = typed("bounces", "explain", "mailbox full", "--json", *options)
+    told = json.loads(out)
+    assert (done, told["code"], told["is_code_assumed"]) == (0, code, not options)
 
 
 def test_a_missing_file_is_66(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from mta.admin.errors import WrongUsage
 from mta.admin.output import Output
 from mta.admin.refusals import top, unknown
 from mta.admin.tail import Filters
 from mta.config.settings import Config
+from mta.intake.settings import TenantPolicy
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import NotFound
 
@@ -134,3 +136,23 @@ async def test_without_streams_it_says_what_to_do(config: Config) -> None:
     """As every verb."""
     with pytest.raises(NotFound, match="there is no stream MTA_EVENTS"):
         await top(config, {}, Output(), LATELY)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [(Filters(provider="gogle", since_s=600), "google"), (Filters(tenant="acmee", since_s=600), "acme")],
+)
+async def test_who_is_not_configured_has_no_refusals(config: Config, chosen: Filters, told: str) -> None:
+    """A misspelt name would look like peace; tenants are looked for where there are some."""
+    named = structs.replace(config, tenants={"acme": TenantPolicy("acme", (), "", {})})
+    with pytest.raises(WrongUsage, match=f'did you mean "{told}"'):
+        await top(named, {}, Output(), chosen)
+
+
+async def test_who_has_no_provider_and_whose_tenants_are_unknown_may_be_asked_about(
+    config: Config, link: Link, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`_` is nobody's name; without tenants in the configuration any may be meant."""
+    await top(config, {}, Output(), Filters(provider="_", tenant="acme", since_s=600))
+    await unknown(config, {}, Output(), Filters(provider="other", since_s=600))
+    assert capsys.readouterr().out.count("in that time") == 2
