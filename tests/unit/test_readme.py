@@ -2,8 +2,11 @@
 
 import os
 import re
+import smtplib
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -161,13 +164,16 @@ def test_every_bounce_class_is_named() -> None:
     assert {one for one in BounceClass if f"`{one}`" not in section("Bounces")} == set()
 
 
-def test_the_example_payload_is_admitted(configuration: Path) -> None:
-    """Under the example configuration, by either lane."""
-    decoded = decode(block("example: payload").encode())
+@pytest.mark.parametrize(("marker", "campaign"), [("payload", "_"), ("one-click payload", "spring")])
+def test_the_example_payload_is_admitted(configuration: Path, marker: str, campaign: str) -> None:
+    """Under the example configuration, with the base of links where it is told to be needed, by either lane."""
+    decoded = decode(block(f"example: {marker}").encode())
     assert isinstance(decoded, Decoded)
+    (base,) = re.findall(r"`http\.public_url = (\S+)`", section("Unsubscribing"))
+    configuration.write_text(f"{configuration.read_text()}\n[http]\npublic_url = {base}\n")
     rules = load(configuration, {}).rules()
     for lane in Lane:
-        admitted = admit(decoded, Arrival(lane, "acme", "_", "MTA_PAYLOADS", 1, 1e9, 1e9), rules)
+        admitted = admit(decoded, Arrival(lane, "acme", campaign, "MTA_PAYLOADS", 1, 1e9, 1e9), rules)
         assert isinstance(admitted, Admitted)
         assert list(admitted.rejected) == []
 
@@ -187,13 +193,54 @@ def test_the_contract_example_tells_good_from_bad(tmp_path: Path) -> None:
     good.write_text(block("example: payload"))
     bad.write_text(block("example: payload").replace('"recipients"', '"recipient"'))
     script = block("example: contract")
-    codes = [
+    fine, wrong = [
         subprocess.run(
-            [sys.executable, "-c", script, "payload", path], cwd=PROJECT, capture_output=True, timeout=60
-        ).returncode
+            [sys.executable, "-c", script, "payload", path],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         for path in (good, bad)
     ]
-    assert codes == [0, 1]
+    assert (fine.returncode, fine.stderr, wrong.returncode) == (0, "", 1)
+    assert "'recipients' is a required property" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+def test_the_sink_of_the_example_refuses_whom_it_names() -> None:
+    """Run as written but for its port: who is told to bounce, who to wait, and anybody else."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = block("example: sink").replace("port=2525", f"port={port}")
+    sink = subprocess.Popen([sys.executable, "-W", "ignore", "-c", script + "\n"], stdout=subprocess.DEVNULL)
+    try:
+        client = smtplib.SMTP(local_hostname="a.test", timeout=20)
+        until = time.monotonic() + 20
+        while True:
+            try:
+                client.connect("127.0.0.1", port)
+                break
+            except ConnectionRefusedError:
+                assert sink.poll() is None
+                assert time.monotonic() < until
+        with client:
+            client.ehlo()
+            client.mail("a@a.test")
+            codes = [client.rcpt(f"{user}@b.test")[0] for user in ("gone", "full", "bob")]
+            assert (codes, client.data(b"x")[0]) == ([550, 452, 250], 250)
+    finally:
+        sink.kill()
+        sink.wait()
+
+
+def test_the_sockets_are_handed_to_the_service_that_asks_for_them() -> None:
+    """Both units are there, and the unit names the same line in a comment."""
+    (line,) = re.findall(r"\\n(Sockets=[^\\]*)\\n", block("command: sockets"))
+    assert f"# {line}\n" in (PROJECT / "systemd" / "mta.service").read_text()
+    for name in line.removeprefix("Sockets=").split():
+        assert (PROJECT / "systemd" / name).exists()
 
 
 def test_the_relay_of_the_example_is_logged_in_to(configuration: Path) -> None:
