@@ -31,6 +31,7 @@ from mta import log as logs
 from mta.admin.control import NodeControl
 from mta.admin.machine import unbindable
 from mta.admin.notify import Notifier
+from mta.admin.slowed import Pacing
 from mta.admin.sockets import bound, inherited
 from mta.admin.version import version
 from mta.classify.classifier import Classifier
@@ -250,7 +251,7 @@ class Daemon:
         control = Control(side, actions, automation, operations, flow.on_action)
         breaker = CampaignBreaker(side, config.shaping, operations, config.node.name)
         governors, shares = Governors(actions, time.time), Shares()
-        desk = NodeControl(side, config.node.name, limits=governors.list)
+        desk = NodeControl(side, config.node.name, Pacing(config.node.name, governors))
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))
         web = one_click(config, recorder, suppressions, self._sockets.get("http", ()))

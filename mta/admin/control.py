@@ -5,8 +5,8 @@ limits are slowed, how it is.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,27 +16,36 @@ from mta.admin.view import NodeView
 from mta.jetstream.connection import Link
 from mta.jetstream.service import NodeService
 
-BACKLOG, LIMITS, NODE = "backlog", "limits", "node"
+BACKLOG, LIMITS, NODE, RELEASE = "backlog", "limits", "node", "release"
 
 _encoder = msgspec.json.Encoder()
 
 
-def _no_limits(now: float) -> Sequence[Any]:
-    return ()
+class Paced(Protocol):
+    """Whatever governs: what it slows, why and until when; and the taking back of one."""
+
+    def rows(self) -> Sequence[Any]: ...
+
+    def release(self, wanted: str) -> bool:
+        """By the id of its row."""
+        ...
 
 
 class NodeControl:
-    """`limits(now)` are the rows of whatever governs: each scope that is slowed, why and until when."""
-
-    def __init__(
-        self, link: Link, node: str, *, limits: Callable[[float], Sequence[Any]] = _no_limits
-    ) -> None:
+    def __init__(self, link: Link, node: str, paced: Paced) -> None:
         self._node = node
-        self._limits = limits
+        self._paced = paced
         self._told = Told(node)
         self._started = time.time()
         self._service = NodeService(
-            link, node, {BACKLOG: self._backlog, LIMITS: self._list_limits, NODE: self._describe}
+            link,
+            node,
+            {
+                BACKLOG: self._backlog,
+                LIMITS: self._list_limits,
+                NODE: self._describe,
+                RELEASE: self._release,
+            },
         )
         self.hearing = self._told.hearing
 
@@ -52,10 +61,13 @@ class NodeControl:
         return _encoder.encode(await self._told.view(self._working, self._sending))
 
     async def _list_limits(self, _: bytes) -> bytes:
-        return _encoder.encode(list(self._limits(time.monotonic())))
+        return _encoder.encode(self._paced.rows())
+
+    async def _release(self, wanted: bytes) -> bytes:
+        return _encoder.encode(self._paced.release(wanted.decode("ascii", "replace")))
 
     async def _describe(self, _: bytes) -> bytes:
         payloads = len(self._working.in_work)
         rate = round(self._told.rate, 1)
-        limits = len(self._limits(time.monotonic()))
+        limits = len(self._paced.rows())
         return _encoder.encode(NodeView(self._node, version(), self._started, payloads, rate, limits))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from msgspec import Struct, structs
 
 from mta.admin.access import link
@@ -17,6 +18,7 @@ from mta.admin.errors import WrongInput, WrongUsage
 from mta.admin.operations import tell, who
 from mta.admin.output import Output, Table, cell, many
 from mta.admin.send import tenant_of
+from mta.admin.slowed import Slowed, release_slowed, slowed
 from mta.config.names import a_label
 from mta.config.problems import nearest
 from mta.config.settings import Config
@@ -50,9 +52,11 @@ async def actions(config: Config | None, environ: Mapping[str, str], output: Out
     """All in force, what ends last at the end; or those whose id begins so."""
     async with link(config, environ, "queue") as opened:
         found = await _in_force(opened)
-    if wanted:
-        found = [_by_id(found, wanted)]
+        learned = await slowed(opened)
     now = time.time()
+    if wanted:
+        one = _by_id([*found, *learned], wanted)
+        found, learned = ([one], []) if isinstance(one, Action) else ([], [one])
     for number, action in enumerate(found):
         output.result(_fields(action))
         if number:
@@ -61,8 +65,16 @@ async def actions(config: Config | None, environ: Mapping[str, str], output: Out
         for name, text in _rows(action, now):
             shown.add_row(cell(name, "bold"), cell(text))
         output.show(shown)
-    if not found:
-        output.say("Nothing is held or slowed by an action.")
+    for number, row in enumerate(learned):
+        output.result({"id": row.id, "kind": "pace", **msgspec.to_builtins(row)})
+        if number or found:
+            output.say("")
+        shown = Table("pace", f"{row.aim} on {row.node}", style="yellow")
+        for name, text in _pace_rows(row, now):
+            shown.add_row(cell(name, "bold"), cell(text))
+        output.show(shown)
+    if not found and not learned:
+        output.say("Nothing is held or slowed.")
     return 0
 
 
@@ -99,10 +111,16 @@ async def release(
     if not reason:
         raise WrongUsage("--reason is needed: whoever looks for it will want to know why it is gone")
     async with link(config, environ, "queue") as opened:
-        found = await _in_force(opened)
+        found: list[Action | Slowed] = [*await _in_force(opened), *await slowed(opened)]
         taken = list({one.id: one for one in (_by_id(found, each) for each in ids)}.values())
         for action in taken:
             now = time.time()
+            if isinstance(action, Slowed):
+                if not await release_slowed(opened, action):
+                    raise WrongInput(f"{action.node} does not slow {action.aim} any more")
+                output.result({"verb": "release", "id": action.id, "reason": reason})
+                output.say(f"Released: {_meaning(action.aim)} on {action.node}.", "green")
+                continue
             await Bucket(opened, CONTROL).delete(action.key, ttl_s=_MARKER_S)
             kind = end_of(action)
             if kind:
@@ -204,7 +222,7 @@ async def _in_force(opened: Link) -> list[Action]:
     return sorted(found, key=lambda action: (action.until, action.id))
 
 
-def _by_id(found: list[Action], wanted: str) -> Action:
+def _by_id(found: Sequence[Action | Slowed], wanted: str) -> Action | Slowed:
     """Its beginning will do, where it is the beginning of one only."""
     matching_ = (
         [action for action in found if action.id.startswith(wanted)] if len(wanted) >= _LEAST_ID else []
@@ -253,6 +271,28 @@ def _rows(action: Action, now: float) -> list[tuple[str, str]]:
         ("id", action.id),
     ]
     return [(name, text) for name, text in rows if text]
+
+
+def _pace_rows(row: Slowed, now: float) -> list[tuple[str, str]]:
+    limit = [
+        f"{row.connections} of {row.connections_of} connections" if row.connections_of else "",
+        f"{per_second(row.rate)} of {per_second(row.rate_of)}" if row.rate and row.rate_of else "",
+    ]
+    rows = [
+        ("state", row.state),
+        ("until", f"{_clock(row.until)}, in {_span(row.until - now)}" if row.until else ""),
+        ("since", _clock(row.since)),
+        ("limit", ", ".join(filter(None, limit))),
+        ("reply", row.reply.replace("\n", " ")),
+        ("class", row.bounce_class),
+        ("id", row.id),
+    ]
+    return [(name, text) for name, text in rows if text]
+
+
+def per_second(rate: float) -> str:
+    """`12/s`, `30/min`."""
+    return f"{rate:.3g}/s" if rate >= 1 else f"{rate * 60:.3g}/min"
 
 
 def _limits(action: Action) -> str:

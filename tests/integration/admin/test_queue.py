@@ -2,17 +2,30 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 
+from mta.admin.control import NodeControl
 from mta.admin.errors import WrongInput, WrongUsage
 from mta.admin.output import Output
 from mta.admin.queue import actions, release
+from mta.admin.slowed import Pacing
+from mta.classify.classifier import Classifier
+from mta.config.load import shipped_rules
 from mta.config.settings import Config
 from mta.jetstream.connection import Link
 from mta.jetstream.kv import Bucket
 from mta.jetstream.layout import CONTROL, OPS
+from mta.model.outcome import Stage
+from mta.model.reply import Reply
+from mta.model.sender import Sender
 from mta.pacing.action import Action, ActionKind, Aim, encode_action
+from mta.pacing.actions import Actions
+from mta.pacing.governor import Why
+from mta.pacing.governors import Governors
+from mta.pacing.settings import PathSettings
+from mta.queue.settings import RateLimit
 
 
 def action(until: float, **aim: str) -> Action:
@@ -64,3 +77,47 @@ async def test_an_id_must_mean_one_action(link: Link, config: Config) -> None:
     marker = await link.last_message(f"KV_{CONTROL}", f"$KV.{CONTROL}.{known.key}")
     assert marker is not None
     assert marker.headers["Nats-TTL"] == "86400s"
+
+
+class Nobody:
+    def wake(self) -> None:
+        """Nobody waits here."""
+
+
+class Idle:
+    """A node that has nothing in hand."""
+
+    def __init__(self) -> None:
+        self.in_work: dict[Any, Any] = {}
+
+    def standings(self) -> list[Any]:
+        return []
+
+
+async def test_what_a_node_has_learned_is_listed_and_taken_back(
+    link: Link, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside actions: whom it slows, by which reply, at what rate of what; released by id, like an action."""
+    governors = Governors(Actions(), time.time)
+    settings = PathSettings(message_rate=RateLimit(10, 1.0))
+    passage = governors.passage("a1", "mx.test", "google", settings, Nobody())
+    now, refused = time.monotonic(), Reply(421, ("4.7.28 unusual rate from your IP address",), "4.7.28")
+    for _ in range(20):
+        passage.note_accepted(now)
+    verdict = Classifier(shipped_rules()).classify(Stage.END_OF_DATA, refused, provider="google")
+    why = Why(time.time(), "421 4.7.28 unusual rate", verdict.bounce_class)
+    passage.note_refused(verdict, Sender("acme"), "mx.test", 1, now, why)
+    node = NodeControl(link, "n1", Pacing("n1", governors))
+    await node.open(Idle(), Idle())  # type: ignore[arg-type]
+    assert await actions(config, {}, Output(True)) == 0
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (row["kind"], row["node"], row["aim"]) == ("pace", "n1", {"source": "a1", "provider": "google"})
+    assert await actions(config, {}, Output(), row["id"][:8]) == 0
+    said = capsys.readouterr().out
+    assert "source=a1 provider=google on n1" in said
+    assert "421 4.7.28 unusual rate" in said
+    assert await release(config, {}, Output(True), [row["id"][:8]], "talked to them") == 0
+    assert governors.list(time.monotonic()) == []
+    with pytest.raises(WrongInput):
+        await release(config, {}, Output(True), [row["id"]], "again")
+    await node.close()
