@@ -12,8 +12,9 @@ from mta.jetstream.setup import setup
 from mta.model.lane import Lane
 from mta.model.login import Login
 from tests.fakes.nats import NatsServer
-from tests.fakes.rig import Rig, check_copies, mta, numbered
+from tests.fakes.rig import Rig, check_copies, numbered
 from tests.fakes.smtp_server import On
+from tests.fakes.verbs import verb
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 USERS = re.findall(r"^<!-- example: permissions -->\n```\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)[0]
@@ -60,16 +61,16 @@ async def test_mail_is_sent_and_watched(tmp_path: Path) -> None:
             await rig.publish(waits, lane=Lane.BULK, campaign="dead")
             await rig.saw(waits, "deferred")
             staff = ("--json", "--config", str(rig.directory / "staff.toml"))
-            code, out, err = await mta("explain", "backlog", *staff)
+            code, out, err = await verb("explain", "backlog", *staff)
             assert (code, err) == (0, b"")
             total = json.loads(out.splitlines()[-1])
             assert 6 <= total["now"] + total["later"] <= 8  # one may be moving
-            code, out, err = await mta("nodes", *staff)
+            code, out, err = await verb("nodes", *staff)
             assert (code, err) == (0, b"")
             assert json.loads(out)["node"] == "rig"
-            code, _, err = await mta("campaign", "ls", *staff)
+            code, _, err = await verb("campaign", "ls", *staff)
             assert (code, err) == (0, b"")
-            code, _, err = await mta("campaign", "pause", "c", "--tenant", "acme", "--reason", "x", *staff)
+            code, _, err = await verb("campaign", "pause", "c", "--tenant", "acme", "--reason", "x", *staff)
             assert code == 77, err
         await rig.daemon.stop()
         assert "ermissions violation" not in rig.log

@@ -9,7 +9,7 @@ from mta.admin.in_hand import Told
 from mta.admin.view import FreshRow, HandView, NodeView, PathRow, read
 from mta.delivery.binding import Bind, Binding, Standing
 from mta.delivery.reference import Parked, Reference, Settlement
-from mta.flow.work import Waiting, Work
+from mta.flow.work import SourceKey, Waiting, Work
 from mta.jetstream.errors import JetStreamError
 from mta.jetstream.layout import RETRY
 from mta.model.message import Envelope
@@ -24,8 +24,9 @@ class Node:
         self._works = list(works)
         self._standings = list(standings)
 
-    def in_work(self) -> list[Work]:
-        return self._works
+    @property
+    def in_work(self) -> dict[SourceKey, Work]:
+        return {one.key: one for one in self._works}
 
     def standings(self) -> list[Standing]:
         return self._standings

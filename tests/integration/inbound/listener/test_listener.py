@@ -117,7 +117,7 @@ async def test_an_answer_that_comes_too_late_is_none() -> None:
             done.set()
             assert await one.reply() == ""
             await eventually(lambda: not server.listener.room.taken_bytes)
-    assert logged == []
+    assert [entry["event"] for entry in logged] == ["inbound_listening"]
 
 
 async def test_h3_who_reads_no_replies_is_let_go() -> None:
