@@ -252,8 +252,8 @@ class Intake:
     def _share(self, name: str) -> int:
         """A campaign takes another slot only while it holds fewer than are free, and its tenant while he holds fewer
         than three times as many: if they are slow, at most half of all and three quarters of all."""
-        free = self._payload_room()
-        of_tenant = sum(self._held(one) for one in self._turns.siblings(name))
+        free = self._payload_room() - sum(campaign.asked for campaign in self._campaigns.values())
+        of_tenant = sum(self._held(one) + self._campaigns[one].asked for one in self._turns.siblings(name))
         return min((free - self._held(name) + 1) // 2, (3 * free - of_tenant + 3) // 4)
 
     async def _turn(self, campaign: _Campaign, batch: int, guessed: float) -> None:
