@@ -65,6 +65,12 @@ async def queue(rig: Rig, *words: str) -> list[Event]:
     return [json.loads(line) for line in out.splitlines()]
 
 
+async def in_force(rig: Rig) -> list[Event]:
+    """By kind; without the stream that its pace has slowed on top of it, which comes back by itself."""
+    actions = [one for one in await queue(rig, "actions") if one["kind"] != "pace"]
+    return sorted(actions, key=lambda action: action["kind"])
+
+
 def beta(rig: Rig, *recipients: str) -> Payload:
     sender = {"email": "news@beta.test"}
     return rig.payload(*recipients, **{"tenant": "beta", "from": sender})
@@ -86,7 +92,7 @@ async def test_google_objects_to_one_domain(google: Rig) -> None:
         assert others.counts() == {"delivered": 2}
         assert set(place.copies) == {place.to("x"), place.to("y")}
 
-        alert, held = sorted(await queue(google, "actions"), key=lambda action: action["kind"])
+        alert, held = await in_force(google)
         assert (alert["kind"], held["kind"]) == ("alert", "suspend")
         assert held["aim"] == {"provider": "google", "tenant": "acme", "from_domain": "acme.test"}
         assert (held["rule"], held["by"], held["count"]) == ("google-dkim-domain", "automation@rig", 2)
@@ -101,7 +107,7 @@ async def test_google_objects_to_one_domain(google: Rig) -> None:
         assert not any(event["type"] == "deferred" for event in google.told(second).events)
         assert {event["attempt"] for event in google.told(second).events if "attempt" in event} == {1}
         check_copies(place, others, google.told(first), google.told(second))
-        assert [one["kind"] for one in await queue(google, "actions")] == ["alert"]
+        assert [one["kind"] for one in await in_force(google)] == ["alert"]
     (begun,) = await google.operations("stream_suspended")
     (ended,) = await google.operations("stream_resumed")
     (alerted,) = await google.operations("alert")
@@ -179,7 +185,7 @@ async def test_what_holds_is_explained_to_a_person(google: Rig) -> None:
     code, out, _ = await google.mta("queue", "actions")
     assert code == 0
     lines = out.decode().splitlines()
-    assert lines[0] == "throttle source=one provider=google"
+    assert lines[0].split() == ["throttle", "source=one", "provider=google"]
     assert [line.split()[0] for line in lines[1:]] == ["until", "limit", "reason", "by", "id"]
     assert "in 120 min" in lines[1] or "in 2 h 0 min" in lines[1]
     assert (await google.operations("path_throttled"))[0]["message_rate"] == "10/60s"
