@@ -107,8 +107,14 @@ async def slowed(link: Link) -> list[Slowed]:
 
 
 async def release_slowed(link: Link, row: Slowed) -> bool:
-    """False: the node knows nothing of it any more. JetStreamError where it does not answer."""
-    return bool(msgspec.json.decode(await ask(link, row.node, RELEASE, row.id.encode()), type=bool))
+    """False: the node knows nothing of it any more. JetStreamError where it does not answer, or not with that."""
+    answer = await ask(link, row.node, RELEASE, row.id.encode())
+    try:
+        return msgspec.json.decode(answer, type=bool)
+    except msgspec.MsgspecError as error:
+        raise JetStreamError(
+            f"{row.node} gave an answer that cannot be read: is it of another version?"
+        ) from error
 
 
 async def _rows(link: Link, node: str) -> Sequence[Slowed]:

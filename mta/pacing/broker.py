@@ -12,8 +12,9 @@ Shares are whole units since a rate of 3.3 in a second lets four through in some
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 LEASE_S = 5.0
 """From when it was asked for. A node that dies leaves its shares to the others after so long at most."""
@@ -25,6 +26,8 @@ _FOR_OTHERS = 10
 """The tenth part of a limit is kept for nodes that do not need it yet, so that their first message need not wait until
 another one has given something up."""
 
+_Count = Annotated[int, Meta(ge=0)]
+
 
 class Want(Struct, frozen=True, array_like=True, gc=False):
     """What a node needs of one limit. `scope` names it, the same on all nodes; `limit` is its units by this node's
@@ -33,23 +36,23 @@ class Want(Struct, frozen=True, array_like=True, gc=False):
     close one by one."""
 
     scope: str
-    limit: int
-    rest_s: float
-    units: int
-    has: int = 0
-    held: int = 0
+    limit: _Count
+    rest_s: Annotated[float, Meta(ge=0)]
+    units: _Count
+    has: _Count = 0
+    held: _Count = 0
 
 
 class Share(Struct, frozen=True, array_like=True, gc=False):
     scope: str
-    units: int
+    units: _Count
 
 
 class Answer(Struct, frozen=True):
     """To one node. `is_settled`: every other node knows of this one, so that what is kept for it is free to use."""
 
     shares: tuple[Share, ...]
-    nodes: int
+    nodes: _Count
     is_settled: bool
 
 

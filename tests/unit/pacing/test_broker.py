@@ -1,5 +1,6 @@
 """`mta.pacing.broker`."""
 
+import msgspec
 import pytest
 
 from mta.pacing.broker import LEASE_S, Answer, Broker, Want, floor_units
@@ -156,3 +157,19 @@ def test_limits_that_nobody_wants_are_forgotten() -> None:
     for number in range(1_000):
         broker.ask("n1", [Want(f"site{number}", 10, 0.0, 5)], 10.0 + number)
     assert len(broker._limits) <= LEASE_S + 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"limit": -1}, {"units": -1}, {"has": -5}, {"held": -5}, {"rest_s": -1.0}, {"units": 0.5}]
+)
+def test_less_than_nothing_is_wanted_by_nobody(wrong: dict[str, float]) -> None:
+    """A share of less than nothing would free more for others than there is."""
+    fields = {"scope": "a1 google", "limit": 100, "rest_s": 1.0, "units": 5, "has": 0, "held": 0} | wrong
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode(list(fields.values())), type=Want)
+
+
+@pytest.mark.parametrize("wrong", [b'{"shares":[["a",-1]],"nodes":2,"is_settled":true}', b"[]", b"", b"\xff"])
+def test_an_answer_that_is_none_gives_no_share(wrong: bytes) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        msgspec.json.decode(wrong, type=Answer)
