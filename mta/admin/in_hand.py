@@ -19,7 +19,7 @@ from mta.delivery.binding import Binding, Standing
 from mta.delivery.reference import Parked, Reference, Settlement
 from mta.flow.work import SourceKey, Work
 from mta.jetstream.layout import RETRY
-from mta.model.outcome import Deferred
+from mta.model.outcome import Deferred, Delivered
 
 _MOST_ROWS, _MOST_PATHS, _MOST_DUE = 3_000, 500, 10_000
 """An answer is one message, and NATS takes one of 1 MB unless it is told to take more."""
@@ -62,7 +62,7 @@ class Told:
         lately = self._lately
 
         def hear(ref: Reference[Any], settlement: Settlement) -> None:
-            if not isinstance(settlement, (Deferred, Parked)):
+            if isinstance(settlement, Delivered) or not isinstance(settlement, Deferred | Parked):
                 lately.note(ref.sender, ref.provider, ref.lane, time.monotonic())
             settle(ref, settlement)
 

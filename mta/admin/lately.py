@@ -47,17 +47,26 @@ class Lately:
 
     def __init__(self) -> None:
         self._ended: OrderedDict[tuple[Sender, str, bool], _Ended] = OrderedDict()
+        self._last: tuple[Sender, str, Lane] | None = None
+        self._counts: dict[int, int] = {}
+        self._slot = 0
+        """Where the last one was counted: mostly the next one is of the same, and this is done for every message."""
 
     def note(self, sender: Sender, provider: str, lane: Lane, now: float) -> None:
-        """Of every message: so the key is what is there already, and quick to hash."""
-        key = (sender, provider, lane is Lane.BULK)
         slot = int(now / _SLOT_S)
+        last = self._last
+        is_same = last is not None and last[0] is sender and last[1] == provider and last[2] is lane
+        if is_same and slot == self._slot:
+            self._counts[slot] += 1
+            return
+        key = (sender, provider, lane is Lane.BULK)
         ended = self._ended.get(key)
         if ended is None:
             ended = self._ended[key] = _Ended(now)
             if len(self._ended) > _MOST_KEYS:
                 self._ended.popitem(last=False)
         slots = ended.slots
+        self._last, self._counts, self._slot = (sender, provider, lane), slots, slot
         if slot in slots:
             slots[slot] += 1
             return

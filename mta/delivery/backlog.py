@@ -71,9 +71,10 @@ class Backlog:
 
     def put(self, ref: Ref) -> bool:
         """False: more waits than can be served in time, it is to be parked."""
-        if self.parking.is_late(self._lines(), ref):
+        lines = self._lines()
+        if self.parking.is_late(lines, ref):
             return False
-        self._lines().put(ref, ref.lane, ref.sender)
+        lines.put(ref, ref.lane, ref.sender)
         if ref.lane is Lane.TRANSACTIONAL:
             self.transactional_at = self._loop.time()
         if not self.load.demand:
@@ -173,6 +174,7 @@ class Backlog:
         """Nothing waits: there may be a hundred thousand paths like this."""
         if not self._queue:
             self._queue = self._sent = None
+        self.stock.rest()
 
     def _lines(self) -> ReadyQueue[Ref]:
         if self._queue is None:

@@ -269,7 +269,8 @@ class EmailChannel:
         self._on_tried(ref, settlement)
 
     def _on_tried(self, ref: Ref, settlement: Settlement) -> None:
-        self._egress.note(ref, settlement)
+        if ref.counted_at:
+            self._egress.note(ref, settlement)
         self._on_settled(ref, settlement)
 
     # -- composing ----------------------------------------------------------------------------------------------

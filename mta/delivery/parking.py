@@ -24,7 +24,7 @@ class Parking:
     """Of one path, whose `passage` says how much it serves in a time. `opening_took_s` is how long its last connection
     took to open."""
 
-    __slots__ = ("_hold", "_loop", "_passage", "_rng", "_served", "opening_took_s")
+    __slots__ = ("_hold", "_loop", "_most", "_passage", "_rng", "_served", "opening_took_s")
 
     def __init__(self, hold: HoldSettings, passage: Passage, rng: Random) -> None:
         self._hold = hold
@@ -33,6 +33,8 @@ class Parking:
         self._loop = asyncio.get_running_loop()
         self.opening_took_s = 0.0
         self._served: Served | None = None
+        self._most: tuple[float, Lane, float] | None = None
+        """`_most_ahead` as last calculated, and when: those that come together are judged alike."""
 
     def hold_s(self, lane: Lane) -> float:
         """A path that is slow to open is given the time it is known to need, or its mail would never leave."""
@@ -66,9 +68,14 @@ class Parking:
 
     def _most_ahead(self, lane: Lane) -> float:
         """By the limit of the path, or by what it was seen to serve."""
-        hold_s, now = self.hold_s(lane), self._loop.time()
+        now = self._loop.time()
+        if self._most is not None and self._most[0] == now and self._most[1] is lane:
+            return self._most[2]
+        hold_s = self.hold_s(lane)
         seen = max(self._served_rate(now) * hold_s, _LEAST_WAITING)
-        return min(self._passage.per_second(now) * hold_s, seen)
+        most = min(self._passage.per_second(now) * hold_s, seen)
+        self._most = (now, lane, most)
+        return most
 
     def note_served(self, now: float) -> None:
         """A message was given to a connection."""
@@ -78,7 +85,7 @@ class Parking:
 
     def forget_served(self) -> None:
         """What was served is not what the peer would take: see `Served`."""
-        self._served = None
+        self._served = self._most = None
 
     def _served_rate(self, now: float, least_s: float = SEEN_S) -> float:
         return self._served.rate(now, least_s) if self._served is not None else UNKNOWN

@@ -15,7 +15,7 @@ Ref = Reference[Any]
 
 class Stock:
     """`len` counts what is ready, wanted or not: what was settled meanwhile is dropped when its turn comes. What is not
-    there is None: there may be a hundred thousand paths."""
+    there is None, after a `rest`: there may be a hundred thousand paths."""
 
     __slots__ = ("_composing", "_fair", "_ready", "_share", "_urgent")
 
@@ -71,28 +71,30 @@ class Stock:
 
     def take(self) -> Ref | None:
         ready = self._ready
-        while ready is not None and len(ready):
-            has_urgent, has_bulk = ready.count(Lane.TRANSACTIONAL) > 0, ready.count(Lane.BULK) > 0
-            has_both = has_urgent and has_bulk
-            if has_both and self._share is None:
+        if ready is None:
+            return None
+        taken: list[Ref] = []
+        while not taken and (waiting := len(ready)):
+            urgent = ready.count(Lane.TRANSACTIONAL)
+            if not urgent or urgent == waiting:
+                taken = ready.take(1, Lane.TRANSACTIONAL if urgent else Lane.BULK)
+                continue
+            if self._share is None:
                 self._share = LaneShare(self._fair.bulk_share)
-            is_bulk = not has_urgent or (has_both and self._share is not None and self._share.is_bulk_due)
-            lane = Lane.BULK if is_bulk else Lane.TRANSACTIONAL
+            lane = Lane.BULK if self._share.is_bulk_due else Lane.TRANSACTIONAL
             taken = ready.take(1, lane)
-            if not len(ready):
-                self._ready = None
             if taken:
-                if has_both and self._share is not None:
-                    self._share.note(lane)
-                return taken[0]
-        return None
+                self._share.note(lane)
+        return taken[0] if taken else None
 
     def drain(self, lane: Lane) -> list[Ref]:
         """Those that are still wanted."""
-        drained = self._ready.drain(lane) if self._ready is not None else []
+        return self._ready.drain(lane) if self._ready is not None else []
+
+    def rest(self) -> None:
+        """Nothing may be ready for long."""
         if not len(self):
-            self._ready = None
-        return drained
+            self._ready = self._share = None
 
     def _whole(self) -> ReadyQueue[Ref]:
         if self._ready is None:

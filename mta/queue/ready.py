@@ -12,8 +12,9 @@ the wire of who sends ten kilobytes, so large messages cost more slots (`mta.del
 
 A `take` costs O(1) for each slot it gives, whatever waits and however many tenants do. References mean nothing here.
 Those that are no longer wanted (a cancelled campaign, a payload that was lost) need not be searched: `is_wanted` is
-asked when their turn comes, and they are dropped and cost nobody a slot. A tenant, a campaign or a lane without
-references costs nothing: debts are forgotten with them.
+asked when their turn comes, and they are dropped and cost nobody a slot. A tenant or a campaign without references
+costs nothing: debts are forgotten with them. Only who was the last in his lane is kept, as where messages leave as fast
+as they come that is so after each of them.
 """
 
 from collections import OrderedDict, deque
@@ -46,19 +47,22 @@ class _Tenant(Generic[Ref]):
         self.debts: dict[str, int] | None = None
         """Of campaigns whose last turn ended in debt: most cost a slot a message and never do."""
 
-    def put(self, ref: Ref, campaign: str) -> None:
+    def line(self, campaign: str) -> deque[Ref]:
+        """Of a campaign that something is put to."""
+        self.waiting += 1
         line = self.lines.get(campaign)
         if line is None:
+            if self.waiting == 1:
+                self.lines.clear()  # the empty one that was kept
             line = self.lines[campaign] = deque()
-        line.append(ref)
-        self.waiting += 1
+        return line
 
-    def put_back(self, ref: Ref, campaign: str) -> None:
-        line = self.lines.get(campaign)
-        if line is None:
-            line = self.lines[campaign] = deque()
-        line.appendleft(ref)
-        self.waiting += 1
+    def renew(self, quantum: int) -> None:
+        """He has nothing left, and there is nobody but him: as if he had just come, and what there is of him is kept
+        for what comes next."""
+        self.left = quantum * self.weight
+        self.of_first = quantum
+        self.debts = None
 
     def rotate(self, campaign: str, quantum: int) -> None:
         """The turn of the first campaign is over."""
@@ -108,16 +112,19 @@ class _Turns(Generic[Ref]):
 
     def put(self, ref: Ref, sender: Sender) -> None:
         tenant = self._tenants.get(sender.tenant) or self._come(sender.tenant)
-        tenant.put(ref, sender.campaign)
+        tenant.line(sender.campaign).append(ref)
         self.waiting += 1
 
     def put_back(self, ref: Ref, sender: Sender) -> None:
         """In front of its campaign."""
         tenant = self._tenants.get(sender.tenant) or self._come(sender.tenant)
-        tenant.put_back(ref, sender.campaign)
+        tenant.line(sender.campaign).appendleft(ref)
         self.waiting += 1
 
     def _come(self, name: str) -> _Tenant[Ref]:
+        if not self.waiting:  # he who was kept is gone
+            self._tenants.clear()
+            self._weight = 0
         tenant = self._tenants[name] = _Tenant(self.fair.weight(name), self._quantum)
         self._weight += tenant.weight
         return tenant
@@ -126,11 +133,14 @@ class _Turns(Generic[Ref]):
         """Up to `most`; fewer only if no more are wanted."""
         taken: list[Ref] = []
         tenants = self._tenants
-        while tenants and len(taken) < most:
+        while self.waiting and len(taken) < most:
             name, tenant = next(iter(tenants.items()))
             if tenant.left > 0:
                 self._take_from(tenant, most - len(taken), taken)
             if not tenant.waiting:
+                if not self.waiting:
+                    tenant.renew(self._quantum)
+                    break
                 del tenants[name]
                 self._weight -= tenant.weight
             elif tenant.left <= 0:
@@ -158,7 +168,8 @@ class _Turns(Generic[Ref]):
         tenant.left -= spent
         tenant.of_first -= spent
         if not line:
-            tenant.remove(campaign, self._quantum)
+            if tenant.waiting:
+                tenant.remove(campaign, self._quantum)
         elif tenant.of_first <= 0:
             tenant.rotate(campaign, self._quantum)
 
@@ -191,7 +202,8 @@ class ReadyQueue(Generic[Ref]):
         self._bulk: _Turns[Ref] | None = None
 
     def __len__(self) -> int:
-        return self.count(Lane.TRANSACTIONAL) + self.count(Lane.BULK)
+        urgent, bulk = self._transactional, self._bulk
+        return (urgent.waiting if urgent is not None else 0) + (bulk.waiting if bulk is not None else 0)
 
     def count(self, lane: Lane) -> int:
         turns = self._bulk if lane is Lane.BULK else self._transactional
@@ -221,12 +233,7 @@ class ReadyQueue(Generic[Ref]):
     def take(self, most: int, lane: Lane) -> list[Ref]:
         """Up to `most` references of a lane; fewer only if no more are wanted."""
         turns = self._bulk if lane is Lane.BULK else self._transactional
-        if turns is None:
-            return []
-        taken = turns.take(most)
-        if not turns.waiting:
-            self._set(lane, None)
-        return taken
+        return turns.take(most) if turns is not None else []
 
     def drain(self, lane: Lane) -> list[Ref]:
         """All of a lane, in the order of its turns."""
@@ -235,11 +242,8 @@ class ReadyQueue(Generic[Ref]):
     def _begin(self, lane: Lane) -> _Turns[Ref]:
         quantum = _BULK_QUANTUM if lane is Lane.BULK else _TRANSACTIONAL_QUANTUM
         turns = _Turns(quantum, self._fair, self._is_wanted, self._slots)
-        self._set(lane, turns)
-        return turns
-
-    def _set(self, lane: Lane, turns: _Turns[Ref] | None) -> None:
         if lane is Lane.BULK:
             self._bulk = turns
         else:
             self._transactional = turns
+        return turns

@@ -67,6 +67,7 @@ def test_an_empty_stock_holds_no_deque() -> None:
     stock.put(ref(lane=Lane.TRANSACTIONAL))
     stock.take()
     stock.take()
+    stock.rest()
     assert sum(sys.getsizeof(getattr(stock, name)) for name in Stock.__slots__) < 200
 
 
