@@ -37,6 +37,28 @@ def test_no_window_holds_more_than_the_limit_and_five_percent(limit: RateLimit, 
 
 
 @settings(deadline=None)
+@given(
+    st.builds(RateLimit, st.floats(0.1, 2_000), st.sampled_from([1.0, 60.0])),
+    st.lists(st.floats(0, 0.02), min_size=1, max_size=30),
+    st.integers(0, 5),
+)
+def test_no_window_of_the_peer_holds_more_either(limit: RateLimit, ways: list[float], rest: int) -> None:
+    """G6: some messages take up to 20 ms longer than others to whom they go; whoever asks does so all the time."""
+    rate = Rate(limit)
+    now, arrived = 500.0, []
+    for number in range(int(2.2 * limit.count) + 3):
+        if number == rest:
+            now += limit.period_s  # a burst is possible
+        now += rate.peek(now)
+        now += 1e-9 * now if rate.peek(now) else 0.0
+        assert rate.take(now) == 0.0
+        arrived.append(now + ways[number % len(ways)])
+    assert most_in_window(sorted(arrived), limit.period_s) <= max(
+        ceil(limit.count), limit.count * 1.05 + 1e-6
+    )
+
+
+@settings(deadline=None)
 @given(limits, gaps, st.lists(st.integers(1, 50), min_size=1))
 def test_many_at_once_obey_the_same_limit(limit: RateLimit, gaps: list[float], asks: list[int]) -> None:
     """G6: `take_many` never grants what `take` would not."""
@@ -97,17 +119,18 @@ def test_a_high_rate_asks_for_few_wakeups(per_second: int) -> None:
 def test_a_burst_is_what_was_asked_for() -> None:
     """A given burst comes at once after a pause, then the even pace."""
     rate = Rate(RateLimit(10, 1.0), burst=3)
-    assert [rate.take(0.0) for _ in range(4)] == [0.0, 0.0, 0.0, pytest.approx(0.1)]
+    assert [rate.take(0.0) for _ in range(4)] == [0.0, 0.0, 0.0, pytest.approx(0.102)]
     assert rate.take(0.11) == 0.0
     assert rate.take(0.11) > 0.0
 
 
 def test_a_low_rate_grants_one_at_a_time() -> None:
-    """10 per second have no burst: 5 % of ten is nothing."""
+    """10 per second have no burst: 5 % of ten is nothing. They come a little later than evenly: who is delayed on the
+    way would make eleven of them at the peer."""
     rate = Rate(RateLimit(10, 1.0))
     assert rate.take(0.0) == 0.0
-    assert rate.take(0.0) == pytest.approx(0.1)
-    assert rate.take_many(0.1, 5) == 1
+    assert rate.take(0.0) == pytest.approx(0.102)
+    assert rate.take_many(0.1021, 5) == 1
 
 
 def test_a_rate_rests_when_all_it_granted_is_paid() -> None:
