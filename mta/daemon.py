@@ -250,7 +250,7 @@ class Daemon:
         automation = Automation(config.shaping.automation, actions, f"automation@{config.node.name}")
         control = Control(side, actions, automation, operations, flow.on_action)
         breaker = CampaignBreaker(side, config.shaping, operations, config.node.name)
-        governors, shares = Governors(actions, time.time), Shares()
+        governors, shares = Governors(actions, time.time, born_at=time.monotonic()), Shares()
         desk = NodeControl(side, config.node.name, Pacing(config.node.name, governors))
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))

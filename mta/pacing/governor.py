@@ -75,10 +75,12 @@ class Want(Struct, frozen=True, kw_only=True):
 
 
 class Governor:
-    """Times are monotonic seconds; `wall` tells those of the epoch, which actions have."""
+    """Times are monotonic seconds; `wall` tells those of the epoch, which actions have. What its rates granted before
+    `born_at` nobody knows any more: another life of this daemon may have used them to the full."""
 
     __slots__ = (
         "_actions",
+        "_born_at",
         "_configured",
         "_connection_limit",
         "_connection_rate",
@@ -105,7 +107,13 @@ class Governor:
     )
 
     def __init__(
-        self, scope: Scope, provider: str, limits: Limits, actions: Actions, wall: Callable[[], float]
+        self,
+        scope: Scope,
+        provider: str,
+        limits: Limits,
+        actions: Actions,
+        wall: Callable[[], float],
+        born_at: float,
     ) -> None:
         self.scope = scope
         self.users = 0
@@ -128,6 +136,7 @@ class Governor:
         self._share: Limits | None = None
         self._actions = actions
         self._wall = wall
+        self._born_at = born_at
         self._version = -1
         self._curb = NO_CURB
         self._curbed_until = _NEVER
@@ -181,13 +190,21 @@ class Governor:
         if self._curb is not NO_CURB:
             self.look_at = min(self.look_at, now + _LOOK_S)
         self.most = most
-        self.rate = _tuned(self.rate, rate, now)
+        self.rate = self._tuned(self.rate, rate, now)
         openings = [limit.connection_rate for limit in limits if limit.connection_rate is not None]
         opening = min(openings, key=_per_second, default=None)
         self._connection_limit = opening
         if self._connection_rate is not None:
-            self._connection_rate = _tuned(self._connection_rate, opening, now)
+            self._connection_rate = self._tuned(self._connection_rate, opening, now)
         self.held_until = self.pace.silent_until if self.pace is not None else _NEVER
+
+    def _tuned(self, rate: Rate | None, limit: RateLimit | None, now: float) -> Rate | None:
+        if limit is None:
+            return None
+        if rate is None:
+            return Rate(limit, used_until=self._born_at)
+        rate.retune(limit, now)
+        return rate
 
     def _look_at_pace(
         self, pace: Pace, rate: RateLimit | None, most: float, now: float
@@ -277,14 +294,14 @@ class Governor:
             return max(self.look_at - now, _LOOK_S)
         if self.in_use >= self.most:
             return max(self.look_at - now, 0.001)
+        if self._connection_rate is None:  # most scopes never open one
+            self._connection_rate = self._tuned(None, self._connection_limit, now)
         return self._connection_rate.peek(now) if self._connection_rate is not None else 0.0
 
     def take_connection(self, now: float, who: Waiter) -> None:
         """After `connection_wait` said now."""
         self.in_use += 1
-        if self._connection_limit is not None:
-            if self._connection_rate is None:
-                self._connection_rate = Rate(self._connection_limit)
+        if self._connection_rate is not None:
             self._connection_rate.take(now)
         if self.connection_line is not None:
             self.leave(who, is_connection=True)
@@ -423,15 +440,6 @@ class Governor:
             messages=messages,
             messages_waited_for=len(self.line or ()),
         )
-
-
-def _tuned(rate: Rate | None, limit: RateLimit | None, now: float) -> Rate | None:
-    if limit is None:
-        return None
-    if rate is None:
-        return Rate(limit)
-    rate.retune(limit, now)
-    return rate
 
 
 def _per_second(limit: RateLimit) -> float:

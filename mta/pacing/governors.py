@@ -23,12 +23,16 @@ _MOST_LIMITS = 1_000
 
 
 class Governors:
-    """`wall` tells seconds since the epoch; all times given are monotonic ones."""
+    """`wall` tells seconds since the epoch; all times given are monotonic ones. `born_at` is when this daemon began:
+    what a life before it used of the rates counts as all that was to be had."""
 
-    def __init__(self, actions: Actions, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, actions: Actions, wall: Callable[[], float], *, born_at: float = float("-inf")
+    ) -> None:
         self.actions = actions
         self.streams = Streams()
         self._wall = wall
+        self._born_at = born_at
         self._known: dict[Scope, Governor] = {}
         self._to_look_at: list[Scope] = []
         self._hosts = 0
@@ -150,7 +154,8 @@ class Governors:
     def _follow(self, scope: Scope, provider: str, limits: Limits) -> Governor:
         governor = self._known.get(scope)
         if governor is None:
-            governor = self._known[scope] = Governor(scope, provider, limits, self.actions, self._wall)
+            governor = Governor(scope, provider, limits, self.actions, self._wall, self._born_at)
+            self._known[scope] = governor
             share = self._shares.get(scope) or self.first_share(scope, limits)
             if share is not None:
                 governor.share(share)

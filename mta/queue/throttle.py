@@ -25,15 +25,16 @@ class Rate:
     """GCRA (ITU-T I.371): one number, the time at which the next grant is due if all before had come evenly.
 
     `burst` grants may come at once after a pause; by default as many as the 5 % allow, at least one. Where
-    grants come faster than timers fire, a refusal asks to wait until several are there.
+    grants come faster than timers fire, a refusal asks to wait until several are there. Of what went before
+    `used_until` nothing is known: as much as possible is taken for granted.
     """
 
     __slots__ = ("_due", "_interval", "_tolerance", "_wait_more", "burst", "limit")
 
-    def __init__(self, limit: RateLimit, burst: int | None = None) -> None:
+    def __init__(self, limit: RateLimit, burst: int | None = None, used_until: float = _NEVER) -> None:
         self.limit = limit
         self.burst, self._interval, self._tolerance, self._wait_more = _terms(limit, burst)
-        self._due = _NEVER
+        self._due = used_until + self._interval + self._tolerance
 
     @property
     def per_second(self) -> float:

@@ -30,12 +30,15 @@ class Clock:
 
 
 def governor(
-    limits: Limits, actions: Actions | None = None, scope: Scope | None = None, clock: Clock | None = None
+    limits: Limits,
+    actions: Actions | None = None,
+    scope: Scope | None = None,
+    clock: Clock | None = None,
+    born_at: float = float("-inf"),
 ) -> Governor:
     scope = scope or Scope(ScopeKind.PROVIDER, "a1", "google")
-    return Governor(
-        scope, "google", limits, actions if actions is not None else Actions(), (clock or Clock()).wall
-    )
+    actions = actions if actions is not None else Actions()
+    return Governor(scope, "google", limits, actions, (clock or Clock()).wall, born_at)
 
 
 def action(kind: ActionKind, until: float, **more: object) -> Action:
@@ -49,6 +52,15 @@ def test_what_has_no_limit_waits_for_nothing() -> None:
     assert one.message_wait(1000.0, Path()) == one.connection_wait(1000.0, Path()) == 0.0
     assert one.standing(1000.0) is None
     assert one.want() is None
+
+
+def test_who_has_just_begun_waits_for_one_interval() -> None:
+    """G6: for a message as for a connection, of which the life before may have had one a moment ago."""
+    limits = Limits(connection_rate=RateLimit(2, 60.0), message_rate=RateLimit(1, 60.0))
+    one = governor(limits, born_at=1000.0)
+    assert one.message_wait(1001.0, Path()) == pytest.approx(59.0, abs=0.1)
+    assert one.connection_wait(1001.0, Path()) == pytest.approx(29.0, abs=0.1)
+    assert one.message_wait(1061.0, Path()) == one.connection_wait(1061.0, Path()) == 0.0
 
 
 def test_the_least_of_limits_holds() -> None:

@@ -59,6 +59,30 @@ def test_no_window_of_the_peer_holds_more_either(limit: RateLimit, ways: list[fl
 
 
 @settings(deadline=None)
+@given(limits, st.lists(st.tuples(st.integers(0, 30), st.floats(0, 0.3)), min_size=2, max_size=30))
+def test_who_begins_anew_knows_nothing_and_takes_no_more(
+    limit: RateLimit, lives: list[tuple[int, float]]
+) -> None:
+    """G6: a daemon that is started again, however often, grants no more than one that lives on."""
+    now, grants = 500.0, []
+    for asks, rest in lives:
+        rate = Rate(limit, used_until=now)
+        for _ in range(asks):
+            now += 1e-9 * now + (rate.peek(now) or -1e-9 * now)
+            assert rate.take(now) == 0.0
+            grants.append(now)
+        now += rest * limit.period_s / limit.count
+    assert most_in_window(grants, limit.period_s) <= max(ceil(limit.count), limit.count * 1.05 + 1e-6)
+
+
+def test_what_was_used_before_is_paid_after_one_interval() -> None:
+    """And no sooner; who comes later does not notice."""
+    assert Rate(RateLimit(1, 60.0), used_until=500.0).peek(500.0) == pytest.approx(60.02)
+    assert Rate(RateLimit(1, 60.0), used_until=500.0).peek(561.0) == 0.0
+    assert Rate(RateLimit(6000, 60.0), used_until=500.0).peek(500.0) == pytest.approx(0.01)
+
+
+@settings(deadline=None)
 @given(limits, gaps, st.lists(st.integers(1, 50), min_size=1))
 def test_many_at_once_obey_the_same_limit(limit: RateLimit, gaps: list[float], asks: list[int]) -> None:
     """G6: `take_many` never grants what `take` would not."""
