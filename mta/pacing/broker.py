@@ -68,12 +68,17 @@ class _Lease:
 class _Limit:
     """One scope. `resting` are units that were given up, and until when they may still be in use."""
 
-    __slots__ = ("leases", "limit", "resting")
+    __slots__ = ("leases", "limit", "rest_s", "resting")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, rest_s: float) -> None:
         self.limit = limit
+        self.rest_s = rest_s
         self.leases: dict[str, _Lease] = {}
         self.resting: list[tuple[float, int]] = []
+
+    def rest(self, units: int, rest_s: float, now: float) -> None:
+        if units:
+            self.resting.append((now + min(rest_s, _LONGEST_REST_S), units))
 
 
 class Broker:
@@ -100,17 +105,19 @@ class Broker:
         return Answer(shares, len(self._nodes), self._is_settled(node))
 
     def leave(self, node: str, now: float) -> None:
-        """It stops in order, and has nothing in use any more."""
+        """It stops in order, and has nothing in use any more; what it has just sent still counts in its period."""
         self._nodes.pop(node, None)
         self._joined.pop(node, None)
         for limit in self._limits.values():
-            limit.leases.pop(node, None)
+            lease = limit.leases.pop(node, None)
+            if lease is not None:
+                limit.rest(lease.units, limit.rest_s, now)
         self._forget(now)
 
     def _share(self, node: str, want: Want, now: float) -> Share:
         limit = self._limits.get(want.scope)
         if limit is None:
-            limit = self._limits[want.scope] = _Limit(want.limit)
+            limit = self._limits[want.scope] = _Limit(want.limit, want.rest_s)
         lease = limit.leases.get(node)
         if lease is None:
             lease = limit.leases[node] = _Lease()
@@ -121,7 +128,7 @@ class Broker:
         due = self._parts(limit, now)[node]
         kept = max(due, min(want.held, lease.units))
         if kept < lease.units:
-            limit.resting.append((now + min(want.rest_s, _LONGEST_REST_S), lease.units - kept))
+            limit.rest(lease.units - kept, want.rest_s, now)
             lease.units = kept
         elif now >= self._quiet_until:
             lease.units += max(0, min(due - lease.units, self._free(limit)))
@@ -157,9 +164,7 @@ class Broker:
 
     def _give_up(self, limit: _Limit, node: str, now: float) -> None:
         """What it had may still be in use for as long as anything may."""
-        units = limit.leases.pop(node).units
-        if units:
-            limit.resting.append((now + _LONGEST_REST_S, units))
+        limit.rest(limit.leases.pop(node).units, _LONGEST_REST_S, now)
 
     def _forget(self, now: float) -> None:
         """Leases that have ended, nodes that have not asked for as long, and limits of which nothing is left."""

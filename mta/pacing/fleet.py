@@ -103,6 +103,8 @@ class Fleet:
         self._started = times.render(time.time())
         self._shares = shares
         self._seen: dict[str, float] = {}
+        self._left: dict[str, float] = {}
+        """Who stopped in order, and when: what he sent a moment ago still counts, and he may be back in a second."""
         self._office = ""
         self._office_seen_at = float("-inf")
         self._office_sequence = 0
@@ -128,10 +130,10 @@ class Fleet:
         kind, _, token = key.partition(".")
         node = unescape(token) if kind == NODE else None
         if node and node != self._node:
-            if value is None:
-                self._seen.pop(node, None)
-            else:
+            if value is not None:
                 self._seen[node] = self._clock()
+            elif self._seen.pop(node, None) is not None:
+                self._left[node] = self._clock()
             self._meet()
 
     async def start(self) -> None:
@@ -175,7 +177,12 @@ class Fleet:
         now = self._clock()
         for node in [node for node, at in self._seen.items() if now >= at + _PRESENCE_TTL_S]:
             del self._seen[node]
-        self._shares.meet(len(self._seen) + 1, now)
+        for node in [node for node, at in self._left.items() if node in self._seen or now >= at + LEASE_S]:
+            del self._left[node]
+        was_alone = self._shares.is_alone
+        self._shares.meet(1 + len(self._seen) + len(self._left), now)
+        if was_alone and not self._shares.is_alone and self._broker is not None:
+            self._broker = Broker(quiet_until=now + LEASE_S)  # who is alone uses all, and asks nobody
 
     # -- the office ---------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import pytest
 from mta.jetstream.connection import Link, open_link
 from mta.jetstream.kv import Bucket, Change
 from mta.jetstream.layout import CONTROL
-from mta.pacing.broker import Want
+from mta.pacing.broker import LEASE_S, Want
 from mta.pacing.fleet import Fleet
 from mta.pacing.share import Shares
 from tests.fakes.nats import NatsServer, eventually
@@ -91,7 +91,8 @@ async def test_one_node_asks_nobody(link: Link) -> None:
 
 
 async def test_two_nodes_share_what_there_is(links: list[Link]) -> None:
-    """Never more than the limit together, half each in the end; one that leaves in order leaves its half at once."""
+    """Never more than the limit together, half each in the end; one that leaves in order leaves its half within a
+    lease, though not before what it sent last has ceased to count (G6)."""
     one, other = Node(links[0], "n1"), Node(links[1], "n2")
     async with running(one, other):
         assert other.units == 0
@@ -104,7 +105,8 @@ async def test_two_nodes_share_what_there_is(links: list[Link]) -> None:
         assert one.fleet.broker == other.fleet.broker != ""
         await other.fleet.leave()
         other.kill()
-        await eventually(lambda: one.units == LIMIT, timeout_s=4.0)
+        assert one.units == LIMIT / 2
+        await eventually(lambda: one.units == LIMIT, timeout_s=LEASE_S + 4.0)
         assert one.fleet.nodes == ["n1"]
 
 

@@ -83,13 +83,23 @@ def test_who_dies_leaves_his_share_within_a_lease() -> None:
     assert fleet.run(4)["n1"] == 100
 
 
-def test_who_leaves_in_order_leaves_his_share_at_once() -> None:
-    """Nothing of his is in use any more."""
-    fleet = Fleet("n1", "n2")
+@pytest.mark.parametrize("rest_s", [0.0, 1.0, 3600.0])
+def test_who_leaves_in_order_leaves_his_share_when_it_has_rested(rest_s: float) -> None:
+    """G6: nothing of his is in use any more, but what he sent a moment ago counts in the same period."""
+    fleet = Fleet("n1", "n2", rest_s=rest_s)
     fleet.run(15)
     fleet.broker.leave("n2", fleet.now)
     del fleet.wants["n2"], fleet.shares["n2"]
-    assert fleet.run(1)["n1"] == 100
+    rest = min(rest_s, LEASE_S)
+    if rest:
+        fleet.now += rest / 2
+        fleet.ask("n1")
+        fleet.now += rest / 2 - 0.1
+        fleet.ask("n1")
+        assert fleet.shares["n1"] == 50
+        fleet.now += 0.2
+    fleet.ask("n1")
+    assert fleet.shares["n1"] == 100
 
 
 def test_connections_that_are_open_are_counted_until_they_close() -> None:
