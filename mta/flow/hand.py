@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from mta.flow.gate import Gate
+from mta.intake.consumer import recipients_in
 from mta.intake.settings import IntakeSettings
 from mta.jetstream.pull import Pulled
 from mta.model.lane import Lane
@@ -25,6 +26,8 @@ class Hand:
         self._recipients = dict.fromkeys(Lane, 0)
         self._payloads = dict.fromkeys(Lane, 0)
         self._by_consumer: dict[str, int] = {}
+        self._coming: dict[Lane, dict[tuple[str, int], int]] = {lane: {} for lane in Lane}
+        """Recipients of payloads that were pulled and of which the channel knows nothing yet, about."""
         self._settled = 0
         self._rests_until = 0.0
         self.rate = 0.0
@@ -36,7 +39,7 @@ class Hand:
         if lane is Lane.TRANSACTIONAL:
             return self._settings.transactional_recipients - self._recipients[lane]
         wanted = max(_LEAST_ROOM, int(self.rate * self._settings.in_hand_s))
-        return wanted - self.sendable(lane)
+        return wanted - self.sendable(lane) - sum(self._coming[lane].values())
 
     def payload_room(self) -> int:
         """How many more bulk payloads."""
@@ -58,8 +61,14 @@ class Hand:
     def take(self, pulled: Pulled, lane: Lane) -> None:
         self._payloads[lane] += 1
         self._by_consumer[pulled.consumer] = self.held(pulled.consumer) + 1
+        self._coming[lane][pulled.stream, pulled.stream_sequence] = recipients_in(pulled.data)
+
+    def begun(self, pulled: Pulled, lane: Lane) -> None:
+        """The channel has its recipients."""
+        self._coming[lane].pop((pulled.stream, pulled.stream_sequence), None)
 
     def let_go(self, pulled: Pulled, lane: Lane) -> None:
+        self.begun(pulled, lane)
         self._payloads[lane] -= 1
         left = self._by_consumer[pulled.consumer] - 1
         if left:

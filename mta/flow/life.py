@@ -202,8 +202,7 @@ class Flow:
 
     async def _begin(self, work: Work, is_due: bool, *, is_known: bool) -> None:
         """From here on every recipient is owed a settlement."""
-        admitted = work.admitted
-        self.in_work[work.key] = work
+        admitted, self.in_work[work.key] = work.admitted, work
         self.hand.add(admitted.lane, work.open)
         if not is_due:
             self._telling.now(work, None, self._teller.accepted(work))
@@ -216,6 +215,7 @@ class Flow:
                     return
                 self._submit(work, positions[start : start + _SLICE], time.time())
                 await asyncio.sleep(0)
+            self.hand.begun(work.pulled, admitted.lane)
         if work.is_lost:
             return
         if work.failure is None:

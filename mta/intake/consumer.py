@@ -56,22 +56,26 @@ _ORPHANS_EVERY_S = 60.0
 _FIRST_GUESS = {Lane.TRANSACTIONAL: 1.0, Lane.BULK: 500.0}
 
 
+def recipients_in(data: bytes) -> int:
+    """Counted by the key `"email"`, less that of the sender: an estimate for how much to ask for, nothing else."""
+    return max(data.count(b'"email"') - 1, 1)
+
+
 class _Load:
-    """Recipients a payload of one kind, as a running mean. Counted by the key `"email"`, less that of the
-    sender: an estimate for how much to ask for, nothing else."""
+    """Recipients a payload of one kind, as a running mean."""
 
     def __init__(self, guess: float) -> None:
         self._mean = guess
 
     def note(self, data: bytes) -> int:
-        count = max(data.count(b'"email"') - 1, 1)
+        count = recipients_in(data)
         self._mean += (count - self._mean) * 0.1
         return count
 
     def recipients(self, payloads: int) -> float:
         return payloads * self._mean
 
-    def payloads(self, recipients: int) -> int:
+    def payloads(self, recipients: float) -> int:
         return ceil(recipients / self._mean) if recipients > 0 else 0
 
 
@@ -84,6 +88,7 @@ class _Campaign:
         self.puller = puller
         self.load = _Load(_FIRST_GUESS[Lane.BULK])
         self.asked = 0
+        self.guessed = 0.0  # recipients of those
         self.came = 0  # recipients, of the turn that is on
         self.is_dry = False
         self.is_gone = False
@@ -224,7 +229,7 @@ class Intake:
     async def _take_turns(self, tasks: asyncio.TaskGroup) -> None:
         while not self._stop.is_set():
             changed = self._changed
-            free = self._affordable(Lane.BULK, False) - sum(c.asked for c in self._campaigns.values())
+            room = self._room(Lane.BULK) - sum(c.guessed for c in self._campaigns.values())
             is_short = False
             hungry = [name for name, campaign in self._campaigns.items() if not campaign.is_dry]
             self._turns.wait(hungry)
@@ -233,17 +238,17 @@ class Intake:
                 name = self._turns.first(waiting)
                 waiting.remove(name)
                 campaign = self._campaigns[name]
-                batch = min(free, _TURN_BATCH, self._share(name))
+                batch = min(campaign.load.payloads(room), _TURN_BATCH, self._share(name))
                 if batch <= 0:
                     is_short = True
-                    if free <= 0:
+                    if room <= 0:
                         break
                     continue
-                free -= batch
                 campaign.asked = batch
-                guessed = campaign.load.recipients(batch)
-                self._turns.charge(name, guessed)
-                tasks.create_task(self._turn(campaign, batch, guessed), name=f"turn of {name}")
+                campaign.guessed = campaign.load.recipients(batch)
+                room -= campaign.guessed
+                self._turns.charge(name, campaign.guessed)
+                tasks.create_task(self._turn(campaign, batch), name=f"turn of {name}")
             if is_short:
                 await self._hunger()
             else:
@@ -256,7 +261,7 @@ class Intake:
         of_tenant = sum(self._held(one) + self._campaigns[one].asked for one in self._turns.siblings(name))
         return min((free - self._held(name) + 1) // 2, (3 * free - of_tenant + 3) // 4)
 
-    async def _turn(self, campaign: _Campaign, batch: int, guessed: float) -> None:
+    async def _turn(self, campaign: _Campaign, batch: int) -> None:
         """One small pull. A campaign that gave less than asked is dry until the next look at the stream. What it will
         give is guessed at first, so that its tenant's other campaigns do not ask as if it were nothing."""
         assert campaign.puller is not None
@@ -264,8 +269,8 @@ class Intake:
         try:
             end = await campaign.puller.pull(batch)
         finally:
-            campaign.asked = 0
-            self._turns.charge(campaign.consumer, campaign.came - guessed)
+            self._turns.charge(campaign.consumer, campaign.came - campaign.guessed)
+            campaign.asked, campaign.guessed = 0, 0.0
         campaign.is_dry = end.end is not End.FULL
         campaign.is_gone = end.end is End.GONE
         self.wake()

@@ -240,6 +240,21 @@ async def test_how_much_is_asked_for_follows_what_payloads_hold(link: Link) -> N
     assert 1000 <= desk.recipients[Lane.BULK] <= 1500
 
 
+async def test_small_payloads_of_one_make_those_of_another_no_smaller(link: Link) -> None:
+    """G4: what a payload holds is guessed for each campaign: after many of one recipient, room for 1,000 is not filled
+    by 1,000 payloads of 500."""
+    await publish(link, BULK[0], 60)
+    desk = Desk(link)
+    desk.rooms[Lane.BULK] = 1000
+    async with desk.working():
+        await eventually(lambda: desk.recipients[Lane.BULK] == 60)
+        for pulled, _, _ in list(desk.got):
+            await desk.acknowledge(pulled)
+        await publish(link, BULK[1], 40, recipients=500)
+        await eventually(lambda: desk.recipients[Lane.BULK] >= 1000)
+    assert desk.recipients[Lane.BULK] <= 60 + 1000
+
+
 async def test_an_empty_campaign_loses_its_consumer_and_comes_back(link: Link) -> None:
     """Paused first, deleted when nothing is in work; the next payload of it is pulled as ever."""
     await publish(link, BULK[0], 2)

@@ -1,5 +1,7 @@
 """How much more may be taken in hand."""
 
+from msgspec import structs
+
 from mta.flow.gate import Gate
 from mta.flow.hand import Hand
 from mta.intake.settings import IntakeSettings
@@ -21,3 +23,20 @@ def test_places_are_short_before_a_campaign_has_its_half() -> None:
     assert hand.is_crowded
     hand.let_go(PULLED, Lane.BULK)
     assert not hand.is_crowded
+
+
+def test_what_was_pulled_takes_room_before_the_channel_has_it() -> None:
+    """G4: while payloads are looked at there is no more room for others than there will be."""
+    gate = Gate(is_late=lambda: False, unkept_bytes=lambda: 0, most_unkept=1)
+    hand = Hand(IntakeSettings(), gate)
+    hand.sendable = lambda lane: 0
+    room = hand.room(Lane.BULK)
+    pulled = structs.replace(PULLED, data=b'"email"' * 501)
+    hand.take(pulled, Lane.BULK)
+    assert hand.room(Lane.BULK) == room - 500
+    hand.begun(pulled, Lane.BULK)
+    assert hand.room(Lane.BULK) == room
+    hand.let_go(pulled, Lane.BULK)
+    hand.take(pulled, Lane.BULK)
+    hand.let_go(pulled, Lane.BULK)
+    assert hand.room(Lane.BULK) == room
