@@ -18,11 +18,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from loadtest import backlog, crash, deadslow, domains, fleet, lanes, pacing, retries, soak, throughput
+from loadtest import (
+    backlog,
+    crash,
+    deadslow,
+    domains,
+    fleet,
+    lanes,
+    limits,
+    pacing,
+    retries,
+    soak,
+    throughput,
+)
 from loadtest.rig import RunFailed
 from loadtest.setting import Setting
 from loadtest.zone import Zone
 
+_CONNECTIONS = {"backlog": 10, "limits": 2}
 _PATTERN_HELP = "auto, A, B, C, CB, or E<transactions in flight>"
 
 
@@ -91,11 +104,25 @@ def parser() -> argparse.ArgumentParser:
     several.add_argument("--daemons", type=_positive, default=2, metavar="N")
     several.add_argument("--limit", type=_positive, default=100, metavar="PER_S", help="messages to the site")
     several.add_argument("--seconds", type=float, default=30.0, metavar="S", help="with all of them alive")
-    for scenario in (one, other, death, many, again, long, slow, wide, several):
+    held = scenarios.add_parser("limits", help="a limit, while daemons are stopped, killed and started again")
+    held.add_argument("--limit", type=_positive, default=10, metavar="PER_S", help="messages to the site")
+    held.add_argument(
+        "--restarts", type=_positive, default=6, metavar="N", help="by SIGTERM and kill -9 in turn"
+    )
+    held.add_argument(
+        "--between-s", type=float, default=3.0, metavar="S", help="two of them; at most twice that"
+    )
+    held.add_argument(
+        "--daemons", type=_positive, default=1, metavar="N", help="of which the last is restarted"
+    )
+    held.add_argument("--seed", type=int, default=0, help="of the moments; 0 is another one each time")
+    for scenario in (one, other, death, many, again, long, slow, wide, several, held):
         scenario.add_argument("--json", action="store_true", help="one JSON object as the last line")
         scenario.add_argument("--tls", action="store_true", help="the sink offers STARTTLS")
         scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
-        scenario.add_argument("--connections", type=_positive, default=10 if scenario is many else 20)
+        scenario.add_argument(
+            "--connections", type=_positive, default=_CONNECTIONS.get(scenario.prog.split()[-1], 20)
+        )
         scenario.add_argument("--pattern", type=_pattern, default="auto", help=_PATTERN_HELP)
         scenario.add_argument("--busy", action="store_true", help="other work goes on here: late is no fault")
     return top
@@ -136,6 +163,9 @@ def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Cor
         return run(domains.Course(options.domains, options.seconds, options.restart), setting, progress)
     if options.scenario == "fleet":
         return fleet.fleet(options.daemons, options.limit, options.seconds, setting, progress)
+    if options.scenario == "limits":
+        held = limits.Course(options.limit, options.restarts, options.between_s, options.seed)
+        return limits.limits(held, structs.replace(setting, daemons=options.daemons), progress)
     if options.scenario == "lanes":
         return lanes.lanes(options.probes, options.probes_per_s, setting, progress)
     return throughput.throughput(options.messages, options.size, setting, progress)

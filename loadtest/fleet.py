@@ -56,7 +56,7 @@ async def fleet(daemons: int, limit: int, seconds: float, setting: Setting, prog
     )
     async with open_rig(setting) as rig:
         messages = int(limit * (_SETTLE_S + seconds + 2 * _TAKES_OVER_S))
-        asked = await _publish(rig, messages)
+        asked = await publish(rig, messages)
         await _wait(_SETTLE_S, rig, messages, progress, "until they have shared")
         steady_at = time.monotonic()
         await _wait(seconds, rig, messages, progress, "all alive")
@@ -118,7 +118,8 @@ def recovers(times: Sequence[float], since: float, wanted_per_s: float) -> float
     return _LIMIT_S
 
 
-async def _publish(rig: Rig, messages: int) -> list[str]:
+async def publish(rig: Rig, messages: int) -> list[str]:
+    """Returns when the stream has them all, each in a payload of its own."""
     to = letters.addresses("fleet", messages)
     mail = letters.content(_FILLER)
     bodies = (

@@ -97,14 +97,22 @@ class SinkProcess(ChildProcess):
     (the good one first) and goes on in the same log. `ports` are those it is to have; none: free ones."""
 
     def __init__(
-        self, directory: Path, *options: str, is_tls: bool = False, ports: Iterable[int] = ()
+        self,
+        directory: Path,
+        *options: str,
+        is_tls: bool = False,
+        ports: Iterable[int] = (),
+        notes_connections: bool = False,
     ) -> None:
         super().__init__(directory / "sink.err")
         self.log = directory / "sink.log"
+        self.connections = directory / "connections.log"
         self.ports = list(ports)
         self._samples = directory / "samples"
         self._samples.mkdir()
         self._options = ["--log", str(self.log), "--samples", str(self._samples), *options]
+        if notes_connections:
+            self._options += ["--connections", str(self.connections)]
         if is_tls:
             certificate = directory / "sink.pem"
             certificate.write_bytes(self_signed("sink.test"))

@@ -61,7 +61,13 @@ class Rig:
             beside.mkdir()
             self.daemons.append(DaemonProcess(beside, directory / f"mta-{number}.toml"))
         ports = () if setting.zone is None else (SMTP_PORT,)
-        self.sink = SinkProcess(directory, *setting.sink_options, is_tls=setting.is_tls, ports=ports)
+        self.sink = SinkProcess(
+            directory,
+            *setting.sink_options,
+            is_tls=setting.is_tls,
+            ports=ports,
+            notes_connections=setting.notes_connections,
+        )
         self.nameserver = None if setting.zone is None else NameserverProcess(directory, setting.zone)
         self.nats = NatsProcess(directory) if setting.own_nats else None
         self._black_hole = BlackHole() if setting.has_dead else None
@@ -105,6 +111,10 @@ class Rig:
 
     def entries(self) -> list[sinklog.Entry]:
         return list(sinklog.parse(self.sink.log.read_bytes()))
+
+    def most_connections(self) -> int:
+        """That the sink had at once."""
+        return sinklog.most_connections(self.sink.connections.read_bytes())
 
     def events(self) -> list[referee.Event]:
         return referee.parse_events(self._batches)

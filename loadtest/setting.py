@@ -24,7 +24,8 @@ _PHASES = ("connect", "greeting", "ehlo", "tls", "mail", "rcpt", "data", "block"
 class Setting(Struct, frozen=True):
     """`pattern` as on the command line: auto, A, B, C, CB or E<window>. With `own_nats` the nats-server is a process
     beside the daemons, of which there are `daemons`, and messages in work are leased for `ack_wait_s`. Every phase of
-    a dialogue ends after `phase_timeout_s`; 0: as is shipped. With `is_busy` a late event loop is no fault.
+    a dialogue ends after `phase_timeout_s`; 0: as is shipped. With `is_busy` a late event loop is no fault. The
+    sink `notes_connections` where how many there are at once is asked for.
 
     All domains in .test are one site, but `h0.test` to `h<addresses - 1>.test`, each a host of its own, and one
     `<phase>-<verb>.test` for each of `bad`, as the sink takes them; with `has_dead`, a connect to `dead.test` never
@@ -41,6 +42,7 @@ class Setting(Struct, frozen=True):
     schedule: tuple[str, ...] = ("5m", "30m")
     max_age: str = "10m"
     message_rate: int = 1_000_000
+    notes_connections: bool = False
     phase_timeout_s: int = 0
     addresses: int = 0
     has_dead: bool = False

@@ -5,9 +5,9 @@ before it answers (`sinklog`), keeps every so many messages whole for whoever ch
 `--rtt-ms` away. The round trip is made of two delay lines, one for what comes in and one for the replies, half each;
 the TCP and TLS handshakes are not delayed, and neither slow start nor a bandwidth is imitated.
 
-With `--addresses` it stands for as many hosts: 127.0.1.1 and those after it, besides 127.0.0.1, all at one port. Each
-`--bad` is a further port, of 127.0.0.1 alone. It prints its ports as its first line, the good one first, and stops at
-SIGTERM.
+With `--connections` it writes down as well when each connection began and ended. With `--addresses` it stands for as
+many hosts: 127.0.1.1 and those after it, besides 127.0.0.1, all at one port. Each `--bad` is a further port, of
+127.0.0.1 alone. It prints its ports as its first line, the good one first, and stops at SIGTERM.
 """
 
 import argparse
@@ -117,7 +117,35 @@ class Scripted(Policy):
         return answer(act)
 
 
-class DelayedReceiver(Receiver):
+class NotedReceiver(Receiver):
+    """One whose beginning and end are written down, where there is a log for that."""
+
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        policy: Policy,
+        connections: set[Receiver],
+        tls: ssl.SSLContext | None,
+        *,
+        log: int | None = None,
+    ) -> None:
+        super().__init__(dialogue, policy, connections, tls)
+        self._log = log
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._note(1)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._note(-1)
+        super().connection_lost(exc)
+
+    def _note(self, change: int) -> None:
+        if self._log is not None:
+            os.write(self._log, sinklog.render_connection(time.monotonic_ns(), change))
+
+
+class DelayedReceiver(NotedReceiver):
     """A receiver at the far end of a long wire. None in a line is its end of file."""
 
     def __init__(
@@ -128,8 +156,9 @@ class DelayedReceiver(Receiver):
         tls: ssl.SSLContext | None,
         *,
         delay_s: float,
+        log: int | None = None,
     ) -> None:
-        super().__init__(dialogue, policy, connections, tls)
+        super().__init__(dialogue, policy, connections, tls, log=log)
         self._inward: DelayLine[bytes | None] = DelayLine(delay_s)
         self._outward: DelayLine[bytes | None] = DelayLine(delay_s)
         self._loop = asyncio.get_running_loop()
@@ -178,9 +207,10 @@ async def serve(record: Record, arguments: argparse.Namespace) -> None:
     if arguments.certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(arguments.certificate)
-    receiver: ReceiverFactory = Receiver
+    log = None if arguments.connections is None else _open_log(arguments.connections)
+    receiver: ReceiverFactory = functools.partial(NotedReceiver, log=log)
     if arguments.rtt_ms:
-        receiver = functools.partial(DelayedReceiver, delay_s=arguments.rtt_ms / 2000)
+        receiver = functools.partial(DelayedReceiver, log=log, delay_s=arguments.rtt_ms / 2000)
     features = Features(hostname="sink.test", tls=tls is not None)
     script = Script()
     ports = arguments.ports or [0] * (1 + len(arguments.bad))
@@ -203,10 +233,15 @@ async def serve(record: Record, arguments: argparse.Namespace) -> None:
         await listener.close()
 
 
+def _open_log(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="loadtest.sink", description=__doc__)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--samples", type=Path, required=True, help="directory for the messages kept whole")
+    parser.add_argument("--connections", type=Path, help="write down their beginnings and ends there")
     parser.add_argument("--copies", action="store_true", help="tell copies of one message apart from others")
     parser.add_argument("--sample-every", type=int, default=1000)
     parser.add_argument("--rtt-ms", type=float, default=0.0)
@@ -219,7 +254,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # It stands for a machine elsewhere: it may use our cores, but not interrupt whom it receives from.
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    log = os.open(arguments.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = _open_log(arguments.log)
     try:
         uvloop.run(
             serve(

@@ -7,8 +7,11 @@ last and holds no control characters.
 
 The identity is a hash of Message-ID, Date and the `bh=` of the signature: of the copies of one message it is the same.
 It is `-` where no message had arrived.
+
+Of connections there is a log of its own, where it is asked for: the time, and 1 for one more or -1 for one less.
 """
 
+import itertools
 from collections.abc import Iterator
 from hashlib import blake2b
 
@@ -68,3 +71,13 @@ def parse(log: bytes) -> Iterator[Entry]:
             identity.decode("ascii"),
             recipient.decode("ascii"),
         )
+
+
+def render_connection(at_ns: int, change: int) -> bytes:
+    return b"%d\t%d\n" % (at_ns, change)
+
+
+def most_connections(log: bytes) -> int:
+    """The most that were open at once."""
+    changes = (int(line.split(b"\t")[1]) for line in log[: log.rfind(b"\n") + 1].splitlines())
+    return max(itertools.accumulate(changes), default=0)

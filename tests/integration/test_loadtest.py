@@ -346,6 +346,20 @@ def test_retries(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("daemons", [1, 2])
+def test_limits(tmp_path: Path, daemons: int) -> None:
+    """G6: ten a second and two connections, while a daemon is stopped and killed and started again; alone, and beside
+    another. No window of one second or of more has more than 5 % above the limit."""
+    done = loadtest(tmp_path, "limits", "--daemons", str(daemons), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["lost"], result["faults"]) == (0, [])
+    assert 0 < result["most_connections"] <= 2
+    assert set(result["most"]) == {"1 s", "2 s", "5 s", "10 s"}
+    assert not list(tmp_path.glob("mta-*"))
+
+
+@pytest.mark.long
 def test_backlog(tmp_path: Path) -> None:
     """G1 in its short form: every dead recipient is kept, the healthy ones lose nothing, memory stays in its bound.
     How fast a busy machine is proves nothing."""

@@ -1,6 +1,15 @@
 import pytest
 
-from loadtest.sinklog import ACCEPTED, UNKNOWN, Entry, identity, parse, render
+from loadtest.sinklog import (
+    ACCEPTED,
+    UNKNOWN,
+    Entry,
+    identity,
+    most_connections,
+    parse,
+    render,
+    render_connection,
+)
 
 HEAD = (
     b"DKIM-Signature: v=1; a=rsa-sha256; d=load.test; bh=AbC\r\n dE=; b=xyz\r\n"
@@ -56,3 +65,11 @@ def test_identity_is_that_of_all_copies(change: bytes, by: bytes) -> None:
 def test_identity_of_anything() -> None:
     """What is no message has an identity too."""
     assert identity(b"") == identity(b"x\r\n") != identity(HEAD)
+
+
+def test_most_connections_at_once() -> None:
+    """Between beginnings and ends; a line that was cut off does not count."""
+    log = b"".join(render_connection(at, change) for at, change in enumerate((1, 1, -1, 1, -1, -1)))
+    assert most_connections(log) == 2
+    assert most_connections(log + render_connection(9, 5)[:-1]) == 2
+    assert most_connections(b"") == 0
