@@ -29,6 +29,7 @@ from loadtest import (
     pacing,
     retries,
     soak,
+    tenants,
     throughput,
 )
 from loadtest.rig import RunFailed
@@ -116,7 +117,15 @@ def parser() -> argparse.ArgumentParser:
         "--daemons", type=_positive, default=1, metavar="N", help="of which the last is restarted"
     )
     held.add_argument("--seed", type=int, default=0, help="of the moments; 0 is another one each time")
-    for scenario in (one, other, death, many, again, long, slow, wide, several, held):
+    fair = scenarios.add_parser("tenants", help="one with a hundred messages beside one with a million")
+    fair.add_argument("--bulk", type=_positive, default=1_000_000, metavar="N", help="of the large one")
+    fair.add_argument(
+        "--small", type=_positive, default=100, metavar="N", help="of the small one, each round"
+    )
+    fair.add_argument("--campaigns", type=_positive, default=1, metavar="N", help="of the large one")
+    fair.add_argument("--limit", type=int, default=0, metavar="PER_S", help="of the site; 0: none")
+    fair.add_argument("--rounds", type=_positive, default=7, metavar="N", help="alone, and as many beside")
+    for scenario in (one, other, death, many, again, long, slow, wide, several, held, fair):
         scenario.add_argument("--json", action="store_true", help="one JSON object as the last line")
         scenario.add_argument("--tls", action="store_true", help="the sink offers STARTTLS")
         scenario.add_argument("--rtt-ms", type=float, default=0.0, metavar="MS", help="made in the sink")
@@ -166,6 +175,9 @@ def _scenario(options: argparse.Namespace, progress: throughput.Progress) -> Cor
     if options.scenario == "limits":
         held = limits.Course(options.limit, options.restarts, options.between_s, options.seed)
         return limits.limits(held, structs.replace(setting, daemons=options.daemons), progress)
+    if options.scenario == "tenants":
+        shares = tenants.Course(options.bulk, options.small, options.campaigns, options.limit, options.rounds)
+        return tenants.tenants(shares, setting, progress)
     if options.scenario == "lanes":
         return lanes.lanes(options.probes, options.probes_per_s, setting, progress)
     return throughput.throughput(options.messages, options.size, setting, progress)

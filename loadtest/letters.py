@@ -92,12 +92,19 @@ def recipient(address: str) -> dict[str, Any]:
     return {"email": address, "data": data}
 
 
-def payload(name: str, lane: Lane, mail: dict[str, str], to: Iterable[str], campaign: str = "") -> bytes:
+def payload(
+    name: str,
+    lane: Lane,
+    mail: dict[str, str],
+    to: Iterable[str],
+    campaign: str = "",
+    tenant: str = TENANT,
+) -> bytes:
     return msgspec.json.encode(
         {
             "v": 1,
             "id": name,
-            "tenant": TENANT,
+            "tenant": tenant,
             "campaign": campaign or CAMPAIGNS[lane],
             "stream": "marketing",
             "lane": lane,
@@ -109,5 +116,5 @@ def payload(name: str, lane: Lane, mail: dict[str, str], to: Iterable[str], camp
     )
 
 
-def subject(lane: Lane, campaign: str = "") -> str:
-    return payload_subject(lane, TENANT, campaign or CAMPAIGNS[lane])
+def subject(lane: Lane, campaign: str = "", tenant: str = TENANT) -> str:
+    return payload_subject(lane, tenant, campaign or CAMPAIGNS[lane])

@@ -132,14 +132,16 @@ class Rig:
             for name, body in named:
                 group.create_task(self.publish(name, lane, body), name=f"publish {name}")
 
-    async def publish_each(self, subject: str, named: Iterable[tuple[str, bytes]]) -> None:
+    async def publish_each(
+        self, subject: str, named: Iterable[tuple[str, bytes]], tenant: str = letters.TENANT
+    ) -> None:
         """Takes a few at a time, so that they need never all exist; returns when the stream has stored them."""
         assert self._pump is not None
         pump, left = self._pump, iter(named)
 
         async def publish() -> None:
             for name, body in left:
-                await pump.publish_acked(subject, body, msg_id=f"{letters.TENANT}/{name}")
+                await pump.publish_acked(subject, body, msg_id=f"{tenant}/{name}")
 
         async with asyncio.TaskGroup() as group:
             for number in range(_AT_ONCE):
@@ -223,6 +225,7 @@ class Rig:
             node="load",
             tenant=letters.TENANT,
             domain=letters.DOMAIN,
+            others=self.setting.others,
             routes=self.setting.routes(self.sink.ports, self._black_hole.port if self._black_hole else 0),
             shaping=self.setting.shaping,
             schedule=self.setting.schedule,

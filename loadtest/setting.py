@@ -29,7 +29,8 @@ class Setting(Struct, frozen=True):
 
     All domains in .test are one site, but `h0.test` to `h<addresses - 1>.test`, each a host of its own, and one
     `<phase>-<verb>.test` for each of `bad`, as the sink takes them; with `has_dead`, a connect to `dead.test` never
-    ends. With a `zone` there are no routes: a name server of the run says which host of the sink it is, at port 25."""
+    ends. With a `zone` there are no routes: a name server of the run says which host of the sink it is, at port 25.
+    `others` are tenants besides the one whose events are read."""
 
     connections: int = 20
     pattern: str = "auto"
@@ -49,6 +50,7 @@ class Setting(Struct, frozen=True):
     is_busy: bool = False
     bad: tuple[str, ...] = ()
     zone: Zone | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def shaping(self) -> str:

@@ -46,6 +46,9 @@ loopback = {{ address = "127.0.0.1", ehlo = "mta.{domain}" }}
 default = {{ loopback = 1 }}
 
 {routes}
+{tenants}"""
+
+_TENANT = """\
 [tenants.{tenant}]
 pools = ["default"]
 return_path = "bounce.{domain}"
@@ -63,8 +66,8 @@ class Route(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What the configuration is to say. `shaping` is the text of shaping.toml, `nats` and `dns` the lines of those
-    tables; durations are as in the file."""
+    """What the configuration is to say. `others` are further tenants that send from the same domain. `shaping` is the
+    text of shaping.toml, `nats` and `dns` the lines of those tables; durations are as in the file."""
 
     node: str
     tenant: str
@@ -77,6 +80,7 @@ class Plan(Struct, frozen=True):
     workers: int = 0
     nats: str = "embedded = true"
     dns: str = ""
+    others: tuple[str, ...] = ()
 
 
 def write(directory: Path, plan: Plan) -> Path:
@@ -107,8 +111,10 @@ def write_config(config: Path, plan: Plan, state_dir: Path) -> Path:
                 )
                 for route in plan.routes
             ),
-            tenant=plan.tenant,
-            selector=SELECTOR,
+            tenants="\n".join(
+                _TENANT.format(tenant=tenant, domain=plan.domain, selector=SELECTOR)
+                for tenant in (plan.tenant, *plan.others)
+            ),
         )
     )
     return config

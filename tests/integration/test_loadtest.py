@@ -360,6 +360,22 @@ def test_limits(tmp_path: Path, daemons: int) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    "knobs", [(), ("--campaigns", "40"), ("--limit", "50", "--rounds", "5")], ids=" ".join
+)
+def test_tenants(tmp_path: Path, knobs: tuple[str, ...]) -> None:
+    """G4 in full: a hundred messages beside a million take at most twice as long as alone, be it the machine that binds
+    or the site."""
+    done = loadtest(tmp_path, "tenants", "--json", *knobs, timeout_s=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["large_recipients"], result["lost"], result["duplicates"]) == (1_000_000, 0, 0)
+    assert result["large_waiting"][1] > 100_000
+    assert 0 < result["ratio"] <= 2
+    assert not list(tmp_path.glob("mta-*"))
+
+
+@pytest.mark.long
 def test_backlog(tmp_path: Path) -> None:
     """G1 in its short form: every dead recipient is kept, the healthy ones lose nothing, memory stays in its bound.
     How fast a busy machine is proves nothing."""

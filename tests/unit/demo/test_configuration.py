@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
+from msgspec import structs
 
 from mta.config.load import load
 from mta.demo.configuration import Plan, Route, dkim_record, write
@@ -22,6 +23,13 @@ def test_loads_as_a_configuration(tmp_path: Path) -> None:
     config = load(write(tmp_path, PLAN), {})
     assert config.node.name == "demo"
     assert config.node.state_dir == tmp_path / "state"
+
+
+def test_others_send_from_the_same_domain(tmp_path: Path) -> None:
+    """With the same key, each a tenant of its own."""
+    tenants = load(write(tmp_path, structs.replace(PLAN, others=("large",))), {}).tenants
+    assert sorted(tenants) == ["demo", "large"]
+    assert {name for one in tenants.values() for name in one.domains} == {"demo.test"}
 
 
 def test_keys_are_private(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ def test_scenarios_and_defaults() -> None:
     assert (options.dead_recipients, options.connections) == (1_000_000, 10)
     options = parser().parse_args(["limits", "--daemons", "2"])
     assert (options.limit, options.connections, options.daemons, options.restarts) == (10, 2, 2, 6)
+    options = parser().parse_args(["tenants", "--limit", "50"])
+    assert (options.bulk, options.small, options.limit, options.connections) == (1_000_000, 100, 50, 20)
     assert parser().parse_args(["deadslow"]).seconds == 20.0
     options = parser().parse_args(["domains", "--resolve-only"])
     assert (options.domains, options.seconds, options.resolve_only) == (100_000, 60.0, True)
