@@ -16,7 +16,7 @@ _RATE_EVERY_S = 1.0
 
 class Hand:
     """`sendable(lane)` is the channel's: set before anything is pulled. `rate` counts recipients settled in the last
-    second or so."""
+    second or so, without those parked."""
 
     sendable: Callable[[Lane], int]
 
@@ -79,9 +79,10 @@ class Hand:
     def add(self, lane: Lane, recipients: int) -> None:
         self._recipients[lane] += recipients
 
-    def note_settled(self, lane: Lane) -> None:
+    def note_settled(self, lane: Lane, *, is_parked: bool = False) -> None:
+        """Thousands can be parked in a second, which says nothing about how many can be sent."""
         self._recipients[lane] -= 1
-        self._settled += 1
+        self._settled += not is_parked
 
     async def measure(self, after: Callable[[], None]) -> None:
         """Until cancelled; the rate falls slowly and rises at once, so that a pause does not starve what follows.

@@ -292,7 +292,7 @@ class Flow:
         if work.is_lost:
             return
         work.open -= 1
-        self.hand.note_settled(ref.lane)
+        self.hand.note_settled(ref.lane, is_parked=isinstance(settlement, Parked))
         if not work.open:
             self._advance(work)
 
