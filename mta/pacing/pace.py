@@ -56,9 +56,12 @@ class Pace:
 
     def __init__(self, settings: PaceSettings) -> None:
         self._settings = settings
-        self._meter: Meter | None = None
         self.silent_until = _NEVER
         self._cut_at = _NEVER
+        self._forget()
+
+    def _forget(self) -> None:
+        self._meter: Meter | None = None
         self._began_at = _NEVER
         self._run = 0
         """How many were accepted since then."""
@@ -72,8 +75,8 @@ class Pace:
         self._was_silent = False
         """The way back led through more than the pause after a cut: to meet the ceiling again would be dear."""
         self._connections = 0
-        self._silence_s = settings.silence_s
-        self._plateau_s = settings.plateau_s
+        self._silence_s = self._settings.silence_s
+        self._plateau_s = self._settings.plateau_s
 
     def state(self, now: float) -> PaceState:
         if now < self.silent_until:
@@ -267,18 +270,3 @@ class Pace:
             self._start = self._goal / 2
         else:
             self._start = max(_LEAST_PER_S, (self._start or min(top, 1.0)) / 2)
-
-    def _forget(self) -> None:
-        self._began_at = _NEVER
-        self._run = 0
-        self._rest = 0
-        self._start = 0.0
-        self._goal = 0.0
-        self._ceiling = 0.0
-        self._is_sure = False
-        self._is_probing = False
-        self._was_silent = False
-        self._connections = 0
-        self._silence_s = self._settings.silence_s
-        self._plateau_s = self._settings.plateau_s
-        self._meter = None
