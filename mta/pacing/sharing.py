@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Protocol
 
-from mta.pacing import governor
 from mta.pacing.broker import Want
+from mta.pacing.governor import Need
 from mta.pacing.scope import Scope
 from mta.pacing.settings import Limits
 from mta.pacing.share import Shares
@@ -31,7 +31,7 @@ class Governors(Protocol):
 
     first_share: Callable[[Scope, Limits], Limits | None]
 
-    def wants(self) -> Sequence[governor.Want]: ...
+    def needs(self) -> Sequence[Need]: ...
 
     def share(self, scope: Scope, limits: Limits | None) -> None: ...
 
@@ -45,7 +45,7 @@ class Sharing:
         self._governors = governors
         self._shares = shares
         self._clock = clock
-        self._known: dict[Scope, governor.Want] = {}
+        self._known: dict[Scope, Need] = {}
         """Scopes at work, as last heard."""
         self._given: dict[Scope, Limits] = {}
         self._asked_at = 0.0
@@ -56,12 +56,12 @@ class Sharing:
 
     def wants(self) -> list[Want]:
         now = self._clock()
-        wants = sorted(self._governors.wants(), key=_urgency, reverse=True)[:_MOST]
+        needs = sorted(self._governors.needs(), key=_urgency, reverse=True)[:_MOST]
         elapsed_s = max(now - self._asked_at, 0.1)
         self._asked_at = now
         self.is_waiting = False
-        self._known = {want.scope: want for want in wants}
-        return [one for want in wants for one in _of(want, elapsed_s, self._shares, now)]
+        self._known = {need.scope: need for need in needs}
+        return [one for need in needs for one in _of(need, elapsed_s, self._shares, now)]
 
     def share(self) -> None:
         """Keep to what is this node's now."""
@@ -69,8 +69,8 @@ class Sharing:
         terms = self._shares.terms(now)
         if self._shares.is_alone:
             self._known.clear()
-        for scope, want in self._known.items():
-            self._give(scope, _given(scope, want.limits, want.connections, self._shares, now))
+        for scope, need in self._known.items():
+            self._give(scope, _given(scope, need.limits, need.connections, self._shares, now))
         for scope in [scope for scope in self._given if scope not in self._known]:
             del self._given[scope]
             self._governors.share(scope, None)
@@ -91,28 +91,28 @@ class Sharing:
         return _given(scope, limits, 0, self._shares, self._clock())
 
 
-def _urgency(want: governor.Want) -> int:
-    return want.messages_waited_for + want.connections_waited_for
+def _urgency(need: Need) -> int:
+    return need.messages_waited_for + need.connections_waited_for
 
 
-def _of(want: governor.Want, elapsed_s: float, shares: Shares, now: float) -> list[Want]:
-    limits, found = want.limits, []
+def _of(need: Need, elapsed_s: float, shares: Shares, now: float) -> list[Want]:
+    limits, found = need.limits, []
     if limits.connections is not None:
-        key, most = _key(want.scope, "connections"), limits.connections
+        key, most = _key(need.scope, "connections"), limits.connections
         has = shares.units(key, most, now)
-        is_short = want.connections_waited_for or want.connections >= _FULL * has
-        needed = most if is_short else min(most, ceil(want.connections * _MORE) + 1)
-        found.append(Want(key, most, 0.0, needed, has, want.connections))
+        is_short = need.connections_waited_for or need.connections >= _FULL * has
+        needed = most if is_short else min(most, ceil(need.connections * _MORE) + 1)
+        found.append(Want(key, most, 0.0, needed, has, need.connections))
     if limits.message_rate is not None:
         rate = limits.message_rate
-        key, most = _key(want.scope, "messages"), int(rate.count)
-        has, lately = shares.units(key, most, now), want.messages / elapsed_s * rate.period_s
-        is_short = want.messages_waited_for or lately >= _FULL * has
+        key, most = _key(need.scope, "messages"), int(rate.count)
+        has, lately = shares.units(key, most, now), need.messages / elapsed_s * rate.period_s
+        is_short = need.messages_waited_for or lately >= _FULL * has
         needed = most if is_short else min(most, ceil(lately * _MORE) + 1)
         found.append(Want(key, most, rate.period_s, needed, has))
     if limits.connection_rate is not None:
         rate = limits.connection_rate
-        key, most = _key(want.scope, "openings"), int(rate.count)
+        key, most = _key(need.scope, "openings"), int(rate.count)
         found.append(Want(key, most, rate.period_s, most, shares.units(key, most, now)))
     return found
 
