@@ -26,6 +26,9 @@ _FOR_OTHERS = 10
 """The tenth part of a limit is kept for nodes that do not need it yet, so that their first message need not wait until
 another one has given something up."""
 
+MOST_NODES, MOST_LIMITS = 1_000, 100_000
+"""That are remembered: who comes beyond gets no share of anything."""
+
 _Count = Annotated[int, Meta(ge=0)]
 
 
@@ -94,9 +97,11 @@ class Broker:
     def ask(self, node: str, wants: Iterable[Want], now: float) -> Answer:
         """The shares of this node for the next `LEASE_S`: at most what it wants, and of what it has not asked for any
         more none."""
+        self._forget(now)
+        if node not in self._nodes and len(self._nodes) >= MOST_NODES:
+            return Answer((), len(self._nodes), False)
         self._nodes[node] = now
         self._joined.setdefault(node, now)
-        self._forget(now)
         wanted = {want.scope: want for want in wants}
         for scope, limit in list(self._limits.items()):
             if scope not in wanted and node in limit.leases:
@@ -117,6 +122,8 @@ class Broker:
     def _share(self, node: str, want: Want, now: float) -> Share:
         limit = self._limits.get(want.scope)
         if limit is None:
+            if len(self._limits) >= MOST_LIMITS:
+                return Share(want.scope, 0)
             limit = self._limits[want.scope] = _Limit(want.limit, want.rest_s)
         lease = limit.leases.get(node)
         if lease is None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from mta.pacing.broker import LEASE_S, Answer, Broker, Want, floor_units
+from mta.pacing.broker import LEASE_S, MOST_LIMITS, MOST_NODES, Answer, Broker, Want, floor_units
 
 ALL = 1_000_000
 
@@ -167,6 +167,22 @@ def test_limits_that_nobody_wants_are_forgotten() -> None:
     for number in range(1_000):
         broker.ask("n1", [Want(f"site{number}", 10, 0.0, 5)], 10.0 + number)
     assert len(broker._limits) <= LEASE_S + 1
+
+
+def test_there_is_an_end_to_whom_it_remembers() -> None:
+    """Whoever may ask may ask in any name, of anything."""
+    broker = Broker(0.0)
+    broker.ask("n1", [Want("here", 10, 0.0, 5)], 10.0)
+    for number in range(MOST_NODES):
+        broker.ask(f"x{number}", (), 10.0)
+    late = broker.ask("n2", [Want("here", 10, 0.0, 5)], 10.0)
+    assert (late.shares, late.is_settled) == ((), False)
+    assert broker.ask("n1", [Want("here", 10, 0.0, 5)], 11.0).shares[0].units > 0
+    many = [Want("here", 10, 0.0, 5), *(Want(f"s{number}", 10, 0.0, 5) for number in range(MOST_LIMITS))]
+    shares = broker.ask("n1", many, 12.0).shares
+    assert len(shares) == len(many)
+    assert shares[-1].units == 0
+    assert broker.ask("n3", [Want("here", 10, 0.0, 5)], 12.0 + LEASE_S).shares[0].units > 0
 
 
 @pytest.mark.parametrize(
