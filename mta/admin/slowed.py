@@ -8,20 +8,24 @@ import asyncio
 import time
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from mta.admin.control import LIMITS, RELEASE
 from mta.jetstream.connection import Link
 from mta.jetstream.errors import JetStreamError
 from mta.jetstream.service import ask, nodes
+from mta.model.times import Moment
 from mta.pacing.action import Aim
 from mta.pacing.governors import Governors
 from mta.pacing.scope import Scope, ScopeKind
 from mta.pacing.streams import SlowStream
 
 _ID_BYTES = 10
+_Count = Annotated[int, Meta(ge=0)]
+_Rate = Annotated[float, Meta(ge=0.0)]
 
 
 class Slowed(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -31,12 +35,12 @@ class Slowed(Struct, frozen=True, omit_defaults=True, kw_only=True):
     node: str
     aim: Aim
     state: str
-    since: float
-    until: float = 0.0
-    connections: int = 0
-    connections_of: int = 0
-    rate: float = 0.0
-    rate_of: float = 0.0
+    since: Moment
+    until: Moment = 0.0
+    connections: _Count = 0
+    connections_of: _Count = 0
+    rate: _Rate = 0.0
+    rate_of: _Rate = 0.0
     reply: str = ""
     bounce_class: str = ""
 

@@ -1,14 +1,17 @@
 """What a node says of itself when it is asked, as it goes over the wire. Pure. Times are seconds since the epoch."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from mta.delivery.binding import Binding, Standing
 from mta.jetstream.errors import JetStreamError
+from mta.model.times import Moment
 
 Said = TypeVar("Said")
+_Count = Annotated[int, Meta(ge=0)]
+_Rate = Annotated[float, Meta(ge=0.0)]
 
 
 class NodeView(Struct, frozen=True):
@@ -16,10 +19,10 @@ class NodeView(Struct, frozen=True):
 
     node: str
     version: str
-    started: float
-    payloads: int
-    rate: float
-    limits: int = 0
+    started: Moment
+    payloads: _Count
+    rate: _Rate
+    limits: _Count = 0
 
 
 class HandRow(Struct, frozen=True, array_like=True):
@@ -31,13 +34,13 @@ class HandRow(Struct, frozen=True, array_like=True):
     tenant: str
     campaign: str
     provider: str
-    waiting: int = 0
-    ready: int = 0
-    on_wire: int = 0
-    later: int = 0
-    ended: int = 0
-    rate: float = 0.0
-    oldest: float = 0.0
+    waiting: _Count = 0
+    ready: _Count = 0
+    on_wire: _Count = 0
+    later: _Count = 0
+    ended: _Count = 0
+    rate: _Rate = 0.0
+    oldest: Moment = 0.0
 
 
 class FreshRow(Struct, frozen=True, array_like=True):
@@ -46,7 +49,7 @@ class FreshRow(Struct, frozen=True, array_like=True):
     lane: str
     tenant: str
     campaign: str
-    payloads: int
+    payloads: _Count
 
 
 class PathRow(Struct, frozen=True, array_like=True):
@@ -55,8 +58,8 @@ class PathRow(Struct, frozen=True, array_like=True):
     source: str
     site: str
     provider: str
-    count: int
-    connections: int
+    count: _Count
+    connections: _Count
     binding: Binding
 
 
@@ -64,10 +67,10 @@ class HandView(Struct, frozen=True):
     """`due` are the sequences of the messages of MTA_RETRY in work there. `is_cut`: there was more than this says."""
 
     node: str
-    at: float
+    at: Moment
     rows: tuple[HandRow, ...]
     fresh: tuple[FreshRow, ...]
-    due: tuple[int, ...]
+    due: tuple[_Count, ...]
     paths: tuple[PathRow, ...]
     is_cut: bool = False
 

@@ -4,8 +4,14 @@ A double holds today's microseconds exactly enough for `parse(render(t)) == t` o
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Moment = Annotated[float, Meta(ge=0.0, le=253_402_300_799.0)]
+"""Of others: what `render` can write, up to the end of the year 9999."""
 
 
 def from_ns(ns: int) -> float:

@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 
-from mta.admin.control import NodeControl
+from mta.admin.control import LIMITS, RELEASE, NodeControl
 from mta.admin.errors import WrongInput, WrongUsage
 from mta.admin.output import Output
 from mta.admin.queue import actions, release
-from mta.admin.slowed import Pacing
+from mta.admin.slowed import Pacing, release_slowed, slowed
 from mta.classify.classifier import Classifier
 from mta.config.load import shipped_rules
 from mta.config.settings import Config
 from mta.jetstream.connection import Link
+from mta.jetstream.errors import JetStreamError
 from mta.jetstream.kv import Bucket
 from mta.jetstream.layout import CONTROL, OPS
+from mta.jetstream.service import Endpoint, NodeService
 from mta.model.outcome import Stage
 from mta.model.reply import Reply
 from mta.model.sender import Sender
@@ -120,4 +122,40 @@ async def test_what_a_node_has_learned_is_listed_and_taken_back(
     assert governors.list(time.monotonic()) == []
     with pytest.raises(WrongInput):
         await release(config, {}, Output(True), [row["id"]], "again")
+    await node.close()
+
+
+def says(body: bytes) -> Endpoint:
+    async def answer(_: bytes) -> bytes:
+        return body
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "changed", [{"since": 1e300}, {"until": 1e18}, {"connections": -1}, {"rate": -0.5}, {"since": "soon"}]
+)
+async def test_a_node_that_answers_nonsense_is_left_out(
+    link: Link, config: Config, capsys: pytest.CaptureFixture[str], changed: dict[str, Any]
+) -> None:
+    """It may be of another version, or no node at all; a row that is right is listed as ever."""
+    right = {"node": "n1", "aim": {"source": "a1"}, "state": "paced", "since": time.time(), "rate": 1.0}
+    good = NodeService(link, "n1", {LIMITS: says(json.dumps([right]).encode())})
+    bad = NodeService(link, "n2", {LIMITS: says(json.dumps([right | {"node": "n2"} | changed]).encode())})
+    for one in (good, bad):
+        await one.open()
+    assert await actions(config, {}, Output(True)) == 0
+    assert [json.loads(line)["node"] for line in capsys.readouterr().out.splitlines()] == ["n1"]
+    for one in (good, bad):
+        await one.close()
+
+
+async def test_a_release_that_is_answered_with_nonsense_says_so(link: Link, config: Config) -> None:
+    """Nobody knows whether it was done."""
+    row = {"node": "n1", "aim": {"source": "a1"}, "state": "paced", "since": time.time()}
+    node = NodeService(link, "n1", {LIMITS: says(json.dumps([row]).encode()), RELEASE: says(b"\xff?")})
+    await node.open()
+    (listed,) = await slowed(link)
+    with pytest.raises(JetStreamError, match="another version"):
+        await release_slowed(link, listed)
     await node.close()
