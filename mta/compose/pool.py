@@ -20,7 +20,7 @@ from typing import Any
 import pebble
 from pebble import ProcessExpired
 
-from mta.compose.process import JobFactory, WorkerContext, in_worker, ready, start_worker
+from mta.compose.process import JobFactory, WorkerContext, answered, in_worker, ready, start_worker
 from mta.compose.settings import ComposeSettings, SigningKeys
 from mta.compose.suspects import Death
 
@@ -173,10 +173,8 @@ class WorkerPool:
     async def _started(self) -> Any:
         pool = self._made()
         try:
-            # Blocks for as long as the fork server needs for its imports, hence in a thread.
-            answers = await asyncio.to_thread(lambda: [pool.schedule(ready) for _ in range(self._workers)])
             async with asyncio.timeout(START_S):
-                await asyncio.gather(*(asyncio.wrap_future(answer) for answer in answers))
+                await answered(pool, ready, self._workers)
         except (TimeoutError, RuntimeError, OSError) as error:
             self._discard(pool)
             limit = self._settings.memory_bytes

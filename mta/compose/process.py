@@ -5,6 +5,7 @@ time beside the pool's by the clock. It heeds no signal but SIGKILL (of the pool
 when the daemon dies) and SIGPROF: of the kernel when the CPU time is used up. It holds one `Composing`, made once.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import fcntl
@@ -22,6 +23,8 @@ from mta.compose.settings import ComposeSettings, SigningKeys
 PIPE_BYTES = 1 << 20
 LEAST_ROOM_BYTES = 16 << 20
 """What must be left of a worker's memory when it is ready; reserved for a moment, never touched."""
+LOOK_S = 0.5
+"""Between two looks at a pool that is starting."""
 _PR_SET_PDEATHSIG = 1
 _BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
@@ -75,6 +78,27 @@ def in_worker(name: str, blob: bytes, cpu_s: float) -> bytes:
 
 def ready() -> int:
     return os.getpid()
+
+
+async def answered(pool: Any, question: Callable[[], object], number: int) -> None:
+    """Returns when workers of a pool of pebble's have answered it so often. A pool whose workers die before it has seen
+    a task breaks without a word to whoever gave it one: it is looked at."""
+    # Blocks for as long as the fork server needs for its imports, hence in a thread.
+    answers = await asyncio.to_thread(lambda: [pool.schedule(question) for _ in range(number)])
+    waiting = [asyncio.wrap_future(answer) for answer in answers]
+    try:
+        while True:
+            done, left = await asyncio.wait(waiting, timeout=LOOK_S, return_when=asyncio.FIRST_EXCEPTION)
+            errors = [error for one in done if (error := one.exception()) is not None]
+            if errors:
+                raise errors[0]
+            if not left:
+                return
+            if not pool.active:
+                raise RuntimeError("they end at once")
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 class WorkerProcess(ForkServerProcess):

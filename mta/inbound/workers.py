@@ -19,7 +19,7 @@ import structlog
 from msgspec import msgpack
 from pebble import ProcessExpired
 
-from mta.compose.process import WorkerContext
+from mta.compose.process import WorkerContext, answered
 from mta.inbound import reading
 from mta.inbound.settings import WorkerSettings
 from mta.inbound.signature import Signature
@@ -56,12 +56,8 @@ class ReportWorkers:
         self._pool = self._made()
         pool = self._pool
         try:
-            # Blocks for as long as the fork server needs, hence in a thread.
-            answers = await asyncio.to_thread(
-                lambda: [pool.schedule(reading.ready) for _ in range(self._settings.workers)]
-            )
             async with asyncio.timeout(_START_S):
-                await asyncio.gather(*(asyncio.wrap_future(answer) for answer in answers))
+                await answered(pool, reading.ready, self._settings.workers)
         except (TimeoutError, RuntimeError, OSError) as error:
             await self.stop()
             raise WorkersBusy(f"no worker for reports comes up: {error}") from error
