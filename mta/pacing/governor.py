@@ -62,7 +62,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     bounce_class: str
 
 
-class Need(Struct, frozen=True, kw_only=True):
+class Demand(Struct, frozen=True, kw_only=True):
     """What a scope that has limits has and needs: connections in use, paths that wait for one, messages sent since the
     time before, and paths that wait to send one."""
 
@@ -425,14 +425,14 @@ class Governor:
             bounce_class=why.bounce_class if why is not None else "",
         )
 
-    def need(self) -> Need | None:
+    def demand(self) -> Demand | None:
         """None: it has no limits of its own that could be shared, or needs nothing now."""
         if self.granted == self._told and not (self.in_use or self.line or self.connection_line):
             return None
         if self._configured == _NO_LIMITS or (self._provider == OTHER and self.scope.kind is ScopeKind.HOST):
             return None
         messages, self._told = self.granted - self._told, self.granted
-        return Need(
+        return Demand(
             scope=self.scope,
             limits=self._configured,
             connections=self.in_use,

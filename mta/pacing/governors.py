@@ -10,7 +10,7 @@ from itertools import count
 from mta.model.sender import Sender
 from mta.pacing.action import NO_CURB
 from mta.pacing.actions import Actions
-from mta.pacing.governor import Governor, Need, Standing, Why
+from mta.pacing.governor import Demand, Governor, Standing, Why
 from mta.pacing.passage import Passage
 from mta.pacing.scope import OTHER, Scope, ScopeKind
 from mta.pacing.settings import Limits, PathSettings
@@ -106,10 +106,10 @@ class Governors:
             if scope not in self._shares:
                 governor.share(self.first_share(scope, governor.configured))
 
-    def needs(self) -> list[Need]:
+    def demands(self) -> list[Demand]:
         """What each scope with limits has and needs. `messages` counts since the call before."""
-        needs = (governor.need() for governor in self._known.values() if governor.users)
-        return [need for need in needs if need is not None]
+        demands = (governor.demand() for governor in self._known.values() if governor.users)
+        return [demand for demand in demands if demand is not None]
 
     def list(self, now: float) -> list[Standing]:
         """Each scope that is slowed or held, and why."""

@@ -9,7 +9,7 @@ from math import ceil
 from typing import Protocol
 
 from mta.pacing.broker import Want
-from mta.pacing.governor import Need
+from mta.pacing.governor import Demand
 from mta.pacing.scope import Scope
 from mta.pacing.settings import Limits
 from mta.pacing.share import Shares
@@ -31,7 +31,7 @@ class Governors(Protocol):
 
     first_share: Callable[[Scope, Limits], Limits | None]
 
-    def needs(self) -> Sequence[Need]: ...
+    def demands(self) -> Sequence[Demand]: ...
 
     def share(self, scope: Scope, limits: Limits | None) -> None: ...
 
@@ -45,7 +45,7 @@ class Sharing:
         self._governors = governors
         self._shares = shares
         self._clock = clock
-        self._known: dict[Scope, Need] = {}
+        self._known: dict[Scope, Demand] = {}
         """Scopes at work, as last heard."""
         self._given: dict[Scope, Limits] = {}
         self._asked_at = 0.0
@@ -56,12 +56,12 @@ class Sharing:
 
     def wants(self) -> list[Want]:
         now = self._clock()
-        needs = sorted(self._governors.needs(), key=_urgency, reverse=True)[:_MOST]
+        demands = sorted(self._governors.demands(), key=_urgency, reverse=True)[:_MOST]
         elapsed_s = max(now - self._asked_at, 0.1)
         self._asked_at = now
         self.is_waiting = False
-        self._known = {need.scope: need for need in needs}
-        return [one for need in needs for one in _of(need, elapsed_s, self._shares, now)]
+        self._known = {demand.scope: demand for demand in demands}
+        return [one for demand in demands for one in _of(demand, elapsed_s, self._shares, now)]
 
     def share(self) -> None:
         """Keep to what is this node's now."""
@@ -69,8 +69,8 @@ class Sharing:
         terms = self._shares.terms(now)
         if self._shares.is_alone:
             self._known.clear()
-        for scope, need in self._known.items():
-            self._give(scope, _given(scope, need.limits, need.connections, self._shares, now))
+        for scope, demand in self._known.items():
+            self._give(scope, _given(scope, demand.limits, demand.connections, self._shares, now))
         for scope in [scope for scope in self._given if scope not in self._known]:
             del self._given[scope]
             self._governors.share(scope, None)
@@ -91,28 +91,28 @@ class Sharing:
         return _given(scope, limits, 0, self._shares, self._clock())
 
 
-def _urgency(need: Need) -> int:
-    return need.messages_waited_for + need.connections_waited_for
+def _urgency(demand: Demand) -> int:
+    return demand.messages_waited_for + demand.connections_waited_for
 
 
-def _of(need: Need, elapsed_s: float, shares: Shares, now: float) -> list[Want]:
-    limits, found = need.limits, []
+def _of(demand: Demand, elapsed_s: float, shares: Shares, now: float) -> list[Want]:
+    limits, found = demand.limits, []
     if limits.connections is not None:
-        key, most = _key(need.scope, "connections"), limits.connections
+        key, most = _key(demand.scope, "connections"), limits.connections
         has = shares.units(key, most, now)
-        is_short = need.connections_waited_for or need.connections >= _FULL * has
-        needed = most if is_short else min(most, ceil(need.connections * _MORE) + 1)
-        found.append(Want(key, most, 0.0, needed, has, need.connections))
+        is_short = demand.connections_waited_for or demand.connections >= _FULL * has
+        needed = most if is_short else min(most, ceil(demand.connections * _MORE) + 1)
+        found.append(Want(key, most, 0.0, needed, has, demand.connections))
     if limits.message_rate is not None:
         rate = limits.message_rate
-        key, most = _key(need.scope, "messages"), int(rate.count)
-        has, lately = shares.units(key, most, now), need.messages / elapsed_s * rate.period_s
-        is_short = need.messages_waited_for or lately >= _FULL * has
+        key, most = _key(demand.scope, "messages"), int(rate.count)
+        has, lately = shares.units(key, most, now), demand.messages / elapsed_s * rate.period_s
+        is_short = demand.messages_waited_for or lately >= _FULL * has
         needed = most if is_short else min(most, ceil(lately * _MORE) + 1)
         found.append(Want(key, most, rate.period_s, needed, has))
     if limits.connection_rate is not None:
         rate = limits.connection_rate
-        key, most = _key(need.scope, "openings"), int(rate.count)
+        key, most = _key(demand.scope, "openings"), int(rate.count)
         found.append(Want(key, most, rate.period_s, most, shares.units(key, most, now)))
     return found
 

@@ -51,7 +51,7 @@ def test_what_has_no_limit_waits_for_nothing() -> None:
     one = governor(Limits())
     assert one.message_wait(1000.0, Path()) == one.connection_wait(1000.0, Path()) == 0.0
     assert one.standing(1000.0) is None
-    assert one.need() is None
+    assert one.demand() is None
 
 
 def test_who_has_just_begun_waits_for_one_interval() -> None:
@@ -189,9 +189,9 @@ def test_what_is_wanted_is_counted() -> None:
     one.take_connection(1000.0, Path())
     one.granted += 5
     one.queue_up(Path(), 1, is_connection=False)
-    need = one.need()
-    assert need is not None
-    assert (need.connections, need.messages, need.messages_waited_for) == (1, 5, 1)
-    need = one.need()
-    assert need is not None
-    assert need.messages == 0
+    demand = one.demand()
+    assert demand is not None
+    assert (demand.connections, demand.messages, demand.messages_waited_for) == (1, 5, 1)
+    demand = one.demand()
+    assert demand is not None
+    assert demand.messages == 0

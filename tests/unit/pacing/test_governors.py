@@ -68,7 +68,7 @@ def test_wants_are_of_scopes_with_limits() -> None:
     """Of the source, which has none here, nothing is to be shared."""
     governors = known()
     passage(governors).take_message(1000.0)
-    assert {(need.scope.kind.value, need.messages) for need in governors.needs()} == {
+    assert {(demand.scope.kind.value, demand.messages) for demand in governors.demands()} == {
         ("site", 1),
         ("provider", 1),
     }
