@@ -33,3 +33,10 @@ class BlackHole:
     def close(self) -> None:
         for one in (*self._inside, self._listener):
             one.close()
+
+
+def connecting(port: int, table: str) -> int:
+    """How many wait for an answer to their SYN there, of a table like /proc/net/tcp (proc(5))."""
+    there = f":{port:04X}"
+    rows = (line.split() for line in table.splitlines()[1:])
+    return sum(row[3] == "02" and row[2].endswith(there) for row in rows)

@@ -15,14 +15,14 @@ from pathlib import Path
 from msgspec import structs
 
 from loadtest import cpu, letters, referee, sinklog
-from loadtest.blackhole import BlackHole
+from loadtest.blackhole import BlackHole, connecting
 from loadtest.processes import ChildProcess, NameserverProcess, NatsProcess, NotStarted, SinkProcess
 from loadtest.setting import Setting
 from loadtest.vitals import Vitals, vitals
 from mta.demo.configuration import Plan, write, write_config
 from mta.demo.follow import follow
 from mta.demo.process import DaemonFailed, DaemonProcess
-from mta.jetstream.connection import Link, open_link
+from mta.jetstream.connection import Link, Stored, open_link
 from mta.jetstream.embedded import read_address
 from mta.jetstream.errors import JetStreamError
 from mta.jetstream.layout import PAYLOADS, RETRY, Capacity
@@ -111,6 +111,11 @@ class Rig:
 
     def entries(self) -> list[sinklog.Entry]:
         return list(sinklog.parse(self.sink.log.read_bytes()))
+
+    def connecting(self) -> int:
+        """Connections to `dead.test` that hang."""
+        assert self._black_hole is not None
+        return connecting(self._black_hole.port, Path("/proc/net/tcp").read_text())
 
     def most_connections(self) -> int:
         """That the sink had at once."""
@@ -209,11 +214,11 @@ class Rig:
         """How many messages were ever stored in it."""
         return int((await self._client.api(f"STREAM.INFO.{stream}"))["state"]["last_seq"])
 
-    async def stored(self, stream: str) -> AsyncIterator[bytes]:
-        """The bodies of all messages that lie in a stream, one at a time."""
+    async def stored(self, stream: str) -> AsyncIterator[Stored]:
+        """All messages that lie in a stream, one at a time."""
         sequence = 1
         while (found := await self._client.next_message(stream, ">", sequence)) is not None:
-            yield found.data
+            yield found
             sequence = found.sequence + 1
 
     async def start(self, stack: contextlib.AsyncExitStack) -> Link:
