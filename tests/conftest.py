@@ -15,6 +15,20 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+_TURNS = ("scenarios", "integration", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules that take longest come first, and those that mostly wait before those that only compute: workers take
+    whole modules in this order, and at the end none is left alone with a long one."""
+    items.sort(key=lambda item: (item.get_closest_marker("begun_first") is None, _turn(item)))
+
+
+def _turn(item: pytest.Item) -> int:
+    kind = item.path.relative_to(Path(__file__).parent).parts[0]
+    return _TURNS.index(kind)
+
+
 @pytest.fixture
 async def nats_server(tmp_path: Path) -> AsyncIterator[NatsServer]:
     """A running nats-server with an empty store."""

@@ -20,6 +20,8 @@ from loadtest.zone import domain_of
 from loadtest.zone import parse as questions
 from tests.integration.test_demo import GROUP, PROJECT, connected, replies
 
+pytestmark = pytest.mark.begun_first
+
 
 class Sink:
     def __init__(self, directory: Path, *options: str) -> None:

@@ -14,6 +14,8 @@ from tests.fakes.nats import NatsServer, eventually
 from tests.fakes.rig import Place, Rig, numbered
 from tests.fakes.smtp_server import Hold, On
 
+pytestmark = pytest.mark.begun_first
+
 ACK_WAIT_S = 2.5
 TAKEN = b"250 2.0.0 taken\r\n"
 GREYLISTED = b"451 4.7.1 Greylisted\r\n"

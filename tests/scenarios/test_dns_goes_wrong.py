@@ -11,7 +11,7 @@ from tests.fakes.dns_server import Answer, FakeDns, a, cname, mx
 from tests.fakes.rig import Event, Rig, check_copies
 from tests.fakes.smtp_server import CHUNKING, FakeMX
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.begun_first]
 
 HERE = "wrong.example.test"
 

@@ -13,6 +13,8 @@ from tests.fakes.failpoints import POINTS
 from tests.fakes.nats import NatsServer
 from tests.fakes.rig import Rig
 
+pytestmark = pytest.mark.begun_first
+
 ACK_WAIT_S = 2.0
 MAY_REPEAT = {"after_dot", "after_250_read"}
 """The dot was on the wire, or its 250 not yet in the ledger."""

@@ -12,6 +12,8 @@ from mta.model.lane import Lane
 from tests.fakes.rig import DOMAIN, SELECTOR, Payload, Place, Rig, numbered
 from tests.fakes.smtp_server import Hold, On
 
+pytestmark = pytest.mark.begun_first
+
 SMALL, LARGE = "small", "large"
 _TENANT = """\
 [tenants.{name}]

@@ -24,6 +24,8 @@ from tests.fakes.nats import eventually
 from tests.integration.compose.poison import BrokenJob, PoisonJob
 from tests.unit.compose.builders import AT, addressee, dkimpy_accepts, group, signing_keys, spec
 
+pytestmark = pytest.mark.begun_first
+
 SETTINGS = ComposeSettings(workers=2, timeout_s=1.0, memory_bytes=1_000_000_000)
 PATIENT = ComposeSettings(workers=2, timeout_s=60.0, memory_bytes=1_000_000_000)
 """Where the guilty are not waited for: nobody else fails for want of time, however busy the machine."""
