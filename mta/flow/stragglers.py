@@ -21,10 +21,14 @@ class Stragglers:
     def __init__(self) -> None:
         self._seen: dict[SourceKey, tuple[int, float]] = {}
         """How many recipients were open, and since when as many."""
+        self._looked_at = float("-inf")
 
     def look(self, works: Iterable[Work], now: float) -> list[Work]:
         """Asked about once a second while places are short; `now` is monotonic."""
         before, self._seen = self._seen, {}
+        if now - self._looked_at >= _PATIENCE_S:
+            before = {}  # this daemon stood still, or did not look
+        self._looked_at = now
         found: list[Work] = []
         for work in works:
             is_new = work.key[0] == PAYLOADS and not work.has_begun
