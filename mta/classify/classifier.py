@@ -10,26 +10,15 @@ text, the enhanced code, the basic code. Pure; texts seen before are answered fr
 what is left of it when names and numbers are taken out. What to do about the scope is left to queues and pools.
 """
 
+import re
 from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from mta.classify.normalise import MOST_CHARS, Normal, Normaliser
-from mta.classify.patterns import Engine, pattern_set
-from mta.classify.rules import (
-    ACCUSED,
-    BASIC,
-    BEFORE_MAIL,
-    CLASSES,
-    ENHANCED,
-    EVIDENCE,
-    GENERIC,
-    NAMED,
-    Rule,
-    RuleBook,
-)
-from mta.classify.section import Refusal, Section, fits, found_in
+from mta.classify.ranks import Ranks
+from mta.classify.rules import ACCUSED, BEFORE_MAIL, CLASSES, EVIDENCE, Rule, RuleBook
 from mta.model.outcome import (
     RETRY_LONG,
     SUPPRESS,
@@ -102,38 +91,21 @@ class Explanation(Struct, frozen=True):
 
     @property
     def matched(self) -> str:
-        """What the rule's text found in the normalised text. Asked by people: `re` compiles for it."""
-        return found_in(self.rule, self.normal.text)
+        """What the rule's text found in the normalised text, empty where it has none. Asked by people: `re` compiles
+        for it."""
+        found = re.search(self.rule.text, self.normal.text, re.ASCII) if self.rule.text else None
+        return found[0] if found is not None else ""
 
 
 class Classifier:
-    """Refusals in, verdicts out, by one book of rules. `engine` finds their texts; what it answers is the same with
-    any."""
+    """Refusals in, verdicts out, by one book of rules."""
 
-    def __init__(self, book: RuleBook, engine: Engine = pattern_set) -> None:
+    def __init__(self, book: RuleBook) -> None:
         self._normalise = Normaliser()
-        self._operator = Section(book.operator, engine)
-        by_provider: dict[str, list[Rule]] = {}
-        for rule in book.shipped:
-            by_provider.setdefault(rule.provider, []).append(rule)
-        self._names = {name: (name, *others) for name, others in book.families.items()}
-        self._own = {
-            provider: Section([one for name in names for one in by_provider.get(name, ())], engine)
-            for provider, names in (
-                (provider, (provider, *book.families.get(provider, ())))
-                for provider in {*by_provider, *book.families} - {""}
-            )
-        }
-        self._tokens = Section(
-            [rule for rule in book.shipped if rule.provider and rule.provider_code], engine
-        )
-        self._generic = Section([rule for rule in book.shipped if rule.layer == GENERIC], engine)
-        self._coded = tuple(
-            rule for layer in (ENHANCED, BASIC) for rule in book.shipped if rule.layer == layer
-        )
+        self._ranks = Ranks(book)
         self._judged = lru_cache(_MOST_REMEMBERED)(self._judge)
         self._recalled = lru_cache(_MOST_REMEMBERED)(self._verdict)
-        self._by_code = lru_cache(_MOST_REMEMBERED)(self._first_coded)
+        self._made = lru_cache(_MOST_REMEMBERED)(self._make)
 
     def classify(
         self,
@@ -162,41 +134,18 @@ class Classifier:
         """The same, with its reasons; `reply` is a refusal. Without a stage every rule may match, first those of the
         stages at which a recipient is known."""
         normal = self._normalise(_joined(reply.lines), reply.code, reply.enhanced)
-        layer, rule = self._find(stage, provider, normal)
-        verdict = _verdict_by(rule, stage or Stage.RCPT, reply.code, normal.provider_code)
-        return Explanation(verdict, rule, layer, normal)
+        place = self._ranks.places[self._ranks.first(stage, provider, normal)]
+        verdict = _verdict_by(place.rule, stage or Stage.RCPT, reply.code, normal.provider_code)
+        return Explanation(verdict, place.rule, place.layer, normal)
 
     def _judge(self, stage: Stage, code: int, enhanced: str, provider: str, text: str) -> Verdict:
         return self._recalled(stage, code, provider, self._normalise(text, code, enhanced))
 
     def _verdict(self, stage: Stage, code: int, provider: str, normal: Normal) -> Verdict:
-        _, rule = self._find(stage, provider, normal)
-        return _verdict_by(rule, stage, code, normal.provider_code)
+        return self._made(self._ranks.first(stage, provider, normal), stage, code, normal.provider_code)
 
-    def _find(self, stage: Stage | None, provider: str, normal: Normal) -> tuple[str, Rule]:
-        """Layer and rule. A report that came later may be about any stage, but most likely about a late one."""
-        subject = normal.enhanced.partition(".")[2]
-        is_late = stage is None or stage is Stage.OUT_OF_BAND
-        stages = _STAGES.get(stage, NAMED) if not is_late else NAMED
-        own = self._own.get(provider)
-        names = self._names.get(provider) or (provider,)
-        choices: tuple[frozenset[Stage] | None, ...] = (stages, None) if is_late else (stages,)
-        for at in choices:
-            refusal = Refusal(normal.text, normal.code, subject, normal.provider_code, at, names)
-            if (rule := self._operator.first(refusal)) is not None:
-                return "operator", rule
-            if own is not None and (rule := own.first(refusal)) is not None:
-                return "provider", rule
-            if normal.provider_code and (rule := self._tokens.first(refusal, anyone=True)) is not None:
-                return "provider code", rule
-            if (rule := self._generic.first(refusal)) is not None:
-                return "generic text", rule
-        rule = self._by_code(stages, normal.code, subject)
-        return ("enhanced code" if rule.layer == ENHANCED else "basic code"), rule
-
-    def _first_coded(self, stages: frozenset[Stage], code: int, subject: str) -> Rule:
-        refusal = Refusal("", code, subject, "", stages, ())
-        return next((rule for rule in self._coded if fits(rule, refusal)), _UNKNOWN)
+    def _make(self, place: int, stage: Stage, code: int, provider_code: str) -> Verdict:
+        return _verdict_by(self._ranks.places[place].rule, stage, code, provider_code)
 
 
 def classify_local(kind: str, detail: str = "") -> Verdict:
@@ -302,8 +251,3 @@ def _scope(rule: Rule, stage: Stage, code: int) -> Scope | None:
     if rule.bounce_class in (BounceClass.REMOTE_TEMPORARY, BounceClass.UNDETERMINED):
         return {Stage.MAIL: Scope.STREAM, Stage.RCPT: Scope.RECIPIENT}.get(stage, Scope.MESSAGE)
     return accused
-
-
-_STAGES: dict[Stage | None, frozenset[Stage]] = {stage: frozenset({stage}) for stage in Stage}
-_UNKNOWN = Rule(BASIC, "unknown", BounceClass.UNDETERMINED, confidence="low")
-"""When even the book's last rule is missing."""

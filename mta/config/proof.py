@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 
 from mta.classify.classifier import Classifier, Explanation
-from mta.classify.patterns import pattern_filter
 from mta.classify.quoted import read_quoted, stage_of
 from mta.classify.rules import Rule, RuleBook
 from mta.config.problems import Findings
@@ -40,8 +39,7 @@ def prove(book: RuleBook, found: Findings, *, is_operators: bool = False) -> Non
     if not rules:
         return
     proven = book if is_operators else RuleBook((), book.shipped, book.families)
-    # A set's automaton would be made for replies that are read once: half a second.
-    classifier = Classifier(proven, pattern_filter)
+    classifier = Classifier(proven)
     for rule in rules:
         path = _path(rule)
         for key, at, text in _replies(rule):
