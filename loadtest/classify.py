@@ -1,16 +1,18 @@
 """What a refusal costs to classify: `python -m loadtest.classify [--json]`, in microseconds of CPU.
 
 Replies as real servers write them, each time with another address, IP and session id (`fresh_us`), and with a
-word besides that nobody has ever seen, so that the patterns are matched again (`new_us`); the automaton has been
-warmed by others of their kind. `again_us` is the same reply once more, `hostile_us` the worst of long and senseless
-ones. Rules are built once (`build_ms`).
+word besides that nobody has ever seen, so that their rule is looked for again (`new_us`). `strange_us`: each time
+halves of two others of the shipped rules' examples, so that hardly a wording is like another. `again_us` is the same
+reply once more, `hostile_us` the worst of long and senseless ones. Rules are built once (`build_ms`).
 """
 
 import argparse
 import json
+import random
 import time
 
 from mta.classify.classifier import Classifier
+from mta.classify.rules import RuleBook
 from mta.config.load import shipped_rules
 from mta.model.outcome import Stage
 from mta.model.reply import Reply
@@ -50,14 +52,17 @@ _HOSTILE = (
 def measure(count: int) -> dict[str, float]:
     """The best of some rounds: others use this machine as well."""
     begun = time.process_time()
-    classifier = Classifier(shipped_rules())
+    book = shipped_rules()
+    classifier = Classifier(book)
     build_s = time.process_time() - begun
-    fresh, new, again = [], [], []
+    rng = random.Random(1)
+    fresh, new, strange, again = [], [], [], []
     for number in range(_ROUNDS):
         first = 2 * number * count
         asked = _asked(range(first, first + count), has_new_word=False)
         new.append(_each(classifier, _asked(range(first + count, first + 2 * count), has_new_word=True)))
         fresh.append(_each(classifier, asked))
+        strange.append(_each(classifier, _strange(book, count, rng)))
         last = asked[-1000:]
         _each(classifier, last)
         again.append(_each(classifier, last * 5))
@@ -65,6 +70,7 @@ def measure(count: int) -> dict[str, float]:
     return {
         "fresh_us": min(fresh) * 1e6,
         "new_us": min(new) * 1e6,
+        "strange_us": min(strange) * 1e6,
         "again_us": min(again) * 1e6,
         "hostile_us": hostile * 1e6,
         "build_ms": build_s * 1e3,
@@ -77,6 +83,16 @@ def _asked(numbers: range, *, has_new_word: bool) -> list[tuple[Stage, Reply, st
         for number in numbers
         for provider, stage, code, enhanced, text in _REPLIES
     ]
+
+
+def _strange(book: RuleBook, count: int, rng: random.Random) -> list[tuple[Stage, Reply, str]]:
+    examples = [example.split() for rule in book.shipped for example in rule.examples]
+    made = []
+    for _ in range(count):
+        one, other = rng.sample(examples, 2)
+        words = [*one[1 : len(one) // 2 + 1], *other[len(other) // 2 :]]
+        made.append((Stage.RCPT, Reply(550, (" ".join(words),)), "other"))
+    return made
 
 
 def _lines(text: str, number: int, has_new_word: bool) -> tuple[str, ...]:
