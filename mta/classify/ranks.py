@@ -51,6 +51,7 @@ class Ranks:
         self._bits = self._clues.bits
         self._place_of = [at for at, bits in enumerate(self._bits) for _ in range(bits.bit_count())]
         self._coded = self._where(lambda place: place.rule.layer in _CODED)
+        self._textless = self._where(lambda place: not place.rule.text) & ~self._coded
         asking = {place.rule.provider_code for place in self.places} - {""}
         # Most of what looks like a provider's code is some number of a message: no rule asks for it.
         self._any_code = re.compile("|".join(f"(?:{one})" for one in asking), re.ASCII | re.IGNORECASE)
@@ -65,17 +66,23 @@ class Ranks:
         """The index of a place. Without a stage every rule may fit, first those of the stages at which a recipient is
         known."""
         text = normal.text
-        possible = (
-            self._clues.possible(text)
-            & self._of_provider(provider)
+        fitting = (
+            self._of_provider(provider)
             & self._of_codes(normal.code, normal.enhanced.partition(".")[2])
             & self._of_provider_code(normal.provider_code)
         )
-        likely = possible & self._of_stages(_STAGES[stage])
+        likely = fitting & self._of_stages(_STAGES[stage])
+        first = likely & -likely
+        if first & self._textless:  # as with most codes of providers
+            return self._place_of[first.bit_length() - 1]
+        possible = self._clues.possible(text)
+        likely &= possible
         if stage is not None and stage is not Stage.OUT_OF_BAND:
             return self._lowest(likely, text)
         found = self._lowest(likely & ~self._coded, text)
-        return found if found >= 0 else self._lowest((possible & ~self._coded) | (likely & self._coded), text)
+        if found >= 0:
+            return found
+        return self._lowest((fitting & possible & ~self._coded) | (likely & self._coded), text)
 
     def _lowest(self, bits: int, text: str) -> int:
         """Of the places whose bits are given the first whose text is found, or -1."""
