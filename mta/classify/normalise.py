@@ -302,10 +302,11 @@ def _named(word: str) -> str | None:
 def _alone(word: str) -> tuple[str, str, re.Match[str] | None, str] | None:
     """A word by itself: made comparable, the provider's code in it, the code of a reply that may begin with it, the
     enhanced code that it is; the first two are left to `_rare` where one of the others is. None: a plain word."""
-    if _PLAIN.fullmatch(word) and word != "(BL)":
+    is_link = "://" in word
+    if not is_link and _PLAIN.fullmatch(word) and word != "(BL)":
         return None
     inner = _INNER.fullmatch(word[-_MOST_WORD:]) if word[-1] in "0123456789,:-" else None
-    status = _STATUS.fullmatch(word) if word.count(".") >= 2 else None
+    status = _STATUS.fullmatch(word) if not is_link and word.count(".") >= 2 else None
     text, token = _rare(word[:_MOST_WORD]) if status is inner is None else ("", "")
     return text, token, inner, status[1] if status is not None else ""
 
