@@ -17,11 +17,15 @@ _MEMORY_BYTES = 2_000_000
 """What the automaton of one pattern may grow to; it is begun anew beyond that."""
 _ESCAPES = frozenset("bBdDsSwW.()[]{}?*+|^$\\/-#")
 
+_PLAIN = re.compile(r"[^\\.()\[\]{}?*+|^$]*")
+
 Search = Callable[[str], bool]
 """Whether something is found anywhere in a text."""
 
 
 def search_for(pattern: str) -> Search:
+    if _PLAIN.fullmatch(pattern):
+        return lambda text: pattern in text
     return _by_re2(pattern) if re2 is not None else _by_re(pattern)
 
 

@@ -48,7 +48,7 @@ class Ranks:
         texts = [place.rule.text for place in self.places]
         self._searches: dict[str, Search] = {}
         self._clues = Clues(texts)
-        self._bits = self._clues.bits
+        self._alternatives, self._bits = self._clues.alternatives, self._clues.bits
         self._place_of = [at for at, bits in enumerate(self._bits) for _ in range(bits.bit_count())]
         self._coded = self._where(lambda place: place.rule.layer in _CODED)
         self._textless = self._where(lambda place: not place.rule.text) & ~self._coded
@@ -85,18 +85,18 @@ class Ranks:
         return self._lowest((fitting & possible & ~self._coded) | (likely & self._coded), text)
 
     def _lowest(self, bits: int, text: str) -> int:
-        """Of the places whose bits are given the first whose text is found, or -1."""
+        """Of the places of the given alternatives the first of which one is found, or -1."""
         while bits:
-            at = self._place_of[(bits & -bits).bit_length() - 1]
-            pattern = self.places[at].rule.text
+            at = (bits & -bits).bit_length() - 1
+            pattern = self._alternatives[at]
             if not pattern:
-                return at
+                return self._place_of[at]
             search = self._searches.get(pattern)
             if search is None:
                 search = self._searches[pattern] = search_for(pattern)
             if search(text):
-                return at
-            bits &= ~self._bits[at]
+                return self._place_of[at]
+            bits &= bits - 1
         return -1
 
     def _where(self, does_fit: Callable[[Place], bool]) -> int:

@@ -5,19 +5,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mta.classify import clue
-from mta.classify.clue import Clues, demands
+from mta.classify.clue import Clues, parts
 from mta.config.load import shipped_rules
 from tests.unit.classify.replies import FACTS, SERVERS, explained
 
 TEXTS = [rule.text for rule in shipped_rules().shipped if rule.text]
 SEARCHES = [re.compile(text, re.ASCII).search for text in TEXTS]
 CLUES = Clues(TEXTS)
+ALTERNATIVES = [re.compile(source, re.ASCII).search for source in CLUES.alternatives]
 WORDS = sorted({word for text in TEXTS for word in re.split(r"[^a-zA-Z'\u00a0-\uffff]+", text) if word})
 
 
 def misses_nothing(text: str) -> bool:
+    """Every pattern is found where one of its alternatives is possible and found, and no other is."""
     possible = CLUES.possible(text)
-    return all(possible & bits for bits, search in zip(CLUES.bits, SEARCHES, strict=True) if search(text))
+    found = sum(
+        1 << at for at, search in enumerate(ALTERNATIVES) if possible >> at & 1 and search(text) is not None
+    )
+    return all(
+        (search(text) is not None) == (found & bits != 0)
+        for bits, search in zip(CLUES.bits, SEARCHES, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +51,13 @@ def misses_nothing(text: str) -> bool:
 )  # fmt: skip
 def test_what_a_pattern_demands(pattern: str, expected: list[list[set[str]]]) -> None:
     """Fragments without spaces in them, those of a group as alternatives, nothing that need not be there."""
-    assert demands(pattern) == expected
+    assert [part.demands for part in parts(pattern)] == expected
+
+
+def test_an_alternative_is_a_pattern_by_itself() -> None:
+    """Those of a group are not parted."""
+    sources = [part.source for part in parts(r"a(?:b|c)|[|]\||d$|")]
+    assert sources == ["a(?:b|c)", r"[|]\|", "d$", ""]
 
 
 def test_real_replies_miss_nothing() -> None:

@@ -59,6 +59,14 @@ def test_without_re2_the_standard_library_answers(monkeypatch: pytest.MonkeyPatc
     assert "no regular expression" in fault_of("a(b")
 
 
+def test_plain_text_is_no_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No engine is asked for it."""
+    monkeypatch.setattr(patterns, "_by_re2", None)
+    monkeypatch.setattr(patterns, "_by_re", None)
+    assert search_for("no user, ok")("there is no user, ok?")
+    assert not search_for("no user, ok")("no user ok")
+
+
 class _Exhausted:
     """A set of RE2's that runs out of memory: it then says that nothing matches."""
 
