@@ -1,8 +1,9 @@
 """The client library, tamed: what it lacks at a disconnect, and its exceptions turned into ours.
 
-`TamedClient` and `Straight` reach into the library's private parts; nothing else does. If a later release renames
-them, the tests of the connection fail: nothing sent while disconnected, a frozen server left in time, and each
-message handed over within the turn of the loop that read it.
+`TamedClient`, its `_Socket` and `Straight` reach into the library's private parts; nothing else does. If a later
+release renames them, the tests of the connection fail: nothing sent while disconnected, a clear error in the turn of
+the loop in which it comes to that, a frozen server left in time, and each message handed over within the turn of the
+loop that read it.
 """
 
 import asyncio
@@ -14,10 +15,40 @@ from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
 
 from mta.jetstream.errors import JetStreamError, JetStreamUnavailable, Refused, TooLarge, Unconfirmed
 
 _MOST_UNSENT = 1 << 20  # above this the library's flusher takes over, which waits for the socket
+
+
+class _Socket(TcpTransport):
+    """A transport that fails as sockets do: uvloop raises RuntimeError where something is written in the turn of the
+    loop in which it has closed the socket, and neither the library nor its users expect one."""
+
+    def __bool__(self) -> bool:
+        """The library would put another one in its place as long as it is not connected."""
+        return True
+
+    def write(self, payload: bytes) -> None:
+        with _as_disconnect():
+            super().write(payload)  # type: ignore[no-untyped-call]
+
+    def writelines(self, payload: list[bytes]) -> None:
+        with _as_disconnect():
+            super().writelines(payload)  # type: ignore[no-untyped-call]
+
+    async def drain(self) -> None:
+        with _as_disconnect():
+            await super().drain()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _as_disconnect() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise ConnectionResetError("the connection is closed") from error
 
 
 class TamedClient(Client):
@@ -44,6 +75,8 @@ class TamedClient(Client):
         """The attempt before may have ended without an answer, at a server that is stopped: its socket would stay open
         until the collector of cycles comes round."""
         self._abort_writer()
+        if self._transport is None and s.uri.scheme not in ("ws", "wss"):
+            self._transport = _Socket()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
 
     async def _process_op_err(self, e: Exception) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
+import uvloop
 from nats.aio.client import Srv
 
 from mta.jetstream.client import TamedClient
@@ -202,6 +203,34 @@ async def test_while_disconnected_nothing_is_taken_and_answers_fail_at_once(
     await eventually(lambda: states == [False, True])
     state = (await link.api("STREAM.INFO.MTA_DEAD"))["state"]
     assert state["messages"] == 0
+
+
+def test_n2_what_is_sent_as_the_connection_ends_fails_at_once(tmp_path: Path) -> None:
+    """In the one turn of the loop in which uvloop has closed the socket and the library has not heard of it."""
+
+    async def send_too_late() -> None:
+        server = NatsServer(tmp_path)
+        await server.start()
+        link = await open_link(server.settings(), name="test", report=lambda _: None)
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def send() -> None:
+            assert link.is_connected
+            try:
+                link.publish("a", b"x").send(None)
+            except Exception as error:
+                sent.set_exception(error)
+
+        link._client._transport._bare_io_writer.transport.abort()
+        asyncio.get_running_loop().call_soon(send)
+        with pytest.raises(JetStreamUnavailable):
+            await sent
+        await eventually(lambda: link.is_connected)
+        await link.publish("a", b"y")
+        await link.close()
+        server.stop()
+
+    uvloop.run(send_too_late())
 
 
 async def test_a_frozen_server_is_noticed_and_left(nats_server: NatsServer) -> None:
