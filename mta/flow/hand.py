@@ -27,7 +27,7 @@ class Hand:
         self._payloads = dict.fromkeys(Lane, 0)
         self._by_consumer: dict[str, int] = {}
         self._coming: dict[Lane, dict[tuple[str, int], int]] = {lane: {} for lane in Lane}
-        """Recipients of payloads that were pulled and of which the channel knows nothing yet, about."""
+        """Recipients, about, of payloads that were pulled and that the channel is to have in a moment."""
         self._settled = 0
         self._rests_until = 0.0
         self.rate = 0.0
@@ -63,12 +63,12 @@ class Hand:
         self._by_consumer[pulled.consumer] = self.held(pulled.consumer) + 1
         self._coming[lane][pulled.stream, pulled.stream_sequence] = recipients_in(pulled.data)
 
-    def begun(self, pulled: Pulled, lane: Lane) -> None:
-        """The channel has its recipients."""
+    def leave_room(self, pulled: Pulled, lane: Lane) -> None:
+        """The channel has its recipients; or nobody knows when it will, and others are not to wait for that."""
         self._coming[lane].pop((pulled.stream, pulled.stream_sequence), None)
 
     def let_go(self, pulled: Pulled, lane: Lane) -> None:
-        self.begun(pulled, lane)
+        self.leave_room(pulled, lane)
         self._payloads[lane] -= 1
         left = self._by_consumer[pulled.consumer] - 1
         if left:

@@ -153,7 +153,7 @@ class Flow:
             async with self._calm[lane]:
                 admitted = self._reception.judge(pulled, lane, is_due)
                 await asyncio.sleep(0)
-            await until_source_is_done(self._link, self.in_work, pulled, admitted)
+            await until_source_is_done(self._link, self.in_work, pulled, admitted, self.hand)
             received = await self._reception.receive(admitted, is_due)
             past = None
             if may_be_known(pulled, received.is_claimed, self._clock.time()):
@@ -215,7 +215,7 @@ class Flow:
                     return
                 self._submit(work, positions[start : start + _SLICE], time.time())
                 await asyncio.sleep(0)
-            self.hand.begun(work.pulled, admitted.lane)
+            self.hand.leave_room(work.pulled, admitted.lane)
         if work.is_lost:
             return
         if work.failure is None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import structlog
 
 from mta.flow.books import Books
+from mta.flow.hand import Hand
 from mta.flow.noted import note_of_last
 from mta.flow.retries import StoredBefore, stored_before
 from mta.flow.work import SourceKey, Work
@@ -79,11 +80,12 @@ def _note_stored(
 
 
 async def until_source_is_done(
-    link: Link, works: Mapping[SourceKey, Work], pulled: Pulled, admitted: Admitted
+    link: Link, works: Mapping[SourceKey, Work], pulled: Pulled, admitted: Admitted, hand: Hand
 ) -> None:
     """A due payload begins only when the message it was deferred from is gone, or has told of these recipients and
     knows that it has stored them. If its owner died before he could say so, whoever gets that message again must find
-    them here, and their attempts are told in order."""
+    them here, and their attempts are told in order. Meanwhile it takes no room in hand: that
+    message may need it."""
     key = schedule.source_of(pulled.headers) if pulled.stream == RETRY else None
     mine = {recipient.index for recipient in admitted.recipients}
     if key is None:
@@ -91,6 +93,7 @@ async def until_source_is_done(
     for wait_s in itertools.repeat(_AGAIN_S):
         if await _is_done(link, works.get(key), key, mine):
             return
+        hand.leave_room(pulled, admitted.lane)
         await asyncio.sleep(wait_s)
 
 

@@ -36,7 +36,7 @@ def test_what_was_pulled_takes_room_before_the_channel_has_it() -> None:
     pulled = structs.replace(PULLED, data=b'"email"' * 501)
     hand.take(pulled, Lane.BULK)
     assert hand.room(Lane.BULK) == room - 500
-    hand.begun(pulled, Lane.BULK)
+    hand.leave_room(pulled, Lane.BULK)
     assert hand.room(Lane.BULK) == room
     hand.let_go(pulled, Lane.BULK)
     hand.take(pulled, Lane.BULK)
