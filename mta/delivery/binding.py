@@ -4,11 +4,13 @@
 """
 
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from mta.model.outcome import Attempt
+from mta.model.times import Moment
 from mta.pacing.governor import Governor
 from mta.pacing.scope import ScopeKind
 from mta.pacing.settings import PathSettings
@@ -47,8 +49,8 @@ class Binding(Struct, frozen=True, omit_defaults=True, gc=False):
     kind: Bind
     scope: str = ""
     rate: RateLimit | None = None
-    connections: int = 0
-    until: float = 0.0
+    connections: Annotated[int, Meta(ge=0)] = 0
+    until: Moment = 0.0
     reply: str = ""
 
 

@@ -1,6 +1,8 @@
 """Waiting to send and waiting to retry."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from mta.model.lane import Lane
 
@@ -36,8 +38,8 @@ class HoldSettings(Struct, frozen=True):
 class RateLimit(Struct, frozen=True, gc=False):
     """`count` per `period_s` seconds."""
 
-    count: float
-    period_s: float
+    count: Annotated[float, Meta(gt=0)]
+    period_s: Annotated[float, Meta(gt=0)]
 
 
 class HealthSettings(Struct, frozen=True, gc=False):
