@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from mta.jetstream.subjects import kv_key, unescape
 from mta.model.lane import Lane
+from mta.model.times import Moment
 
 NO_CAMPAIGN = "_"
 FOREVER = float("inf")
@@ -41,8 +42,8 @@ class Order(Struct, frozen=True, forbid_unknown_fields=False):
 
     reason: str = ""
     by: str = ""
-    at: float = 0.0
-    until: float = 0.0
+    at: Moment = 0.0
+    until: Moment = 0.0
 
 
 _decoder = msgspec.json.Decoder(Order)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from mta.model.sender import Sender
+from mta.model.times import Moment
 from mta.queue.settings import RateLimit
 
 PREFIX = "action"
@@ -84,8 +85,8 @@ class Action(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     kind: ActionKind
     aim: Aim
-    since: float
-    until: float
+    since: Moment
+    until: Moment
     connections: int | None = None
     message_rate: RateLimit | None = None
     rule: str = ""

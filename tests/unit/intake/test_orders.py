@@ -83,8 +83,9 @@ def test_what_is_taken_back_covers_nothing() -> None:
     assert found.items() == []
 
 
-def test_an_order_that_cannot_be_read_holds() -> None:
+@pytest.mark.parametrize("value", [b"\xff{", b'{"until":1e300}', b'{"until":-1}'])
+def test_an_order_that_cannot_be_read_holds(value: bytes) -> None:
     """Somebody meant to stop something: better to wait than to send."""
     found = Orders()
-    found.apply("pause.tenant.acme", b"\xff{")
+    found.apply("pause.tenant.acme", value)
     assert found.paused_until(Lane.BULK, "acme", "", NOW) == FOREVER

@@ -64,6 +64,14 @@ def test_it_survives_the_bucket() -> None:
         decode_action(b'{"kind":"explode"}')
 
 
+@pytest.mark.parametrize("field", ["since", "until"])
+def test_a_time_that_cannot_be_is_of_no_action(field: str) -> None:
+    """Nobody could say when that is."""
+    whole = msgspec.to_builtins(Action(kind=ActionKind.SUSPEND, aim=Aim(source="a1"), since=1.0, until=2.0))
+    with pytest.raises(msgspec.MsgspecError):
+        decode_action(msgspec.json.encode(whole | {field: 1e300}))
+
+
 def test_it_names_what_it_is_aimed_at() -> None:
     """In the words of its fields, for people."""
     assert str(GOOGLE) == "source=a1 provider=google"
