@@ -125,7 +125,7 @@ def _result(
     ruling = judge(asked, rig.entries(), rig.events())
     found = [fault for fault in ruling.faults if fault != "duplicates" or ruling.duplicates > dots]
     found += ["above the limit"] if is_above else []
-    found += ["too width_s connections"] if connections > rig.setting.connections else []
+    found += ["too many connections"] if connections > rig.setting.connections else []
     return Limits(
         daemons=rig.setting.daemons,
         limit=f"{course.limit}/s",
