@@ -241,8 +241,8 @@ class Intake:
                 batch = min(campaign.load.payloads(room), _TURN_BATCH, self._share(name))
                 if batch <= 0:
                     is_short = True
-                    if room <= 0:
-                        break
+                    if room <= 0 or self._free_places() <= 0:
+                        break  # there is none for anybody
                     continue
                 campaign.asked = batch
                 campaign.guessed = campaign.load.recipients(batch)
@@ -254,10 +254,14 @@ class Intake:
             else:
                 await changed.wait()
 
+    def _free_places(self) -> int:
+        """For payloads, less those that were asked for."""
+        return self._payload_room() - sum(campaign.asked for campaign in self._campaigns.values())
+
     def _share(self, name: str) -> int:
         """A campaign takes another slot only while it holds fewer than are free, and its tenant while he holds fewer
         than three times as many: if they are slow, at most half of all and three quarters of all."""
-        free = self._payload_room() - sum(campaign.asked for campaign in self._campaigns.values())
+        free = self._free_places()
         of_tenant = sum(self._held(one) + self._campaigns[one].asked for one in self._turns.siblings(name))
         return min((free - self._held(name) + 1) // 2, (3 * free - of_tenant + 3) // 4)
 
