@@ -203,12 +203,12 @@ class Flow:
     async def _begin(self, work: Work, is_due: bool, *, is_known: bool) -> None:
         """From here on every recipient is owed a settlement."""
         admitted, self.in_work[work.key] = work.admitted, work
-        self.hand.add(admitted.lane, work.open)
         if not is_due:
             self._telling.now(work, None, self._teller.accepted(work))
             for rejected in admitted.rejected:
                 self._telling.now(work, None, self._teller.rejected_recipient(work, rejected))
         positions = self._take_up(work) if is_known else range(len(admitted.recipients))
+        self.hand.add(admitted.lane, work.open)
         async with self._calm[admitted.lane]:
             for start in range(0, len(positions), _SLICE):
                 if work.is_lost:
@@ -233,7 +233,6 @@ class Flow:
                 to_send.append(position)
                 continue
             work.open -= 1
-            self.hand.note_settled(work.admitted.lane)
             if note is None or settlement is None:
                 continue  # kept, or parked
             ref = reference(work, position, recipient)
