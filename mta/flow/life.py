@@ -37,7 +37,7 @@ from mta.flow.index import Index
 from mta.flow.lease import Leases
 from mta.flow.noted import note_of, settlement_of
 from mta.flow.reception import Reception
-from mta.flow.recovery import may_be_known, past_of, source_of, until_source_is_done
+from mta.flow.recovery import SourceNotDone, may_be_known, past_of, source_of, until_source_is_done
 from mta.flow.references import expired, reference
 from mta.flow.release import release_waiting
 from mta.flow.retries import Schedules, is_stored, next_try, parked, tried
@@ -141,9 +141,8 @@ class Flow:
         else:
             arriving = self._arriving[key] = Arriving(pulled, lane, lease)
             self.hand.take(pulled, lane)
-            arriving.task = self._spawn(
-                self._arrive(key, arriving, is_due), f"payload {pulled.stream_sequence}"
-            )
+            arrival = self._arrive(key, arriving, is_due)
+            arriving.task = self._spawn(arrival, f"payload {pulled.stream_sequence}")
 
     # -- arriving -----------------------------------------------------------------------------------------------
 
@@ -155,12 +154,13 @@ class Flow:
                 await asyncio.sleep(0)
             await until_source_is_done(self._link, self.in_work, pulled, admitted, self.hand)
             received = await self._reception.receive(admitted, is_due)
-            past = None
-            if may_be_known(pulled, received.is_claimed, self._clock.time()):
-                past = await past_of(self._books, self._link, pulled, admitted)
+            is_old = may_be_known(pulled, received.is_claimed, self._clock.time())
+            past = await past_of(self._books, self._link, pulled, admitted) if is_old else None
             page = self._books.begin(source_of(pulled), admitted.payload_key, len(admitted.recipients), past)
         except PayloadRefused as refused:
             await self._refuse(key, arriving, refused.rejected)
+        except SourceNotDone:
+            await self._leave(key, arriving)
         except (JetStreamError, PoolUnusable, LedgerFull) as error:
             self.hand.rest(_AGAIN_S)  # so it will be with the next
             await self._leave(key, arriving, error)
@@ -188,9 +188,10 @@ class Flow:
         else:
             self._drop(key)
 
-    async def _leave(self, key: SourceKey, arriving: Arriving, error: Exception) -> None:
-        """Nothing was done about the payload: it is to be delivered again."""
-        log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
+    async def _leave(self, key: SourceKey, arriving: Arriving, error: Exception | None = None) -> None:
+        """Nothing was done about the payload: it is to be delivered again. None: that is as it should be."""
+        if error is not None:
+            log.warning("payload_left", stream=key[0], sequence=key[1], error=str(error))
         self._drop(key)
         with contextlib.suppress(JetStreamError):
             await self._link.nak(arriving.lease.reply, delay_s=_AGAIN_S)

@@ -25,6 +25,7 @@ from mta.ledger.note import Note
 from mta.ledger.snapshot import Entry
 from mta.ledger.state import KEPT, RecipientState, Source
 from mta.model.event import EventType
+from mta.model.lane import Lane
 from mta.model.payload import LastTry
 
 _SURELY_NEW_S = 1.0
@@ -32,6 +33,10 @@ _AGAIN_S = 0.25
 _OPEN, _DOT, _STORED = RecipientState.OPEN, RecipientState.DOT, RecipientState.STORED
 
 log = structlog.get_logger()
+
+
+class SourceNotDone(Exception):
+    """A due payload came before its source was done with it, and may not wait here."""
 
 
 def may_be_known(pulled: Pulled, is_claimed: bool, now: float) -> bool:
@@ -84,8 +89,8 @@ async def until_source_is_done(
 ) -> None:
     """A due payload begins only when the message it was deferred from is gone, or has told of these recipients and
     knows that it has stored them. If its owner died before he could say so, whoever gets that message again must find
-    them here, and their attempts are told in order. Meanwhile it takes no room in hand: that
-    message may need it."""
+    them here, and their attempts are told in order. Meanwhile it takes no room in hand, and
+    SourceNotDone says that its place is needed: that message may need both."""
     key = schedule.source_of(pulled.headers) if pulled.stream == RETRY else None
     mine = {recipient.index for recipient in admitted.recipients}
     if key is None:
@@ -94,6 +99,8 @@ async def until_source_is_done(
         if await _is_done(link, works.get(key), key, mine):
             return
         hand.leave_room(pulled, admitted.lane)
+        if hand.is_crowded and admitted.lane is Lane.BULK:
+            raise SourceNotDone
         await asyncio.sleep(wait_s)
 
 

@@ -3,6 +3,8 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from mta.jetstream.consumers import consumer_state
 from mta.jetstream.layout import DUE_CONSUMERS, PAYLOADS, RETRY
 from mta.jetstream.schedule import retry, retry_number
@@ -38,14 +40,18 @@ async def store_due(rig: Rig, payload: Payload, sequence: int, campaign: str) ->
     )
 
 
-async def test_what_waits_for_its_source_keeps_nobody_out(own_rig: Rig) -> None:
-    """A crash left the sources of three thousand that are due unacknowledged, and nobody takes them up: their campaign
-    is paused. Others are taken in meanwhile; when the sources are gone the three thousand are mailed, once."""
+@pytest.mark.parametrize(("payloads", "recipients"), [(3, 1000), (250, 1)])
+async def test_what_waits_for_its_source_keeps_nobody_out(
+    own_rig: Rig, payloads: int, recipients: int
+) -> None:
+    """A crash left the sources of many that are due unacknowledged, and nobody takes them up: their campaign is paused.
+    Others are taken in meanwhile, be it that the waiting would fill the room for recipients or the places for payloads;
+    when the sources are gone they are mailed, once."""
     await own_rig.start()
     async with own_rig.destination() as place:
         words = ("slow", "--tenant", TENANT, "--json")
         assert (await own_rig.mta("campaign", "pause", *words, "--reason", "later"))[0] == 0
-        waiting = [own_rig.payload(*numbered(place.domain, 1000, f"w{number}-")) for number in range(3)]
+        waiting = [own_rig.payload(*numbered(place.domain, recipients, f"w{at}-")) for at in range(payloads)]
         sources = [(await own_rig.publish(one, lane=Lane.BULK, campaign="slow")).sequence for one in waiting]
         for payload, sequence in zip(waiting, sources, strict=True):
             await store_due(own_rig, payload, sequence, "slow")
@@ -64,4 +70,4 @@ async def test_what_waits_for_its_source_keeps_nobody_out(own_rig: Rig) -> None:
         assert (await own_rig.mta("campaign", "resume", *words))[0] == 0
         told = [await own_rig.finished(payload) for payload in waiting]
         check_copies(place, beside, *told)
-        assert [one.counts() for one in told] == [{"delivered": 1000}] * 3
+        assert [one.counts() for one in told] == [{"delivered": recipients}] * payloads
