@@ -21,7 +21,7 @@ def ending_of(
     work: Work, orders: Orders, now: float, jitter: float, ahead_s: float = 0.0
 ) -> Callable[[Ref], Settlement] | None:
     """For each reference of it; None: it is to be sent. `jitter` in [0, 1) spreads those who are parked; `ahead_s` is
-    how far the server's clock is ahead of `now`: by that one `send_at` is kept."""
+    how far the server's clock is ahead of `now`: by that one `send_at` is kept, where the payload names one."""
     admitted = work.admitted
     failure = work.failure
     if failure is not None:
@@ -32,7 +32,7 @@ def ending_of(
     if order is not None:
         withdrawn = Cancelled(now, order.reason)
         return lambda ref: withdrawn
-    if admitted.send_at > now + ahead_s:
+    if admitted.send_at > max(now + ahead_s, admitted.accepted_at):
         early = Parked(due_at=admitted.send_at - ahead_s, reason=EARLY)
         return lambda ref: early
     until = orders.paused_until(admitted.lane, admitted.tenant, admitted.campaign, now)

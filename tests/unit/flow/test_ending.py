@@ -60,6 +60,12 @@ def test_what_is_in_order_is_sent() -> None:
     assert ending(one, given((OrderVerb.CANCEL, Target("acme", "other"), 0.0)), now) is None
 
 
+def test_what_names_no_time_is_never_too_early() -> None:
+    """The server stamps it by its own clock, and how far that is ahead is an estimate: some milliseconds off."""
+    one = work()
+    assert ending(one, Orders(), one.admitted.accepted_at - 0.01, ahead_s=0.005) is None
+
+
 def test_a_failure_comes_first_then_the_end_of_life() -> None:
     """Whatever an operator has said besides."""
     orders = given((OrderVerb.CANCEL, Target("acme"), 0.0))
