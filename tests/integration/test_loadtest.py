@@ -222,7 +222,12 @@ def loadtest(temporary: Path, *arguments: str, timeout_s: float = 300) -> "subpr
 
 
 @pytest.mark.parametrize(
-    "knobs", [(), ("--tls",), ("--rtt-ms", "20", "--connections", "2", "--pattern", "CB")]
+    "knobs",
+    [
+        pytest.param((), marks=pytest.mark.long),
+        ("--tls",),
+        ("--rtt-ms", "20", "--connections", "2", "--pattern", "CB"),
+    ],
 )
 def test_throughput(tmp_path: Path, knobs: tuple[str, ...]) -> None:
     """A short run loses and doubles nothing, every figure is there, and nothing is left behind."""
@@ -248,7 +253,13 @@ def test_message_too_small_to_make(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kill", "knobs"),
-    [("daemon", ()), ("daemon", ("--daemons", "2")), ("worker", ()), ("nats", ()), ("sink", ())],
+    [
+        ("daemon", ()),
+        pytest.param("daemon", ("--daemons", "2"), marks=pytest.mark.long),
+        pytest.param("worker", (), marks=pytest.mark.long),
+        ("nats", ()),
+        pytest.param("sink", (), marks=pytest.mark.long),
+    ],
 )
 def test_crash(tmp_path: Path, kill: str, knobs: tuple[str, ...]) -> None:
     """A1, A2, A9, A13, N1, each in its short form: nothing lost, and sent twice at most what was on the wire."""
@@ -293,7 +304,7 @@ def can_bind_port_25() -> bool:
     return True
 
 
-@pytest.mark.parametrize("knobs", [(), ("--restart",)])
+@pytest.mark.parametrize("knobs", [pytest.param((), marks=pytest.mark.long), ("--restart",)])
 def test_domains(tmp_path: Path, knobs: tuple[str, ...]) -> None:
     """C15 in its short form: each domain is asked for once, once more after a restart, and nobody is lost."""
     if not can_bind_port_25():

@@ -92,7 +92,11 @@ class Trickle(asyncio.Event):
 
 @pytest.mark.parametrize(
     ("count", "campaigns"),
-    [(5_000, 1), (20_000, 40), pytest.param(1_000_000, 100, marks=pytest.mark.long)],
+    [
+        (5_000, 1),
+        pytest.param(20_000, 40, marks=pytest.mark.long),
+        pytest.param(1_000_000, 100, marks=pytest.mark.long),
+    ],
 )
 async def test_a_hundred_messages_beside_very_many(tmp_path: Path, count: int, campaigns: int) -> None:
     """G4: at a site that binds, a small tenant takes at most twice the time it takes alone, however much another has
