@@ -50,10 +50,15 @@ class FakePump:
     def ack(self, number: int = 0) -> None:
         """The one at `number` of `waiting` is stored."""
         message = self.waiting.pop(number)
-        is_duplicate = any(message.msg_id == earlier.msg_id for earlier in self.stored)
-        if not is_duplicate:
-            self.stored.append(message)
+        is_duplicate = not self._store(message)
         message.on_done(PubAck("MTA_EVENTS", len(self.stored), is_duplicate))
+
+    def _store(self, message: Published) -> bool:
+        """False: it was there."""
+        if any(message.msg_id == earlier.msg_id for earlier in self.stored):
+            return False
+        self.stored.append(message)
+        return True
 
     def withdraw(self, token: str) -> bool:
         """Nobody is told of it any more."""
@@ -67,5 +72,5 @@ class FakePump:
         """The one at `number` of `waiting` is reported as not stored; `is_stored`: the ack was lost."""
         message = self.waiting.pop(number)
         if is_stored:
-            self.stored.append(message)
+            self._store(message)
         message.on_done(PublishFailed(failure, "refused", is_unknown=is_stored))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mta.events.publisher import EventPublisher
@@ -252,6 +252,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
+@example([("emit", 0), *[("advance", 0), ("advance", 0), ("refuse", 0)] * 2])
 def test_every_line_is_kept_once_and_in_order(steps: list[tuple[str, int]]) -> None:
     """Whatever the pump does: nothing lost, nothing twice, lines of a subject in order, never more in flight than
     allowed."""
