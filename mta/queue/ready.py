@@ -131,8 +131,12 @@ class _Turns(Generic[Ref]):
 
     def take(self, most: int) -> list[Ref]:
         """Up to `most`; fewer only if no more are wanted."""
-        taken: list[Ref] = []
         tenants = self._tenants
+        if len(tenants) == 1:
+            (tenant,) = tenants.values()
+            if len(tenant.lines) == 1:
+                return self._take_alone(tenant, most)
+        taken: list[Ref] = []
         while self.waiting and len(taken) < most:
             name, tenant = next(iter(tenants.items()))
             if tenant.left > 0:
@@ -147,6 +151,22 @@ class _Turns(Generic[Ref]):
                 is_alone = len(tenants) == 1  # nobody to whom he could owe anything
                 tenant.left = self._quantum * tenant.weight + (0 if is_alone else tenant.left)
                 tenants.move_to_end(name)
+        return taken
+
+    def _take_alone(self, tenant: _Tenant[Ref], most: int) -> list[Ref]:
+        """There is one line, and nobody to whom what is taken could be owed: turns are not counted."""
+        (line,) = tenant.lines.values()
+        before, is_wanted = len(line), self._is_wanted
+        taken: list[Ref] = []
+        while line and len(taken) < most:
+            ref = line.popleft()
+            if is_wanted is None or is_wanted(ref):
+                taken.append(ref)
+        gone = before - len(line)
+        tenant.waiting -= gone
+        self.waiting -= gone
+        if not line:
+            tenant.renew(self._quantum)
         return taken
 
     def _take_from(self, tenant: _Tenant[Ref], most: int, into: list[Ref]) -> None:
