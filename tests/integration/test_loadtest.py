@@ -254,7 +254,7 @@ def test_message_too_small_to_make(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kill", "knobs"),
     [
-        ("daemon", ()),
+        pytest.param("daemon", (), marks=pytest.mark.long),
         pytest.param("daemon", ("--daemons", "2"), marks=pytest.mark.long),
         pytest.param("worker", (), marks=pytest.mark.long),
         ("nats", ()),

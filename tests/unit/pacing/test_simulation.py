@@ -24,7 +24,13 @@ def judged(sender: Sender, allowed: float) -> tuple[float, float]:
 @pytest.mark.parametrize("silence_s", [0.0, 600.0], ids=["alone", "with the rule"])
 @pytest.mark.parametrize(
     ("allowed", "connections", "latency_s"),
-    [(0.5, 1, 0.5), (0.5, 10, 2.0), (5.0, 10, 0.5), (3.0, 1, 0.05), (10.0, 10, 0.2)],
+    [
+        (0.5, 1, 0.5),
+        (0.5, 10, 2.0),
+        (5.0, 10, 0.5),
+        (3.0, 1, 0.05),
+        pytest.param(10.0, 10, 0.2, marks=pytest.mark.long),
+    ],
 )
 def test_gmail_gives_us_nine_tenths_of_what_it_allows(
     allowed: float, connections: int, latency_s: float, silence_s: float
