@@ -62,6 +62,7 @@ class Told:
         lately = self._lately
 
         def hear(ref: Reference[Any], settlement: Settlement) -> None:
+            # Most are delivered, and the first question is quick.
             if isinstance(settlement, Delivered) or not isinstance(settlement, Deferred | Parked):
                 lately.note(ref.sender, ref.provider, ref.lane, time.monotonic())
             settle(ref, settlement)

@@ -88,8 +88,8 @@ class Egress:
         return held
 
     def note(self, ref: Reference[Any], settlement: Settlement) -> None:
-        """What became of it: a unit of a warm-up is spent only on what was tried."""
-        if ref.counted_at and (isinstance(settlement, Parked) or not was_tried(settlement)):
+        """What became of one that spent a unit of a warm-up: it is spent only on what was tried."""
+        if isinstance(settlement, Parked) or not was_tried(settlement):
             self.give_back(ref)
 
     def give_back(self, ref: Reference[Any]) -> None:
