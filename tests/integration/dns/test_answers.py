@@ -21,17 +21,13 @@ from dnslib import RR
 from mta.dns.mx import MOST_ADDRESSES, MOST_HOSTS, MxAnswer, MxFound, NoMail
 from mta.dns.record import DnsTrouble
 from tests.fakes.dns_server import Answer, FakeDns, a, aaaa, cname, mx
-from tests.integration.dns.test_resolver import running
+from tests.integration.dns.test_resolver import PATIENCE_S, SILENCE_S, running
 
 
 @pytest_asyncio.fixture(params=[False, True], ids=["udp", "tcp"])
 async def dns(request: pytest.FixtureRequest) -> AsyncIterator[FakeDns]:
     async with FakeDns(tcp_only=request.param) as server:
         yield server
-
-
-PATIENCE_S = 20.0
-"""For a server that answers: however busy the machine, its answer is waited for."""
 
 
 async def resolved(dns: FakeDns, domain: str = "acme.test", *, timeout_s: float = PATIENCE_S) -> MxAnswer:
@@ -139,7 +135,7 @@ async def test_temporary(dns: FakeDns, answer: Answer, kind: str) -> None:
     """S-08, C1, C2, C3, C10: deferred, though the domain has an address: unusable MX are no implicit MX (S-07)."""
     dns.records(a("acme.test", "203.0.113.9"))
     dns.script("acme.test", "MX", answer)
-    found, was = said(await resolved(dns, timeout_s=0.25 if "timeout" in kind else PATIENCE_S))
+    found, was = said(await resolved(dns, timeout_s=SILENCE_S if "timeout" in kind else PATIENCE_S))
     assert found is DnsTrouble
     assert was in kind.split(" or ")
 
@@ -155,7 +151,7 @@ async def test_a_label_of_64_octets(dns: FakeDns) -> None:
 
     dns.records(a("acme.test", "203.0.113.9"))
     dns.script("acme.test", "MX", Answer((mx("acme.test", 10, "x" * 63 + ".example"),), edit=lengthen))
-    found, kind = said(await resolved(dns, timeout_s=0.25))
+    found, kind = said(await resolved(dns, timeout_s=SILENCE_S))
     assert found is DnsTrouble
     assert kind in ("bad_answer", "timeout", "bad_mx")
 
@@ -185,7 +181,7 @@ async def test_addresses_that_are_not_connected_to(dns: FakeDns, address: str, w
     dns.records(mx("trap.test", 10, "in.trap.test"), record("in.trap.test", address))
     dns.records(mx("half.test", 5, "in.trap.test"), mx("half.test", 10, A_), HOST_A)
     dns.records(record("bare.test", address))
-    async with running(dns, own=("203.0.114.99",), timeout_s=PATIENCE_S) as resolver:
+    async with running(dns, own=("203.0.114.99",)) as resolver:
         for domain in ("trap.test", "bare.test"):
             answer = await resolver.resolve(domain)
             assert isinstance(answer, DnsTrouble)

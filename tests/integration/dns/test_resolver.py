@@ -18,6 +18,12 @@ from tests.fakes.dns_server import Answer, FakeDns, a, aaaa, cname, mx
 
 NET = "203.0.113.0/24"  # documentation addresses stand for public ones
 
+PATIENCE_S = 20.0
+"""For a server that answers: however busy the machine, its answer is waited for."""
+
+SILENCE_S = 0.5
+"""Where no answer comes."""
+
 
 class Clock:
     def __init__(self) -> None:
@@ -41,7 +47,7 @@ async def running(
     ipv6: bool = True,
     clock: Callable[[], float] | None = None,
     own: tuple[str, ...] = (),
-    timeout_s: float = 0.25,
+    timeout_s: float = PATIENCE_S,
     rng: Callable[[], float] | None = None,
 ) -> AsyncIterator[Resolver]:
     settings = DnsSettings(servers=(dns.address,), allow=allow, timeout_s=timeout_s, tries=1)
@@ -111,7 +117,7 @@ async def test_silence_is_a_timeout(dns: FakeDns) -> None:
     """C3: no answer is temporary, and another domain does not wait for it."""
     serve(dns, "acme.test")
     dns.script("mute.test", "MX", Answer(silent=True))
-    async with running(dns) as resolver:
+    async with running(dns, timeout_s=SILENCE_S) as resolver:
         mute = asyncio.create_task(resolver.resolve("mute.test"))
         await dns.was_asked("mute.test", "MX")
         assert isinstance(await resolver.resolve("acme.test"), MxFound)
@@ -299,7 +305,7 @@ async def test_domains_share_the_lookup_of_their_host(dns: FakeDns) -> None:
 async def test_who_stops_waiting_does_not_spoil_it_for_others(dns: FakeDns) -> None:
     """The first asker's cancellation leaves the shared lookup running."""
     dns.script("slow.test", "MX", Answer(silent=True))
-    async with running(dns) as resolver:
+    async with running(dns, timeout_s=SILENCE_S) as resolver:
         first = asyncio.create_task(resolver.resolve("slow.test"))
         await dns.was_asked("slow.test", "MX")
         second = asyncio.create_task(resolver.resolve("slow.test"))

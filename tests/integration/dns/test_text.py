@@ -22,7 +22,7 @@ async def dns() -> AsyncIterator[FakeDns]:
 
 @pytest_asyncio.fixture
 async def nameservers(dns: FakeDns) -> AsyncIterator[StubNameservers]:
-    one = StubNameservers(DnsSettings(servers=(dns.address,), timeout_s=0.25, tries=1))
+    one = StubNameservers(DnsSettings(servers=(dns.address,), timeout_s=20.0, tries=1))
     one.start()
     yield one
     await one.close()

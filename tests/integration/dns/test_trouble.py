@@ -15,7 +15,7 @@ from mta.dns.mx import MxFound, NoMail
 from mta.dns.record import DnsTrouble
 from mta.dns.resolver import _QUICK_LOOKUPS, Resolver
 from tests.fakes.dns_server import Answer, FakeDns, a, mx
-from tests.integration.dns.test_resolver import Clock, running, serve
+from tests.integration.dns.test_resolver import PATIENCE_S, SILENCE_S, Clock, running, serve
 
 FAILING = {
     "servfail": Answer(rcode="SERVFAIL"),
@@ -23,6 +23,10 @@ FAILING = {
     "timeout": Answer(silent=True),
 }
 LONGEST_NEGATIVE_S = 60.0
+
+
+def patience(kind: str) -> float:
+    return SILENCE_S if kind == "timeout" else PATIENCE_S
 
 
 @pytest_asyncio.fixture
@@ -46,7 +50,7 @@ async def test_trouble_of_two_minutes(dns: FakeDns, kind: str, question: str) ->
     serve(dns, "acme.test", ttl=10)
     sick = "sick.test" if question == "MX" else "mx.sick.test"
     dns.script(sick, question, FAILING[kind])
-    async with running(dns, clock=clock, ipv6=False, timeout_s=0.1) as resolver:
+    async with running(dns, clock=clock, ipv6=False, timeout_s=patience(kind)) as resolver:
         ends_at = clock.now + 120.0
         while clock.now < ends_at:
             answer = await resolver.resolve("sick.test")
@@ -66,7 +70,7 @@ async def test_trouble_for_ever(dns: FakeDns, kind: str) -> None:
     """C1, C2, C3: after three days it is still no verdict on the domain."""
     clock = Clock()
     dns.script("sick.test", "MX", FAILING[kind])
-    async with running(dns, clock=clock, timeout_s=0.1) as resolver:
+    async with running(dns, clock=clock, timeout_s=patience(kind)) as resolver:
         for _ in range(7):
             answer = await resolver.resolve("sick.test")
             assert isinstance(answer, DnsTrouble)
@@ -187,7 +191,7 @@ async def test_a_name_server_dies_and_comes_back(dns: FakeDns) -> None:
     """C14, I7: while it is dead all that is not known is temporary trouble; 30 s after it is back all is well."""
     clock = Clock()
     serve(dns, "known.test")
-    async with running(dns, clock=clock, ipv6=False, timeout_s=2.0) as resolver:
+    async with running(dns, clock=clock, ipv6=False) as resolver:
         assert await hosts_of(resolver, "known.test")
         for times in range(3):
             domains = [f"d{number}.round{times}.test" for number in range(300)]
@@ -208,7 +212,7 @@ async def test_a_name_server_dies_and_comes_back(dns: FakeDns) -> None:
 async def test_a_name_server_dies_under_questions(dns: FakeDns) -> None:
     """C14: those in flight end as trouble, once each, and closing then is clean."""
     dns.script("mute.test", "MX", Answer(silent=True))
-    async with running(dns, timeout_s=0.5) as resolver:
+    async with running(dns, timeout_s=SILENCE_S) as resolver:
         waiting = [asyncio.create_task(resolver.resolve("mute.test")) for _ in range(50)]
         await dns.was_asked("mute.test", "MX")
         await dns.stop()
@@ -221,7 +225,7 @@ async def test_no_storm_after_a_restart(dns: FakeDns) -> None:
     domains = [f"c{number}.test" for number in range(3000)]
     dns.records(*(mx(domain, 10, f"mx{at % 20}.big.test") for at, domain in enumerate(domains)))
     dns.records(*(a(f"mx{number}.big.test", "203.0.113.5") for number in range(20)))
-    async with running(dns, ipv6=False, timeout_s=30.0) as resolver:
+    async with running(dns, ipv6=False) as resolver:
         asked = asyncio.gather(*(resolver.resolve(domain) for domain in domains * 2))
         done: Counter[str] = Counter()
         for domain in domains[:20]:
@@ -239,7 +243,7 @@ async def test_a_crowd_in_silence_is_bounded(dns: FakeDns) -> None:
     domains = [f"c{number}.test" for number in range(1000)]
     for domain in domains:
         dns.script(domain, "MX", Answer(silent=True))
-    async with running(dns, timeout_s=0.4) as resolver:
+    async with running(dns, timeout_s=SILENCE_S) as resolver:
         waiting = [asyncio.create_task(resolver.resolve(domain)) for domain in domains]
         done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         assert dns.asked.total() <= _QUICK_LOOKUPS + len(done)
