@@ -39,7 +39,7 @@ from mta.flow.noted import note_of, settlement_of
 from mta.flow.reception import Reception
 from mta.flow.recovery import SourceNotDone, may_be_known, past_of, source_of, until_source_is_done
 from mta.flow.references import expired, reference
-from mta.flow.release import release_waiting
+from mta.flow.release import Releases
 from mta.flow.retries import Schedules, is_stored, next_try, parked, tried
 from mta.flow.settings import FlowSettings
 from mta.flow.stragglers import Stragglers, set_aside
@@ -106,6 +106,7 @@ class Flow:
         self._arriving: dict[SourceKey, Arriving] = {}
         self._expiry = Expiry(self._on_expired)
         self._stragglers = Stragglers()
+        self._releases = Releases(link, orders, self._spawn)
         self._clock = StreamClock(link)
         self._calm = {lane: asyncio.Lock() for lane in Lane}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -324,8 +325,7 @@ class Flow:
             if ending is not None:
                 self._withdraw(work, ending)
         if self._orders.is_given(verb, target) is (verb is OrderVerb.CANCEL):
-            only_paused = verb is OrderVerb.PAUSE
-            self._spawn(release_waiting(self._link, target, only_paused=only_paused), f"release {target}")
+            self._releases.begin(target, self.in_work.values(), only_paused=verb is OrderVerb.PAUSE)
 
     def on_action(self, action: Action, *, is_taken_back: bool = False) -> None:
         """It holds senders: what waits of theirs is parked; or it holds them no more: what was is due at once. What it
@@ -333,8 +333,7 @@ class Flow:
         aim = action.aim
         self._channel.look_again()
         if is_taken_back and aim.is_of_senders:
-            released = release_waiting(self._link, Target(aim.tenant, aim.campaign), only_paused=True)
-            self._spawn(released, f"release {action.id}")
+            self._releases.begin(Target(aim.tenant, aim.campaign), self.in_work.values(), only_paused=True)
         for work in tuple(self.in_work.values()):
             if aim.covers_sender(work.sender):
                 self._channel.hold(tuple(work.references))
@@ -367,6 +366,7 @@ class Flow:
             for one in several:
                 work.note_stored(one.ref.position, time.time())
         work.is_storing = False
+        self._releases.go_on(work)
         self._advance(work)
 
     async def _ack(self, work: Work) -> None:

@@ -2,14 +2,18 @@
 
 A cancelled campaign is withdrawn so: what waits is answered as any due payload of it is, so nothing is removed that
 nobody has read, and every recipient gets his event. After a pause only what was parked for it is released. All nodes
-may do it at the same time: the stream lets only one of them release a message.
+may do it at the same time: the stream lets only one of them release a message. What a payload at work has not stored
+yet is released when it has.
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 import structlog
 
-from mta.intake.orders import NO_CAMPAIGN, Target
+from mta.flow.work import Work
+from mta.intake.orders import NO_CAMPAIGN, Orders, Target
 from mta.jetstream.connection import Link
 from mta.jetstream.consumers import held_subjects
 from mta.jetstream.errors import Conflict, JetStreamError
@@ -22,6 +26,37 @@ _AT_ONCE = 64
 _MOST_PASSES = 4
 
 log = structlog.get_logger()
+
+
+class Releases:
+    """`spawn` begins a task of the owner's, under a name."""
+
+    def __init__(
+        self, link: Link, orders: Orders, spawn: Callable[[Coroutine[Any, Any, None], str], object]
+    ) -> None:
+        self._link = link
+        self._orders = orders
+        self._spawn = spawn
+
+    def begin(self, target: Target, works: Iterable[Work], *, only_paused: bool) -> None:
+        """`works` are all that are in work on this node."""
+        self._release(target, only_paused)
+        for work in works:
+            admitted = work.admitted
+            if work.waits and target.covers(admitted.lane, admitted.tenant, admitted.campaign):
+                work.is_let_go = True
+
+    def go_on(self, work: Work) -> None:
+        """Of this one all is stored that was gathered until a moment ago."""
+        if not work.is_let_go:
+            return
+        work.is_let_go = bool(work.waiting)
+        tenant, campaign = work.admitted.tenant, work.admitted.campaign
+        is_cancelled = self._orders.cancelled(tenant, campaign) is not None
+        self._release(Target(tenant, campaign), not is_cancelled)
+
+    def _release(self, target: Target, only_paused: bool) -> None:
+        self._spawn(release_waiting(self._link, target, only_paused=only_paused), f"release {target}")
 
 
 async def release_waiting(link: Link, target: Target, *, only_paused: bool) -> None:

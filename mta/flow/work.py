@@ -99,7 +99,8 @@ class Received(NamedTuple):
 
 class Work:
     """`open` counts recipients not settled, `unkept` events not yet acknowledged by the stream; `owed` those of each
-    recipient. `waiting` groups what is to be stored by its due time. `failure`, if set, is what becomes of all.
+    recipient. `waiting` groups what is to be stored by its due time; `is_let_go`: it is to be due at once when it is.
+    `failure`, if set, is what becomes of all.
     `tasks` are those that act for it, to be ended when it is lost."""
 
     __slots__ = (
@@ -112,6 +113,7 @@ class Work:
         "failure",
         "is_acking",
         "is_done",
+        "is_let_go",
         "is_lost",
         "is_storing",
         "key",
@@ -162,6 +164,7 @@ class Work:
         self.is_storing = False
         self.is_acking = False
         self.is_done = False
+        self.is_let_go = False
         self.is_lost = False
 
     def permit(self, position: int) -> bool:
@@ -186,6 +189,11 @@ class Work:
         if not self.waiting:
             self.waiting_since = now
         self.waiting.setdefault(due_at, []).append(waiting)
+
+    @property
+    def waits(self) -> bool:
+        """Somebody of it is to be stored, or is being stored now."""
+        return bool(self.waiting) or self.is_storing
 
     # -- what is owed -------------------------------------------------------------------------------------------
 

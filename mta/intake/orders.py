@@ -31,6 +31,11 @@ class Target(Struct, frozen=True, gc=False):
     campaign: str = ""
     lane: Lane | None = None
 
+    def covers(self, lane: Lane, tenant: str, campaign: str) -> bool:
+        """No tenant and no campaign: whoever's it is."""
+        is_theirs = self.tenant in ("", tenant) and self.campaign in ("", campaign)
+        return is_theirs and self.lane in (None, lane)
+
     def __str__(self) -> str:
         if self.lane is not None:
             return f"lane {self.lane}"

@@ -377,8 +377,11 @@ class Rig:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            told = json.dumps({name: [_brief(e) for e in events] for name, events in self.events.items()})
-            raise AssertionError(f"not in {timeout_s} s: {told[-3000:]}\n{self.daemon.log_tail()}") from None
+            told = {name: [_brief(e) for e in events] for name, events in self.events.items()}
+            counts = {name: Counter(str(brief[0]) for brief in briefs) for name, briefs in told.items()}
+            raise AssertionError(
+                f"not in {timeout_s} s: {counts}\n{json.dumps(told)[-3000:]}\n{self.daemon.log_tail()}"
+            ) from None
 
     async def saw(self, payload: Payload, kind: str, count: int = 1) -> None:
         """That many events of this type came."""

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+
 from mta.jetstream.layout import OPS
 from mta.model.lane import Lane
 from tests.fakes.rig import Rig, check_copies, numbered
@@ -57,6 +59,26 @@ async def test_paused_in_mid_work_the_rest_is_parked(own_rig: Rig) -> None:
         told = await own_rig.finished(payload)
         check_copies(place, told)
         assert told.counts() == {"delivered": 200}
+        assert not any(event["type"] == "deferred" for event in told.events)
+
+
+@pytest.mark.parametrize(("verb", "end"), [("resume", "delivered"), ("cancel", "cancelled")])
+async def test_the_parked_are_let_go_before_they_are_stored(own_rig: Rig, verb: str, end: str) -> None:
+    """Their payload is still at work when the pause ends: they are not left to what was meant for a pause."""
+    go_on = asyncio.Event()
+    await own_rig.start()
+    async with own_rig.destination(On("dot", [Hold(go_on), TAKEN], times=20)) as place:
+        payload = own_rig.payload(*numbered(place.domain, 200))
+        await own_rig.publish(payload, lane=Lane.BULK, campaign="c")
+        await place.mx.until(lambda: len(place.mx.received) >= 1)
+        for what in ("pause", verb):
+            reason = ("--reason", "why not") if what != "resume" else ()
+            await order(own_rig, what, "c", "--tenant", "acme", *reason)
+        go_on.set()
+        told = await own_rig.finished(payload)
+        check_copies(place, told)
+        assert told.counts()[end] >= (200 if verb == "resume" else 1)
+        assert told.counts().total() == 200
         assert not any(event["type"] == "deferred" for event in told.events)
 
 
