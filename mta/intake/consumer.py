@@ -66,10 +66,12 @@ class _Load:
 
     def __init__(self, guess: float) -> None:
         self._mean = guess
+        self.is_guess = True
 
     def note(self, data: bytes) -> int:
         count = recipients_in(data)
-        self._mean += (count - self._mean) * 0.1
+        self._mean = count if self.is_guess else self._mean + (count - self._mean) * 0.1
+        self.is_guess = False
         return count
 
     def recipients(self, payloads: int) -> float:
@@ -238,7 +240,8 @@ class Intake:
                 name = self._turns.first(waiting)
                 waiting.remove(name)
                 campaign = self._campaigns[name]
-                batch = min(campaign.load.payloads(room), _TURN_BATCH, self._share(name))
+                most = 1 if campaign.load.is_guess else _TURN_BATCH
+                batch = min(campaign.load.payloads(room), most, self._share(name))
                 if batch <= 0:
                     is_short = True
                     if room <= 0 or self._free_places() <= 0:

@@ -255,6 +255,16 @@ async def test_small_payloads_of_one_make_those_of_another_no_smaller(link: Link
     assert desk.recipients[Lane.BULK] <= 60 + 1000
 
 
+async def test_of_a_new_campaign_one_payload_is_asked_for(link: Link) -> None:
+    """Nobody knows yet how large its payloads are: others are not to wait for a guess, nor is it to take too much."""
+    desk = Desk(link)
+    desk.rooms[Lane.BULK] = 2_000
+    await publish(link, BULK[0], 4, recipients=1_000)
+    async with desk.working():
+        await eventually(lambda: len(desk.got) >= 2)
+    assert len(desk.got) == 2
+
+
 async def test_an_empty_campaign_loses_its_consumer_and_comes_back(link: Link) -> None:
     """Paused first, deleted when nothing is in work; the next payload of it is pulled as ever."""
     await publish(link, BULK[0], 2)
