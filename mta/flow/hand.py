@@ -16,7 +16,7 @@ _RATE_EVERY_S = 1.0
 
 class Hand:
     """`sendable(lane)` is the channel's: set before anything is pulled. `rate` counts recipients settled in the last
-    second or so, without those parked."""
+    second or so, by an attempt."""
 
     sendable: Callable[[Lane], int]
 
@@ -79,10 +79,11 @@ class Hand:
     def add(self, lane: Lane, recipients: int) -> None:
         self._recipients[lane] += recipients
 
-    def note_settled(self, lane: Lane, *, is_parked: bool = False) -> None:
-        """Thousands can be parked in a second, which says nothing about how many can be sent."""
+    def note_settled(self, lane: Lane, *, was_tried: bool) -> None:
+        """Thousands can be parked, withdrawn or suppressed in a second, which says nothing about how many can be
+        sent."""
         self._recipients[lane] -= 1
-        self._settled += not is_parked
+        self._settled += was_tried
 
     async def measure(self, after: Callable[[], None]) -> None:
         """Until cancelled; the rate falls slowly and rises at once, so that a pause does not starve what follows.

@@ -56,7 +56,7 @@ from mta.jetstream.pump import Pump
 from mta.ledger.arena import LedgerFull
 from mta.ledger.state import RecipientState
 from mta.model.lane import Lane
-from mta.model.outcome import Deferred, Delivered
+from mta.model.outcome import Bounced, Deferred, Delivered
 from mta.pacing.action import Action
 from mta.suppression.seal import Seal
 from mta.suppression.suppressions import Suppressions
@@ -293,7 +293,7 @@ class Flow:
         if work.is_lost:
             return
         work.open -= 1
-        self.hand.note_settled(ref.lane, is_parked=isinstance(settlement, Parked))
+        self.hand.note_settled(ref.lane, was_tried=isinstance(settlement, (Delivered, Deferred, Bounced)))
         if not work.open:
             self._advance(work)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from msgspec import structs
 
 from mta.flow.gate import Gate
@@ -44,17 +45,19 @@ def test_what_was_pulled_takes_room_before_the_channel_has_it() -> None:
     assert hand.room(Lane.BULK) == room
 
 
-async def test_who_is_parked_does_not_count_for_the_rate() -> None:
-    """G1: a dead site parks thousands a second; three seconds' worth of that is no room for others."""
+@pytest.mark.parametrize(("was_tried", "rate"), [(False, 0.0), (True, 100_000.0)])
+async def test_only_who_was_tried_counts_for_the_rate(was_tried: bool, rate: float) -> None:
+    """G1: a dead site parks thousands a second, a cancelled campaign ends as many; three seconds' worth of that is no
+    room for others."""
     gate = Gate(is_late=lambda: False, unkept_bytes=lambda: 0, most_unkept=1)
     hand, measured = Hand(IntakeSettings(), gate), asyncio.Event()
     hand.sendable = lambda lane: 0
-    room = hand.room(Lane.BULK)
     hand.add(Lane.BULK, 100_000)
     for _ in range(100_000):
-        hand.note_settled(Lane.BULK, is_parked=True)
+        hand.note_settled(Lane.BULK, was_tried=was_tried)
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         measuring = group.create_task(hand.measure(measured.set))
         await measured.wait()
         measuring.cancel()
-    assert (hand.rate, hand.room(Lane.BULK)) == (0.0, room)
+    assert hand.rate == rate
+    assert hand.room(Lane.BULK) == max(2_000, 3 * rate)
