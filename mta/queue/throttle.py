@@ -24,16 +24,16 @@ _SHORTEST_WAIT_S = 0.001  # what a timer of the loop can keep; a shorter wait wo
 class Rate:
     """GCRA (ITU-T I.371): one number, the time at which the next grant is due if all before had come evenly.
 
-    `burst` grants may come at once after a pause; by default as many as the 5 % allow, at least one. Where
-    grants come faster than timers fire, a refusal asks to wait until several are there. Of what went before
-    `used_until` nothing is known: as much as possible is taken for granted.
+    After a pause as many may come at once as the 5 % allow and a late timer makes up for, at least one. Where grants
+    come faster than timers fire, a refusal asks to wait until several are there. Of what went before `used_until`
+    nothing is known: as much as possible is taken for granted.
     """
 
-    __slots__ = ("_due", "_interval", "_tolerance", "_wait_more", "burst", "limit")
+    __slots__ = ("_due", "_interval", "_tolerance", "_wait_more", "limit")
 
-    def __init__(self, limit: RateLimit, burst: int | None = None, used_until: float = _NEVER) -> None:
+    def __init__(self, limit: RateLimit, used_until: float = _NEVER) -> None:
         self.limit = limit
-        self.burst, self._interval, self._tolerance, self._wait_more = _terms(limit, burst)
+        self._interval, self._tolerance, self._wait_more = _terms(limit)
         self._due = used_until + self._interval + self._tolerance
 
     @property
@@ -42,8 +42,9 @@ class Rate:
 
     def retune(self, limit: RateLimit, now: float) -> None:
         """Another limit from now on. What was granted still counts, one for one, though for no longer than a period of
-        the new limit: no window holds more than the greatest limit that was in effect in it, plus 5 %. The burst is
-        smaller by one than that of a rate which never changes: its last grant may have been counted at another price.
+        the new limit: no window holds more than the greatest limit that was in effect in it, plus 5 %. After a pause
+        one less comes at once than from a rate which never changes: the last grant may have been counted at another
+        price.
         """
         _check(limit)
         if limit == self.limit:
@@ -55,7 +56,6 @@ class Rate:
         self._interval = interval
         spare_s = interval * max(0, _spare(limit, interval) - 1)
         self._tolerance = min(spare_s, max(_LATE_S, interval))
-        self.burst = 1 + int(self._tolerance / interval)
         self._wait_more = min(self._tolerance, max(0.0, _SHORTEST_WAIT_S - interval))
 
     def take(self, now: float) -> float:
@@ -65,15 +65,6 @@ class Rate:
             return ahead - self._tolerance + self._wait_more
         self._due = (self._due if ahead > 0 else now) + self._interval
         return 0.0
-
-    def take_many(self, now: float, most: int) -> int:
-        """Grant up to `most` at once; the number granted."""
-        ahead = max(self._due - now, 0.0)
-        if ahead > self._tolerance or most < 1:
-            return 0
-        granted = min(most, 1 + int((self._tolerance - ahead) / self._interval))
-        self._due = now + ahead + granted * self._interval
-        return granted
 
     def peek(self, now: float) -> float:
         """What `take` would return, without granting."""
@@ -86,15 +77,12 @@ class Rate:
 
 
 @lru_cache(maxsize=1024)
-def _terms(limit: RateLimit, burst: int | None) -> tuple[int, float, float, float]:
-    """Burst, interval, tolerance and what is waited beyond: the same objects for the many rates of one limit."""
+def _terms(limit: RateLimit) -> tuple[float, float, float]:
+    """Interval, tolerance and what is waited beyond: the same objects for the many rates of one limit."""
     _check(limit)
     interval = _interval(limit)
-    if burst is None:  # no more than what a late timer makes up for
-        burst = 1 + min(_spare(limit, interval), ceil(limit.count / limit.period_s * _LATE_S))
-    most = max(1, burst)
-    tolerance = interval * (most - 1)
-    return most, interval, tolerance, min(tolerance, max(0.0, _SHORTEST_WAIT_S - interval))
+    tolerance = interval * min(_spare(limit, interval), ceil(limit.count / limit.period_s * _LATE_S))
+    return interval, tolerance, min(tolerance, max(0.0, _SHORTEST_WAIT_S - interval))
 
 
 class Lately:
