@@ -9,7 +9,8 @@ somebody or something stand words in capitals, which no other word of the text h
 
 Names of block lists and the pages receivers point to stay, they say what is meant (`_KEPT`). A reply inside a reply
 (`host x said: 550 5.1.1 ...`) decides: the text is cut to the innermost, and so are the codes; whether to try again
-stays with the outer code.
+stays with the outer code. Unless the time is over: what was answered last is then no more than quoted, and the text
+is what stands before it.
 
 The time is bounded: at most `MOST_CHARS` are read, and every expression here runs over single words of at most
 `_MOST_WORD`.
@@ -151,7 +152,17 @@ _LINK = re.compile(rf"({_OPEN})((?:https?|ftp)://[^\s<>\"')\]]+)(.*)", re.IGNORE
 _MEASURED = re.compile(r"[0-9][0-9._,+/~-]*([a-z]{0,5})")
 _TRAILING = frozenset({"", "ID", "N", "TIME", "STATUS"})
 """What a reply may end in without saying anything by it."""
-_OF_SENDERS = ("sender", "callout", "callback")
+_OF_SENDERS = ("sender", "callout", "callback", "originator", "reverse-path", "return-path")
+_TIME_IS_OVER = re.compile(
+    r"\b(?:message|mail|delivery|queue|retry) (?:has |time |life ?time |period )*expired\b"
+    r"|\b(?:queue|retry|delivery) (?:life ?time|time(?:out)?|period)\b[^.;]*\b(?:exceeded|over|expired|reached)\b"
+    r"|\b(?:retries|attempts)\b[^.;]*\b(?:exhausted|exceeded)\b|\bqueued?\b[^.;]*\btoo long\b"
+    r"|\bundeliver\w+ (?:for|in|after|within) N\b|\b(?:not|unable to) (?:be )?deliver\w* (?:for|in|after|within) N\b"
+    r"|\bg[ai]v(?:e|ing) up after\b"
+    r"|\b(?:zustell\w*|\w*frist)\b[^.;]*\b(?:abgelaufen|aufgegeben)|\bdelai\b[^.;]*\b(?:depasse|expire|ecoule)"
+    r"|\b(?:tiempo|plazo|prazo|tempo|termine)\b[^.;]*\b(?:agotad|expirad|esgotad|scadut|vencid|superat)"
+)
+"""Said in front of a quoted reply: it was the last one, not the reason."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\ufeff]+")
 _MARKS = re.compile("(?<=[a-z])[\u0300-\u036f]+")
 _FOLDED = str.maketrans(
@@ -234,6 +245,8 @@ class Normaliser:
         out = list(filter(None, made))
         while len(out) > begins + 1 and out[-1].strip("()[]<>.,;:-#") in _TRAILING:
             del out[-1]
+        if begins and _TIME_IS_OVER.search(" ".join(out[:begins])):
+            return Normal(" ".join(out[:begins]), code, enhanced, provider)
         # Who asked the sender's server whether it knows him quotes its answer, too: that is not about our recipient.
         is_of_sender = begins and any(word.startswith(_OF_SENDERS) for word in out)
         if len(out) == begins or is_of_sender:

@@ -72,6 +72,31 @@ def test_the_innermost_reply(said: str, code: int, enhanced: str, text: str) -> 
     assert (normal.code, normal.enhanced, normal.text) == (code, enhanced, text)
 
 
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (
+            "Message expired after 120 hours in queue; last status 452 4.2.2 mailbox full",
+            "message expired after N hours in queue; last",
+        ),
+        ("Delivery time expired: host said: 550 5.1.1 unknown", "delivery time expired: host said:"),
+        ("Zustellfrist abgelaufen, Antwort: 452 4.2.2 Postfach voll", "zustellfrist abgelaufen, antwort:"),
+        ("gave up after 3 days, host said: 451 no", "gave up after N days, host said:"),
+    ],
+)
+def test_what_a_notice_of_expiry_quotes_is_not_the_reason(said: str, text: str) -> None:
+    """52: the codes stay the notice's own, and of what the last host said nothing is read."""
+    normal = normalise(said, 554, "5.4.7")
+    assert (normal.code, normal.enhanced, normal.text.startswith(text)) == (554, "5.4.7", True)
+    assert not {"full", "unknown", "voll", "no"} & set(normal.text.split())
+
+
+def test_an_expired_account_is_no_expired_message() -> None:
+    """What is over must be the time of the message: the quoted reply decides about anything else."""
+    normal = normalise("account expired, host said: 550 5.1.1 no user", 554, "")
+    assert (normal.code, normal.enhanced, normal.text) == (550, "5.1.1", "no user")
+
+
 def test_repeated_codes_are_dropped() -> None:
     """Of continuation lines, and of a whole reply that somebody made one line of."""
     said = "5.1.1 The account\n5.1.1 does not exist"
