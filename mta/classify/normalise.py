@@ -159,6 +159,8 @@ _TIME_IS_OVER = re.compile(
     r"|\b(?:retries|attempts)\b[^.;]*\b(?:exhausted|exceeded)\b|\bqueued?\b[^.;]*\btoo long\b"
     r"|\bundeliver\w+ (?:for|in|after|within) N\b|\b(?:not|unable to) (?:be )?deliver\w* (?:for|in|after|within) N\b"
     r"|\bg[ai]v(?:e|ing) up after\b"
+    r"|\b(?:tried|trying) for N\b|\btimed out after N (?:hours|days)\b|\btoo old\b|\bmaximum time in (?:the )?queue\b"
+    r"|\bnach N \w+ (?:aufgegeben|abgebrochen)|\babandon\w* (?:apres|despues de|tras|dopo|apos) N\b"
     r"|\b(?:zustell\w*|\w*frist)\b[^.;]*\b(?:abgelaufen|aufgegeben)|\bdelai\b[^.;]*\b(?:depasse|expire|ecoule)"
     r"|\b(?:tiempo|plazo|prazo|tempo|termine)\b[^.;]*\b(?:agotad|expirad|esgotad|scadut|vencid|superat)"
 )
