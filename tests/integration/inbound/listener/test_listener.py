@@ -44,7 +44,7 @@ def open_files(count: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("count", "idle_s"), [(1_000, 3.0), pytest.param(10_000, 20.0, marks=pytest.mark.long)]
+    ("count", "idle_s"), [(1_000, 8.0), pytest.param(10_000, 20.0, marks=pytest.mark.long)]
 )
 async def test_h3_idle_ones_keep_nobody_out_for_long(count: int, idle_s: float) -> None:
     """One each of a thousand or ten thousand addresses: those above the limit, which is half of them, hear 421, and
