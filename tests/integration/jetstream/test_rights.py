@@ -41,7 +41,7 @@ async def limited(tmp_path: Path, denied: str) -> AsyncIterator[Link]:
 
 
 async def test_with_all_rights_none_is_missing(tmp_path: Path) -> None:
-    async with limited(tmp_path, "somewhere.else") as link, asyncio.timeout(2):
+    async with limited(tmp_path, "somewhere.else") as link, asyncio.timeout(20):
         assert await missing_rights(link, node="n1", tenant="acme") == []
 
 
