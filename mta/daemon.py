@@ -251,7 +251,9 @@ class Daemon:
         control = Control(side, actions, automation, operations, flow.on_action)
         breaker = CampaignBreaker(side, config.shaping, operations, config.node.name)
         governors, shares = Governors(actions, time.time, born_at=time.monotonic()), Shares()
-        desk = NodeControl(side, config.node.name, Pacing(config.node.name, governors))
+        desk = NodeControl(
+            side, config.node.name, Pacing(config.node.name, governors, flow.releases.begin_of_paths)
+        )
         publisher = EventPublisher(pump, config.events, flow.on_kept)
         recorder = Recorder(pump, side, suppressions, recorder_settings(config))
         web = one_click(config, recorder, suppressions, self._sockets.get("http", ()))

@@ -6,7 +6,7 @@ is gone when the node is.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Annotated
 
@@ -55,11 +55,13 @@ _decoder = msgspec.json.Decoder(list[Slowed])
 
 
 class Pacing:
-    """What a node answers: its governors' rows, and the taking back of one."""
+    """What a node answers: its governors' rows, and the taking back of one. `on_opened(provider)`: paths there (empty:
+    somewhere) may be used before their time."""
 
-    def __init__(self, node: str, governors: Governors) -> None:
+    def __init__(self, node: str, governors: Governors, on_opened: Callable[[str], None]) -> None:
         self._node = node
         self._governors = governors
+        self._on_opened = on_opened
 
     def rows(self) -> list[Slowed]:
         now, found = time.monotonic(), []
@@ -97,7 +99,9 @@ class Pacing:
         if aim is None:
             return False
         if not aim.is_of_senders:
-            return self._governors.release(_scope(aim))
+            is_known = self._governors.release(_scope(aim))
+            self._on_opened(aim.provider)
+            return is_known
         streams = self._governors.streams
         return streams.release(lambda one: _aim_of(one) == aim, time.monotonic()) > 0
 

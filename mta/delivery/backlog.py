@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from mta.delivery.parking import Parking
-from mta.delivery.reference import Parked, Reference, is_wanted, slots
+from mta.delivery.reference import Reference, is_wanted, slots
 from mta.delivery.stock import Stock
 from mta.model.lane import Lane
 from mta.model.message import Envelope
@@ -166,9 +166,6 @@ class Backlog:
 
     def drain(self) -> list[Ref]:
         return [ref for lane in Lane for ref in self._drain(lane)]
-
-    def parked(self, ref: Ref, until: float, reason: str) -> Parked:
-        return self.parking.parked(ref, until, reason)
 
     def rest(self) -> None:
         """Nothing waits: there may be a hundred thousand paths like this."""

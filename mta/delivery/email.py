@@ -23,12 +23,13 @@ from mta.delivery import attempt as attempts
 from mta.delivery.around import Around
 from mta.delivery.binding import Standing
 from mta.delivery.dry_run import Rehearsal
-from mta.delivery.egress import Asking, Chosen, Egress, Held
+from mta.delivery.egress import SUSPENDED, Asking, Chosen, Egress, Held
 from mta.delivery.holding import Holding
 from mta.delivery.hosts import HostMemory
 from mta.delivery.observing import observed
+from mta.delivery.parking import least_parked_s, parked, suspended
 from mta.delivery.pool import PathPool
-from mta.delivery.reference import Parked, Reference, Settlement
+from mta.delivery.reference import Reference, Settlement
 from mta.delivery.router import NoRoute, Route, Router
 from mta.delivery.security import insecure_way, secured
 from mta.model.lane import Lane
@@ -42,7 +43,6 @@ from mta.queue.throttle import Lately
 
 _TRANSACTIONAL_CHUNK = 8  # of a backlog; a single message goes alone at once
 _FORGET_UNUSED_S, _LOOKED_AT = 15.0, 500  # seconds in which all paths are looked at, so many in one piece
-_SPREAD = 1.2  # parked together, they must not all come back in the same second
 
 Ref = Reference[Any]
 Wanting = PathPool | Rehearsal
@@ -221,7 +221,8 @@ class EmailChannel:
                 self._asking.setdefault((name, site.provider), []).append(ref)
                 return
             case Held(until=until, reason=reason):
-                self._settle(ref, self._parked(ref, until, reason))
+                park = suspended if reason == SUSPENDED else parked
+                self._settle(ref, park(ref, until - time.time(), reason, self._rng))
                 return
             case Chosen(source=source):
                 pass
@@ -244,13 +245,6 @@ class EmailChannel:
         pool.put(ref)
         self._laden.add(pool)
         touched[pool] = None
-
-    def _parked(self, ref: Ref, until: float, reason: str) -> Parked:
-        """Until then, which is of the wall clock, or for as long as is worth it."""
-        now = time.time()
-        least_s = self._hold.bulk_parked_s if ref.lane is Lane.BULK else self._hold.transactional_parked_s
-        wait_s = max(until - now, least_s) * self._rng.uniform(1.0, _SPREAD)
-        return Parked(due_at=min(now + wait_s, ref.expires_at), reason=reason)
 
     def _is_moved(self, path: EgressPath, provider: str, references: list[Ref]) -> bool:
         """Where an action suspends the source there, a choice is made anew; it parks who finds no other."""
@@ -386,7 +380,7 @@ class EmailChannel:
         if ref.is_settled:
             return
         if failed.code == CROWDED:
-            self._settle(ref, self._parked(ref, 0.0, failed.detail))
+            self._settle(ref, parked(ref, least_parked_s(self._hold, ref.lane), failed.detail, self._rng))
         else:
             self._settle(ref, attempts.not_composed(ref.attempt + 1, time.time(), failed))
 

@@ -8,6 +8,8 @@ from typing import Any
 from mta.delivery.reference import Parked, Reference
 from mta.model.lane import Lane
 from mta.pacing.passage import Passage
+from mta.queue.booked import Booked
+from mta.queue.health import PathState
 from mta.queue.ready import ReadyQueue
 from mta.queue.served import SEEN_S, UNKNOWN, Served
 from mta.queue.settings import HoldSettings
@@ -17,14 +19,17 @@ _SOON_S = 1.0  # to believe that a path is slow as far as it only means to take 
 _HEADROOM = (
     2  # to what it was seen to serve: where all that binds are our workers it must not be taken for full
 )
-_SPREAD = 1.2  # parked together, they must not all come back in the same second
+_SPREAD, _MOST_SPREAD_S = 0.2, 60.0  # parked together, they must not all come back in the same second
+_TOGETHER = 4  # of those who are put off so many groups come back in the time that one may wait
+_LONGEST_S = 3600.0
+"""Of a suspension: who comes back too late to hear that it was taken back should not wait for its end."""
 
 
 class Parking:
     """Of one path, whose `passage` says how much it serves in a time. `opening_took_s` is how long its last connection
     took to open."""
 
-    __slots__ = ("_hold", "_loop", "_most", "_passage", "_rng", "_served", "opening_took_s")
+    __slots__ = ("_booked", "_hold", "_loop", "_most", "_passage", "_rng", "_served", "opening_took_s")
 
     def __init__(self, hold: HoldSettings, passage: Passage, rng: Random) -> None:
         self._hold = hold
@@ -33,6 +38,7 @@ class Parking:
         self._loop = asyncio.get_running_loop()
         self.opening_took_s = 0.0
         self._served: Served | None = None
+        self._booked: dict[Lane, Booked] | None = None
         self._most: tuple[float, Lane, float] | None = None
         """`_most_ahead` as last calculated, and when: those that come together are judged alike."""
 
@@ -91,7 +97,43 @@ class Parking:
         return self._served.rate(now, least_s) if self._served is not None else UNKNOWN
 
     def parked(self, ref: Reference[Any], until: float, reason: str) -> Parked:
-        """`until` is when the path may be tried again, on the loop's clock. Never beyond the end of its life."""
-        least_s = self._hold.bulk_parked_s if ref.lane is Lane.BULK else self._hold.transactional_parked_s
-        wait_s = max(until - self._loop.time(), least_s) * self._rng.uniform(1.0, _SPREAD)
-        return Parked(due_at=min(time.time() + wait_s, ref.expires_at), reason=reason)
+        """`until` is when the path may be tried again, on the loop's clock. A path that fails is left in peace for a
+        while, the end of a suspension is known. Never beyond the end of its life."""
+        now = self._loop.time()
+        suspended_until = self._passage.blocked_until(now)
+        if suspended_until > now:
+            return suspended(ref, max(until, suspended_until) - now, PathState.SUSPENDED, self._rng)
+        return parked(ref, max(until - now, least_parked_s(self._hold, ref.lane)), reason, self._rng)
+
+    def put_off(self, ref: Reference[Any], reason: str) -> Parked:
+        """One who is late: until half of those ahead have gone and, at the pace of the path, all who were put off
+        before him; or as long as anybody is parked at least, should the path become faster."""
+        lane, now = ref.lane, self._loop.time()
+        if self._passage.blocked_until(now) > now:
+            return self.parked(ref, now, reason)
+        least_s = least_parked_s(self._hold, lane)
+        if self._booked is None:
+            self._booked = {one: Booked() for one in Lane}
+        booked, hold_s, most = self._booked[lane], self.hold_s(lane), self._most_ahead(lane)
+        turn_s = hold_s / 2 + booked.count(now) * hold_s / most if most else least_s
+        if turn_s >= least_s:
+            return parked(ref, least_s, reason, self._rng)
+        booked.add(now + turn_s)
+        together_s = hold_s / _TOGETHER
+        due_at = (time.time() + turn_s) // together_s * together_s
+        return Parked(due_at=min(due_at, ref.expires_at), reason=reason, is_turn=True)
+
+
+def parked(ref: Reference[Any], wait_s: float, reason: str, rng: Random, *, is_held: bool = False) -> Parked:
+    """For so long and a little more, but not beyond the end of its life."""
+    wait_s += min(wait_s * _SPREAD, _MOST_SPREAD_S) * rng.random()
+    return Parked(due_at=min(time.time() + wait_s, ref.expires_at), reason=reason, is_held=is_held)
+
+
+def suspended(ref: Reference[Any], wait_s: float, reason: str, rng: Random) -> Parked:
+    """Until the end of an action or of a silence, or until it is taken back."""
+    return parked(ref, max(0.0, min(wait_s, _LONGEST_S)), reason, rng, is_held=True)
+
+
+def least_parked_s(hold: HoldSettings, lane: Lane) -> float:
+    return hold.bulk_parked_s if lane is Lane.BULK else hold.transactional_parked_s

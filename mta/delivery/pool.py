@@ -103,9 +103,9 @@ class PathPool:
         now = self._loop.time()
         streams = self._around.governors.streams
         if streams and (wait_s := streams.wait(ref.sender, self.site.provider, now)):
-            self._park_one(ref, now + wait_s, "the pace of its stream")
+            self._settle(ref, self._backlog.parking.parked(ref, now + wait_s, "the pace of its stream"))
         elif not self._backlog.put(ref):
-            self._park_one(ref, now)
+            self._put_off([ref], now)
 
     def wants(self, lane: Lane) -> int:
         """How many references of a lane it wants composed now."""
@@ -188,7 +188,7 @@ class PathPool:
             self._passage.leave()
             self._backlog.rest()
         else:
-            self._park_all(self._backlog.take_excess(), now)
+            self._put_off(self._backlog.take_excess(), now)
             self._connections.count_into(self._load)
             for decision in decide(self._load, self._limits(now), now):
                 match decision:
@@ -412,18 +412,14 @@ class PathPool:
         """Park the lanes whose hold is over, or let them leave from another source; the number of references."""
         stalled = self._backlog.take_stalled(until, now)
         if not self._around.is_moved(self.path, self.site.provider, stalled):
-            self._park_all(stalled, until)
+            for ref in stalled:
+                self._settle(ref, self._backlog.parking.parked(ref, until, self._health.state(now)))
         return len(stalled)
 
-    def _park_all(self, references: list[Ref], until: float) -> None:
+    def _put_off(self, references: list[Ref], now: float) -> None:
+        """Those for whom there is no room."""
         for ref in references:
-            self._park_one(ref, until)
-
-    def _park_one(self, ref: Ref, until: float, reason: str = "") -> None:
-        now = self._loop.time()
-        is_held = self._passage.blocked_until(now) > now
-        reason = reason or (PathState.SUSPENDED if is_held else self._health.state(now))
-        self._settle(ref, self._backlog.parked(ref, until, reason))
+            self._settle(ref, self._backlog.parking.put_off(ref, self._health.state(now)))
 
     # -- the end ------------------------------------------------------------------------------------------------
 

@@ -32,11 +32,13 @@ _SLOT_BYTES = 1 << 16
 
 class Parked(Struct, frozen=True, gc=False):
     """The path will not serve this recipient in time: to be stored until `due_at`. Not an attempt, no event. `is_held`:
-    because of an action, so that it is due at once when that is taken back."""
+    because of an action, so that it is due at once when that is taken back. `is_turn`: `due_at` is when its turn is,
+    not to be moved to that of others."""
 
     due_at: float
     reason: str
     is_held: bool = False
+    is_turn: bool = False
 
 
 Settlement = Outcome | Parked

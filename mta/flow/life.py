@@ -106,7 +106,7 @@ class Flow:
         self._arriving: dict[SourceKey, Arriving] = {}
         self._expiry = Expiry(self._on_expired)
         self._stragglers = Stragglers()
-        self._releases = Releases(link, orders, self._spawn)
+        self.releases = Releases(link, orders, self.in_work, self._spawn)
         self._clock = StreamClock(link)
         self._calm = {lane: asyncio.Lock() for lane in Lane}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -325,15 +325,15 @@ class Flow:
             if ending is not None:
                 self._withdraw(work, ending)
         if self._orders.is_given(verb, target) is (verb is OrderVerb.CANCEL):
-            self._releases.begin(target, self.in_work.values(), only_paused=verb is OrderVerb.PAUSE)
+            self.releases.begin(target, only_paused=verb is OrderVerb.PAUSE)
 
     def on_action(self, action: Action, *, is_taken_back: bool = False) -> None:
         """It holds senders: what waits of theirs is parked; or it holds them no more: what was is due at once. What it
-        does to paths they find when they look."""
+        does to paths they find when they look; what was parked for one is due at once, too, when it is taken back."""
         aim = action.aim
         self._channel.look_again()
-        if is_taken_back and aim.is_of_senders:
-            self._releases.begin(Target(aim.tenant, aim.campaign), self.in_work.values(), only_paused=True)
+        if is_taken_back:
+            self.releases.begin_of(aim)
         for work in tuple(self.in_work.values()):
             if aim.covers_sender(work.sender):
                 self._channel.hold(tuple(work.references))
@@ -366,7 +366,7 @@ class Flow:
             for one in several:
                 work.note_stored(one.ref.position, time.time())
         work.is_storing = False
-        self._releases.go_on(work)
+        self.releases.go_on(work)
         self._advance(work)
 
     async def _ack(self, work: Work) -> None:

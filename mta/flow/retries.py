@@ -114,7 +114,9 @@ def tried(ref: Ref, note: Note, next_: NextTry, mx_host: str = "") -> Waiting:
 def parked(schedules: Schedules, ref: Ref, settlement: Parked, now: float) -> tuple[float, Waiting]:
     """One who waits without an attempt, and until when: not beyond his end."""
     one, reason = ref.owner.admitted.recipients[ref.position], settlement.reason
-    due_at = ref.owner.due_together(settlement.due_at, one.attempt, reason, now)
+    due_at = settlement.due_at
+    if not settlement.is_turn:
+        due_at = ref.owner.due_together(due_at, one.attempt, reason, now)
     end = schedules.early_end(ref)
     if end and end <= due_at:
         return end, Waiting(ref, one.attempt, one.source, one.last, expires_at=end, parked_for=reason)

@@ -159,8 +159,12 @@ class Pace:
         self.silent_until = until
 
     def end_silence(self, now: float) -> None:
-        """Somebody says that it is over; the way back begins now."""
-        self.silent_until = min(self.silent_until, now)
+        """Somebody says that it is over. Where nothing was learned before, all is as before; else the way back begins
+        now."""
+        if self._start or self._goal:
+            self.silent_until = min(self.silent_until, now)
+        else:
+            self.release()
 
     def release(self) -> None:
         """As if nothing had been."""

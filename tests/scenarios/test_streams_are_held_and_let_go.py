@@ -141,6 +141,24 @@ async def test_a_person_holds_what_waits_already(google: Rig) -> None:
         check_copies(place, other, told)
 
 
+@pytest.mark.parametrize("aim", [("--provider", "google"), ("--source", "one")])
+async def test_a_path_that_was_held_is_let_go(google: Rig, aim: tuple[str, str]) -> None:
+    """Whoever was parked for it is due at once, in both lanes, and nobody comes back as if it had refused."""
+    async with google.destination() as place:
+        (made,) = await queue(google, "hold", *aim, "--reason", "moving", "--for", "1h")
+        bulk, quick = google.payload(*numbered(place.domain, 60, "b")), google.payload(place.to("q"))
+        await google.publish(bulk, lane=Lane.BULK, campaign="c")
+        await google.publish(quick)
+        for payload in (bulk, quick):
+            await google.emptied_of_fresh(payload)
+        assert not place.copies
+        await queue(google, "release", made["id"], "--reason", "moved")
+        told = [await google.finished(payload) for payload in (bulk, quick)]
+        check_copies(place, *told)
+        assert [one.counts() for one in told] == [{"delivered": 60}, {"delivered": 1}]
+        assert await queue(google, "actions") == []
+
+
 async def _is_parked(rig: Rig, payload: Payload) -> bool:
     return await rig.messages("MTA_RETRY") > 0
 

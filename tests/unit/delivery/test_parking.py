@@ -1,11 +1,13 @@
 """Who may wait for a path: by what is ahead of him, and by what the peer was seen to take."""
 
+import time
+from collections import Counter
 from random import Random
 from types import SimpleNamespace
 
 import pytest
 
-from mta.delivery.parking import Parking
+from mta.delivery.parking import Parking, suspended
 from mta.delivery.reference import Reference, is_wanted, slots
 from mta.model.lane import Lane
 from mta.model.sender import Sender
@@ -96,6 +98,51 @@ def test_excess_is_looked_for_now_and_then(clock: Clock) -> None:
     one, queue = parking(1000.0), filled(240)
     slow(one, clock, 2)
     assert one.excess(queue) == []
+
+
+@pytest.mark.parametrize(("per_s", "count"), [(0.5, 200), (5.0, 1_200), (50.0, 9_000)])
+def test_who_is_put_off_is_back_before_the_path_is_idle(clock: Clock, per_s: float, count: int) -> None:
+    """However many come at once: as long as somebody waits, in hand or parked, one goes when its turn is."""
+    one, queue = parking(per_s), filled(0)
+    waiting: list[tuple[float, int]] = [(0.0, count)]
+    sent, idle = 0, 0.0
+    while sent < count:
+        arrived = sum(number for due_at, number in waiting if due_at <= clock.now)
+        waiting = [(due_at, number) for due_at, number in waiting if due_at > clock.now]
+        off = Counter[float]()
+        for _ in range(arrived):
+            new = ref(sender=MANY)
+            if not one.is_late(queue, new):
+                queue.put(new, Lane.BULK, MANY)
+                continue
+            parked = one.put_off(new, "ready")
+            off[clock.now + parked.due_at - time.time()] += 1
+        waiting += off.items()
+        gone = len(queue.take(1, Lane.BULK))
+        sent += gone
+        idle += (1 - gone) / per_s
+        clock.now += 1 / per_s
+    assert idle < 0.05 * count / per_s
+
+
+def test_who_cannot_come_sooner_is_put_off_for_no_longer(clock: Clock) -> None:
+    """A million more than the path takes: they are looked at again in five minutes, should it be faster by then."""
+    one, queue = parking(1.0), filled(60)
+    assert one.is_late(queue, ref(sender=MANY))
+    dues = [one.put_off(ref(sender=MANY), "ready").due_at - time.time() for _ in range(2_000)]
+    assert 15.0 < dues[0] <= 30.0
+    assert 115.0 < dues[100] <= 130.0
+    assert all(299 < due < 361 for due in dues[300:])
+
+
+def test_a_suspension_has_an_end(clock: Clock) -> None:
+    """They are due then, all within a minute, or after an hour, should it be taken back; not beyond their own end."""
+    for wait_s, least, most in ((20.0, 20, 24), (1800.0, 1800, 1860), (90_000.0, 3600, 3660), (-5.0, 0, 1)):
+        one = suspended(ref(), wait_s, "suspended", Random(1))
+        assert one.is_held
+        assert least - 1 <= one.due_at - time.time() <= most + 1
+    end = time.time() + 10
+    assert suspended(ref(expires_at=end), 1800.0, "suspended", Random(1)).due_at == end
 
 
 def test_a_few_may_wait_for_the_slowest(clock: Clock) -> None:

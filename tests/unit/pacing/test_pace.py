@@ -109,8 +109,13 @@ def test_a_suspension_leaves_the_rate_alone() -> None:
 
 
 def test_a_silence_may_end_early() -> None:
-    """An action was cancelled: the way back begins at once."""
+    """An action was cancelled: what was learned of the peer before holds, and the way back begins at once."""
     pace, now = going()
+    pace.silence(now + 300, now)
+    pace.end_silence(now + 10)
+    assert pace.is_clear
+    pace, now = going()
+    pace.note_refused(now, TOP)
     pace.silence(now + 300, now)
     pace.end_silence(now + 10)
     assert pace.state(now + 10) is PaceState.PROBING
