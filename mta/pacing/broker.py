@@ -22,8 +22,8 @@ ASK_S = 2.0
 """Between two asks of a node: often enough that one may be lost."""
 _LONGEST_REST_S = LEASE_S
 _TURN_S = 10.0
-_FOR_OTHERS = 10
-"""The tenth part of a limit is kept for nodes that do not need it yet, so that their first message need not wait until
+_FOR_OTHERS = 20
+"""The twentieth part of a limit is kept for nodes that do not need it yet, so that their first message need not wait until
 another one has given something up."""
 
 MOST_NODES, MOST_LIMITS = 1_000, 100_000

@@ -139,8 +139,8 @@ def test_something_is_kept_for_who_has_not_asked() -> None:
         fleet.run(1)
         answer = fleet.broker.ask("n2", [], fleet.now - 1.0)
     assert answer.is_settled
-    assert fleet.shares["n1"] == 90
-    assert floor_units(100, 2) == 10
+    assert fleet.shares["n1"] == 95
+    assert floor_units(100, 2) == 5
     fleet.wants["n2"] = 5
     assert fleet.ask("n2").shares[0].units >= 5
 

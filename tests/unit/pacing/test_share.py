@@ -55,7 +55,7 @@ def test_who_arrives_waits_until_he_is_known() -> None:
     shares = met()
     assert shares.units(SCOPE, 100, 10.0) == 0
     shares.take([], Answer((), 2, True), 16.0)
-    assert shares.units(SCOPE, 100, 16.0) == 10
+    assert shares.units(SCOPE, 100, 16.0) == 5
 
 
 def test_who_was_alone_goes_on_until_he_is_told() -> None:
