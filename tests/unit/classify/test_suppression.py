@@ -13,7 +13,7 @@ from tests.unit.classify.replies import CLASSIFIER
 
 _SEED = 20261126
 _MOST = 15_000
-"""Of the quarter of a million sentences there are, those of one test."""
+"""Sentences of one test."""
 
 # Who or what is not our recipient: as it stands in front of what is said of it.
 _SENDERS = (
@@ -24,74 +24,30 @@ _SENDERS = (
     *("user in the return path", "account of the originator", "bounce address", "sending domain"),
 )
 _HOSTS = (
-    *(
-        "client",
-        "client host",
-        "client address",
-        "client IP address",
-        "IP address",
-        "IP",
-        "host name",
-        "hostname",
-    ),
+    *("client", "client host", "client address", "client IP address", "IP address", "IP", "host name"),
+    *("hostname",),
     *("HELO name", "EHLO argument", "reverse name", "address of the client", "sending host", "remote host"),
-    *(
-        "name of the host",
-        "PTR record",
-        "mail server",
-        "external client",
-        "connecting host",
-        "sending IP address",
-    ),
+    *("name of the host", "PTR record", "mail server", "external client", "connecting host"),
+    *("sending IP address",),
     *("address of the sending server", "relay host", "host address", "server address", "network address"),
 )
 _LOGINS = (
     *("login", "login name", "credentials", "SMTP AUTH account", "SMTP AUTH user", "API user", "API key"),
-    *(
-        "relay account",
-        "relay user",
-        "SASL user",
-        "submission account",
-        "authenticated user",
-        "sending account",
-    ),
+    *("relay account", "relay user", "SASL user", "submission account", "authenticated user"),
+    *("sending account",),
     *("user of the relay", "account of the client", "smarthost account", "auth user", "sending user"),
     *("account for relaying", "billing account", "customer account", "tenant"),
 )
 _PROOFS = (
-    *(
-        "DKIM selector",
-        "DKIM key",
-        "SPF record",
-        "DMARC record",
-        "certificate",
-        "identity",
-        "client certificate",
-    ),
+    *("DKIM selector", "DKIM key", "SPF record", "DMARC record", "certificate", "identity"),
+    *("client certificate",),
     *("signing domain", "public key", "signature", "sending identity", "ARC seal"),
 )
 _THINGS = (
-    *(
-        "mailing list",
-        "subscription",
-        "message",
-        "message id",
-        "attachment",
-        "ticket",
-        "order",
-        "order number",
-    ),
-    *(
-        "customer number",
-        "session",
-        "session id",
-        "queue id",
-        "table",
-        "database",
-        "directory",
-        "backend",
-        "milter",
-    ),
+    *("mailing list", "subscription", "message", "message id", "attachment", "ticket", "order"),
+    *("order number",),
+    *("customer number", "session", "session id", "queue id", "table", "database", "directory"),
+    *("backend", "milter"),
     *("configuration", "user database", "address book", "recipient table", "mailbox server", "mailbox path"),
     *("user backend", "address family", "account type", "recipient policy", "user agent", "address list"),
     *("subject", "header", "mailbox index", "recipient map", "alias table", "user table", "recipient domain"),
@@ -105,140 +61,75 @@ _AFTER = (
 )
 _SAID = (
     *("is unknown", "unknown", "not found", "does not exist", "could not be found", "cannot be found"),
-    *(
-        "was not found",
-        "is invalid",
-        "invalid",
-        "not valid",
-        "is not valid",
-        "not recognized",
-        "is not recognised",
-    ),
+    *("was not found", "is invalid", "invalid", "not valid", "is not valid", "not recognized"),
+    *("is not recognised",),
     *("does not have permission", "does not have permissions to submit to this server", "is not verified"),
-    *(
-        "has not been verified",
-        "is not registered",
-        "not listed",
-        "is not listed",
-        "not allowed",
-        "is not known",
-    ),
-    *(
-        "is not known here",
-        "is not in our database",
-        "does not match",
-        "not exist",
-        "no such entry",
-        "is incorrect",
-    ),
+    *("has not been verified", "is not registered", "not listed", "is not listed", "not allowed"),
+    *("is not known",),
+    *("is not known here", "is not in our database", "does not match", "not exist", "no such entry"),
+    *("is incorrect",),
     *("is not an authorized one", "is not local", "is missing", "lookup failed", "has no such record"),
-    *(
-        "does not have a valid name",
-        "isn't valid",
-        "is not a valid user",
-        "is not a known address",
-        "is not a known one",
-        "is nonexistent",
-        "is not registered here",
-    ),
+    *("does not have a valid name", "isn't valid", "is not a valid user", "is not a known address"),
+    *("is not a known one", "is nonexistent", "is not registered here"),
+)
+_SAID_MORE = (
+    *("has illegal characters", "is malformed", "must have a domain", "is unrouteable", "may not exist"),
+    *("is undeliverable", "rejected", "is rejected", "has bad syntax", "is not fully qualified", "is wrong"),
+    *("verification failed", "is an unverified address", "is not one of ours", "was misspelled"),
+    *("unavailable",),
+    *("does not exist any more", "no longer exists", "is not available", "cannot be verified", "not defined"),
+    *("is not provisioned", "has never existed", "is unknown at this site", "is not configured"),
+    *("is ambiguous",),
 )
 _ASKED = (
     *("no such {}", "No such {}", "invalid {}", "Invalid {}", "unknown {}", "Unknown {}", "cannot find {}"),
     *("could not find the {}", "unable to find your {}", "{} lookup failed", "{}: not found", "{}: unknown"),
-    *(
-        "we do not know this {}",
-        "we don't recognize your {}",
-        "there is no such {}",
-        "wrong {}",
-        "no {} found",
-    ),
+    *("we do not know this {}", "we don't recognize your {}", "there is no such {}", "wrong {}"),
+    *("no {} found",),
     *("no {} by that name", "does not have a {}", "not a valid {}", "failed to look up {}", "no {} here"),
     *("unrecognized {}", "no valid {}", "bad {}", "incorrect {}", "{} not found in our database"),
 )
 # Left out: codes that say by themselves that it is the recipient (X.1.0, X.1.1, X.1.3, X.1.10): words undo them
 # only where they name the sender.
 _FRAMES = (
-    "550 {}",
-    "550 5.7.1 {}",
-    "553 5.1.8 {}",
-    "554 5.5.0 {}",
-    "550 5.4.4 {}",
-    "450 4.7.1 {}",
-    "554 {}",
-    "450 {}",
+    *("550 {}", "550 5.7.1 {}", "553 5.1.8 {}", "554 5.5.0 {}", "550 5.4.4 {}", "450 4.7.1 {}"),
+    *("554 {}", "450 {}"),
 )
 _BEGUN = (
-    *(
-        "",
-        "",
-        "Rejected: ",
-        "Access denied - ",
-        "<bob@a.test>: Sender address rejected: ",
-        "Transaction failed: ",
-    ),
+    *("", "", "Rejected: ", "Access denied - ", "<bob@a.test>: Sender address rejected: "),
+    *("Transaction failed: ",),
     *("<bob@a.test>: ", "Sorry, ", "Message rejected: ", "Error: "),
+)
+
+_PROVIDERS = (
+    *("other", "other", "google", "microsoft365", "yahoo", "gmx", "mailru", "comcast", "mimecast"),
+    *("ironport",),
 )
 
 # He himself. Left out: one word alone after "account", "alias" or "recipient" ("account bob unknown" is
 # said like "account balance unknown"): no more than a policy without a code for the mailbox.
 _PERSONS = (
-    *(
-        "user",
-        "mailbox",
-        "recipient",
-        "account",
-        "recipient address",
-        "address of the recipient",
-        "email account",
-    ),
-    *(
-        "the recipient's mailbox",
-        "addressee",
-        "e-mail address of the recipient",
-        "the user",
-        "this user",
-        "alias",
-    ),
+    *("user", "mailbox", "recipient", "account", "recipient address", "address of the recipient"),
+    *("email account",),
+    *("the recipient's mailbox", "addressee", "e-mail address of the recipient", "the user"),
+    *("this user", "alias"),
 )
 _NAMED = ("", " <bob@a.test>", " bob@a.test", ' "bob"')
 _SAID_OF_HIM = (
-    *(
-        "unknown",
-        "is unknown",
-        "not found",
-        "does not exist",
-        "could not be found",
-        "was not found",
-        "is invalid",
-    ),
-    *(
-        "is not valid",
-        "not recognized",
-        "is not known here",
-        "not known",
-        "doesn't exist",
-        "invalid",
-        "not found here",
-    ),
+    *("unknown", "is unknown", "not found", "does not exist", "could not be found", "was not found"),
+    *("is invalid",),
+    *("is not valid", "not recognized", "is not known here", "not known", "doesn't exist", "invalid"),
+    *("not found here",),
 )
 _ASKED_FOR_HIM = (
-    *(
-        "no such {}",
-        "No such {} here",
-        "unknown {}",
-        "invalid {}",
-        "there is no such {}",
-        "we do not have a {} bob",
-    ),
+    *("no such {}", "No such {} here", "unknown {}", "invalid {}", "there is no such {}"),
+    *("we do not have a {} bob",),
     *("cannot find {}", "unable to find the {}", "nonexistent {}", "no {} by that name"),
 )
 _ASKED_PERSONS = ("user", "mailbox", "recipient", "account", "recipient address")
 _FRAMES_OF_HIM = (
-    "550 {}",
-    "550 5.1.1 {}",
-    "450 4.1.1 {}",
-    "554 {}",
-    "550 5.1.1 <bob@a.test>: Recipient address rejected: {}",
+    *("550 {}", "550 5.1.1 {}", "450 4.1.1 {}", "554 {}"),
+    *("550 5.1.1 <bob@a.test>: Recipient address rejected: {}",),
 )
 
 
@@ -370,13 +261,13 @@ _HIM_ABROAD: dict[str, tuple[str, str]] = {
 }
 
 
-def about_others() -> Iterator[str]:
-    """All of the sentences, without their frames."""
-    for noun, before, after, said in product(_OTHERS, _BEFORE, dict.fromkeys(_AFTER), _SAID):
-        yield f"{before}{noun}{after} {said}"
-    named = ("", " news@sender.test", " 203.0.113.4", " mail.sender.test")
-    for noun, asked, after in product(_OTHERS, _ASKED, named):
-        yield asked.format(noun) + after
+def about_another(chance: random.Random) -> str:
+    """A sentence without its frame, of some four hundred thousand."""
+    noun = chance.choice(_OTHERS)
+    if chance.random() < 0.2:
+        return chance.choice(_ASKED).format(noun) + chance.choice(_AFTER[2:])
+    said = chance.choice((*_SAID, *_SAID_MORE))
+    return f"{chance.choice(_BEFORE)}{noun}{chance.choice(_AFTER)} {said}"
 
 
 def about_him() -> Iterator[str]:
@@ -392,17 +283,17 @@ def abroad(sentences: tuple[str, str], names: tuple[str, ...], between: str) -> 
         yield f"{subject}{name}{between or ' ' * bool(name)}{said}"
 
 
-def meaning(stage: str, reply: str) -> BounceClass:
-    return CLASSIFIER.explain(stage_of(stage), read_quoted(reply), "other").verdict.bounce_class
+def meaning(stage: str, reply: str, provider: str = "other") -> BounceClass:
+    return CLASSIFIER.explain(stage_of(stage), read_quoted(reply), provider).verdict.bounce_class
 
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "end_of_data"])
 def test_nobody_is_suppressed_for_what_is_said_of_another(stage: str) -> None:
     """S-16: whatever a sender, a host, a login or a thing of the server is said to be."""
     chance = random.Random(f"{_SEED} {stage}")
-    for said in chance.sample(list(about_others()), _MOST):
-        reply = chance.choice(_FRAMES).format(chance.choice(_BEGUN) + said)
-        assert meaning(stage, reply) != BounceClass.INVALID_RECIPIENT, reply
+    for _ in range(_MOST):
+        reply = chance.choice(_FRAMES).format(chance.choice(_BEGUN) + about_another(chance))
+        assert meaning(stage, reply, chance.choice(_PROVIDERS)) != BounceClass.INVALID_RECIPIENT, reply
 
 
 def test_who_is_named_himself_is_still_unknown() -> None:
