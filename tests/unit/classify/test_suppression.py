@@ -89,6 +89,22 @@ _ASKED = (
     *("no {} by that name", "does not have a {}", "not a valid {}", "failed to look up {}", "no {} here"),
     *("unrecognized {}", "no valid {}", "bad {}", "incorrect {}", "{} not found in our database"),
 )
+_LABELS = (
+    *(
+        "login",
+        "AUTH",
+        "SASL",
+        "PAM",
+        "relay",
+        "sender",
+        "From",
+        "MAIL FROM",
+        "Return-Path",
+        "envelope sender",
+    ),
+    *("Sender address", "HELO", "client", "client host", "reverse DNS", "SMTP AUTH failed"),
+)
+_SAID_BEHIND = ("user unknown", "unknown user", "no such user", "address not found", "mailbox does not exist")
 # Left out: codes that say by themselves that it is the recipient (X.1.0, X.1.1, X.1.3, X.1.10): words undo them
 # only where they name the sender.
 _FRAMES = (
@@ -294,6 +310,13 @@ def test_nobody_is_suppressed_for_what_is_said_of_another(stage: str) -> None:
     for _ in range(_MOST):
         reply = chance.choice(_FRAMES).format(chance.choice(_BEGUN) + about_another(chance))
         assert meaning(stage, reply, chance.choice(_PROVIDERS)) != BounceClass.INVALID_RECIPIENT, reply
+
+
+def test_nobody_is_suppressed_for_what_stands_behind_the_name_of_another() -> None:
+    """S-16: `login: user unknown`, where the words after it alone would be about the recipient."""
+    for label, said, frame in product(_LABELS, _SAID_BEHIND, _FRAMES):
+        reply = frame.format(f"{label}: {said}")
+        assert meaning("rcpt", reply) != BounceClass.INVALID_RECIPIENT, reply
 
 
 def test_who_is_named_himself_is_still_unknown() -> None:
