@@ -72,6 +72,7 @@ async def ls(
 ) -> int:
     """All marks, those of a tenant, or with `target` what keeps mail from one address (a mark of its domain, too), one
     domain or hash."""
+    check_tenant(config, tenant)
     wanted = _reason(reason) if reason else None
     shown = Table(
         *("address", "tenant", "stream", "reason", "since", "until", "source"),
@@ -159,11 +160,16 @@ class Adding(Struct, frozen=True):
         )
 
     def check(self, config: Config | None) -> None:
-        """WrongUsage for whom nothing is ever mailed: a misspelt name would look as if all were well."""
-        if config is not None and config.tenants and self.tenant not in config.tenants:
-            raise WrongUsage(f"--tenant {self.tenant}: expected one of {', '.join(config.tenants)}")
+        """WrongUsage for what is never mailed."""
+        check_tenant(config, self.tenant)
         if self.stream and not is_stream(self.stream):
             raise WrongUsage(f"--stream {self.stream}: expected 1 to 64 characters of a-z, 0-9, _ and -")
+
+
+def check_tenant(config: Config | None, tenant: str) -> None:
+    """WrongUsage for one that is not configured: a misspelt name would look as if all were well. Empty: none is named."""
+    if tenant and config is not None and config.tenants and tenant not in config.tenants:
+        raise WrongUsage(f"--tenant {tenant}: expected one of {', '.join(config.tenants)}")
 
 
 def kept_address(target: str, form: AddressForm) -> str:
@@ -210,6 +216,7 @@ async def rm(
     is_forced: bool = False,
 ) -> int:
     """Of all or nothing: who is not on the list, or complained, is found before anything is done."""
+    check_tenant(config, tenant)
     if not reason:
         raise WrongUsage("--reason is needed: whoever finds it gone will want to know why")
     targets = [_target(address) for address in addresses]

@@ -21,7 +21,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mta.admin.errors import MissingInput, WrongInput, WrongUsage
 from mta.admin.marks_file import COLUMNS, BadLine, Entry, NoList, entries, harmless
 from mta.admin.output import Output, many
-from mta.admin.suppress import Adding, found_in, kept_address, opened_bucket, settings_of, tell
+from mta.admin.suppress import (
+    Adding,
+    check_tenant,
+    found_in,
+    kept_address,
+    opened_bucket,
+    settings_of,
+    tell,
+)
 from mta.config.settings import Config
 from mta.jetstream.errors import Conflict
 from mta.jetstream.kv import Bucket, Change
@@ -196,6 +204,7 @@ async def export(
     config: Config | None, environ: Mapping[str, str], output: Output, tenant: str, file: Path | None
 ) -> int:
     """CSV with a header to a file or standard output, one line each; with `--json` one object a line."""
+    check_tenant(config, tenant)
     if output.as_json and file is not None:
         raise WrongUsage("--json writes to standard output: name no file beside it")
     count, now = 0, time.time()
