@@ -175,11 +175,14 @@ def _entry(line: int, fields: Mapping[str, object], now: float) -> Entry:
     if stream and not is_stream(stream):
         raise ValueError("`stream` is not 1 to 64 characters of a-z, 0-9, _ and -")
     expires = words.get("expires", "")
+    end = ends_at(expires, now) if expires else None
+    if end and end <= now:
+        raise ValueError("`expires`: that time has passed")
     return Entry(
         line=line,
         target=target_of(next(filter(None, map(words.get, _TARGETS)), "")),
         reason=SuppressReason(reason) if reason else None,
-        expires_at=ends_at(expires, now) if expires else None,
+        expires_at=end,
         detail=" ".join(words.get("detail", "").split())[:MOST_DETAIL],
         stream=stream,
     )

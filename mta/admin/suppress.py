@@ -167,7 +167,7 @@ class Adding(Struct, frozen=True):
 
 
 def check_tenant(config: Config | None, tenant: str) -> None:
-    """WrongUsage for one that is not configured: a misspelt name would look as if all were well. Empty: none is named."""
+    """WrongUsage for one that is not configured: a misspelt name would look as if all were well. Empty: all."""
     if tenant and config is not None and config.tenants and tenant not in config.tenants:
         raise WrongUsage(f"--tenant {tenant}: expected one of {', '.join(config.tenants)}")
 

@@ -161,12 +161,14 @@ async def test_a_list_goes_in_and_comes_out(config: Path, link: Link, tmp_path: 
         "c@example.test,,1h,,\n"
         "d@example.test,whim,,,\n"
         '"@gone.test",,,,\n'
+        "p@example.test,,2020-01-01T00:00:00Z,,\n"
     )
     code, out, err = await verb("suppress", "import", str(source), "--json", "--config", str(config))
     assert code == 1
-    assert json.loads(out) == {"read": 7, "new": 4, "known": 1, "bad": 2}
+    assert json.loads(out) == {"read": 8, "new": 4, "known": 1, "bad": 3}
     assert b"line 3: there is no @" in err
     assert b"line 7: `reason` is none of" in err
+    assert b"line 9: `expires`: that time has passed" in err
     stored = await link.last_message(
         f"KV_{SUPPRESSION}", f"$KV.{SUPPRESSION}.{mark_key('acme', 'c@example.test')}"
     )

@@ -36,6 +36,15 @@ def test_columns_by_name() -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["2020-01-01T00:00:00Z", "0s"])
+def test_a_mark_that_is_over_is_none(end: str) -> None:
+    """It would not be on the list, which whoever named it should hear; an end of `0` is none."""
+    assert read(f"email,expires\nbob@example.test,{end}\neve@example.test,0\n") == [
+        BadLine(2, "`expires`: that time has passed"),
+        Entry(3, "eve@example.test", expires_at=0.0),
+    ]
+
+
 @given(st.text(st.sampled_from("'=+-@ab1 ,\""), max_size=8))
 def test_no_cell_is_a_formula_and_each_is_read_as_it_was(detail: str) -> None:
     """Also one that began with an apostrophe before."""
