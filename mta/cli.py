@@ -23,7 +23,7 @@ from mta.cli_bounces import app as bounces
 from mta.cli_dkim import app as dkim_keys
 from mta.cli_explain import app as explains
 from mta.cli_msg import msg
-from mta.cli_options import ConfigOption, DomainArgument, JsonOption, MaybeFile, TenantOption
+from mta.cli_options import ConfigOption, DomainArgument, JsonOption, MaybeFile, TenantOption, WhyOption
 from mta.cli_options import run as _run
 from mta.cli_queue import app as queue
 from mta.cli_suppress import app as suppressions
@@ -32,7 +32,6 @@ _TYPERS_USAGE = 2
 
 CampaignArgument = Annotated[str, typer.Argument(metavar="[CAMPAIGN]", help="_: payloads without one.")]
 LaneOption = Annotated[str, typer.Option("--lane", help="Everything in it: bulk or transactional.")]
-ReasonOption = Annotated[str, typer.Option(help="Why; told to whoever asks.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Without version: the latest.")]
 
 app = typer.Typer(
@@ -341,10 +340,10 @@ def campaign_ls(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 @campaigns.command("pause")
 def campaign_pause(
+    reason: WhyOption,
     campaign: CampaignArgument = "",
     tenant: TenantOption = "",
     lane: LaneOption = "",
-    reason: ReasonOption = "",
     lasts: Annotated[str, typer.Option("--for", help="As 2h; 0: until resumed.")] = "24h",
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -355,9 +354,9 @@ def campaign_pause(
 
 @campaigns.command("cancel")
 def campaign_cancel(
+    reason: WhyOption,
     campaign: CampaignArgument = "",
     tenant: TenantOption = "",
-    reason: ReasonOption = "",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -23,6 +23,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 DomainArgument = Annotated[
     str, typer.Argument(metavar="[DOMAIN]", help="One that stands in From; else all of them.")
 ]
+WhyOption = Annotated[str, typer.Option("--reason", help="Why; told to whoever asks.")]
+"""Without a default: help marks it as required."""
 TenantOption = Annotated[str, typer.Option(help="Not needed where only one is configured.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mta.cli_options import ConfigOption, JsonOption, run
+from mta.cli_options import ConfigOption, JsonOption, WhyOption, run
 
 app = typer.Typer(help="What holds mail back or slows it; hold some, or let it go.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def actions(
 
 @app.command()
 def hold(
-    reason: Annotated[str, typer.Option(help="Why; told to whoever asks.")] = "",
+    reason: WhyOption,
     source: Annotated[str, typer.Option(help="What leaves from this source.")] = "",
     provider: Annotated[str, typer.Option(help="What goes to google, yahoo, …")] = "",
     site: Annotated[str, typer.Option(help="What goes to this site, as events name it.")] = "",
@@ -55,7 +55,7 @@ def hold(
 @app.command()
 def release(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Or its first characters.")],
-    reason: Annotated[str, typer.Option(help="Why; told to whoever asks.")] = "",
+    reason: WhyOption,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:

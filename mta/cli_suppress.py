@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mta.cli_options import ConfigOption, JsonOption, MaybeFile, TenantOption, run
+from mta.cli_options import ConfigOption, JsonOption, MaybeFile, TenantOption, WhyOption, run
 
 AddressesArgument = Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="Or @domain, or a hash.")]
 ReasonOption = Annotated[str, typer.Option(help="manual, unsubscribed, complained, invalid_recipient, …")]
@@ -62,7 +62,7 @@ def add(
 @app.command()
 def rm(
     addresses: AddressesArgument,
-    reason: Annotated[str, typer.Option(help="Why; told to whoever asks.")] = "",
+    reason: WhyOption,
     stream: StreamOption = "",
     force: Annotated[bool, typer.Option("--force", help="Even who complained.")] = False,
     tenant: TenantOption = "",

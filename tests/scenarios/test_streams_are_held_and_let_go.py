@@ -168,7 +168,7 @@ async def test_holds_that_mean_nothing_are_refused(google: Rig) -> None:
     why = ("--reason", "x")
     for code, words, said in (
         (64, ("hold", *why), "name what is to be held"),
-        (64, ("hold", "--provider", "google"), "--reason is needed"),
+        (64, ("hold", "--provider", "google"), "Missing option '--reason'"),
         (64, ("hold", "--provider", "gogle", *why), 'did you mean "google"?'),
         (64, ("hold", "--source", "on", *why), 'did you mean "one"?'),
         (64, ("hold", "--tenant", "acm", *why), 'did you mean "acme"?'),
@@ -183,7 +183,7 @@ async def test_holds_that_mean_nothing_are_refused(google: Rig) -> None:
         (64, ("hold", "--provider", "google", *why, "--rate", "fast"), "expected a rate"),
         (64, ("hold", "--tenant", "acme", *why, "--rate", "1/s"), "Senders can only be held"),
         (1, ("release", "abcdef", *why), "no action in force has the id abcdef"),
-        (64, ("release", "abcdef"), "--reason is needed"),
+        (64, ("release", "abcdef"), "Missing option '--reason'"),
     ):
         found, _, err = await google.mta("queue", *words)
         assert found == code, (words, err)

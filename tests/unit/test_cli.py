@@ -64,6 +64,28 @@ def test_help_is_quick_and_names_every_verb() -> None:
     assert loaded.stdout == "[]\n"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("suppress", "rm"),
+        ("queue", "hold"),
+        ("queue", "release"),
+        ("campaign", "pause"),
+        ("campaign", "cancel"),
+    ],
+    ids=" ".join,
+)
+def test_help_marks_a_reason_that_is_needed(words: tuple[str, ...]) -> None:
+    """As it marks an argument that is: with a star in front."""
+    code, said, _ = typed(*words, "--help")
+    assert code == 0
+    (line,) = [line for line in said.decode().splitlines() if " --reason " in line]
+    assert line.split()[1] == "*"
+    code, _, complained = typed(*words, "abcdef@example.test")
+    assert code == 64
+    assert "Missing option '--reason'" in complained.decode()
+
+
 def test_it_knows_its_version() -> None:
     """That of the project."""
     done = mta("--version")
