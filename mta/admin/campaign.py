@@ -118,7 +118,7 @@ async def give(
     )
     output.say(
         f"{_DONE[verb]}: {target}{_until(order)}. {many(waiting['payloads'], 'payload')} in the stream, "
-        f"{many(waiting['waiting'], 'more')} waiting for a later attempt.",
+        f"{waiting['waiting']:,} more waiting for a later attempt.",
         "yellow",
     )
     return 0

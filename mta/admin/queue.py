@@ -66,7 +66,7 @@ async def actions(config: Config | None, environ: Mapping[str, str], output: Out
             shown.add_row(cell(name, "bold"), cell(text))
         output.show(shown)
     for number, row in enumerate(learned):
-        output.result({"id": row.id, "kind": "pace", **msgspec.to_builtins(row)})
+        output.result(_pace_fields(row))
         if number or found:
             output.say("")
         shown = Table("pace", f"{row.aim} on {row.node}", style="yellow")
@@ -255,6 +255,13 @@ def _fields(action: Action) -> dict[str, Any]:
         "by": action.by,
     }
     return {name: value for name, value in fields.items() if value not in ("", None, 0)}
+
+
+def _pace_fields(row: Slowed) -> dict[str, Any]:
+    """For --json: times as those of an action."""
+    fields = {"id": row.id, "kind": "pace", **msgspec.to_builtins(row)}
+    times_ = {name: times.render(fields[name]) for name in ("since", "until") if name in fields}
+    return fields | times_
 
 
 def _rows(action: Action, now: float) -> list[tuple[str, str]]:

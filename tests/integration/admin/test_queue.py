@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -114,6 +115,7 @@ async def test_what_a_node_has_learned_is_listed_and_taken_back(
     assert await actions(config, {}, Output(True)) == 0
     (row,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (row["kind"], row["node"], row["aim"]) == ("pace", "n1", {"source": "a1", "provider": "google"})
+    assert datetime.fromisoformat(row["since"]).tzinfo is not None  # as those of actions
     assert await actions(config, {}, Output(), row["id"][:8]) == 0
     said = capsys.readouterr().out
     assert "source=a1 provider=google on n1" in said
@@ -140,12 +142,14 @@ async def test_a_node_that_answers_nonsense_is_left_out(
 ) -> None:
     """It may be of another version, or no node at all; a row that is right is listed as ever."""
     right = {"node": "n1", "aim": {"source": "a1"}, "state": "paced", "since": time.time(), "rate": 1.0}
+    right["until"] = 1_795_000_000.0
     good = NodeService(link, "n1", {LIMITS: says(json.dumps([right]).encode())})
     bad = NodeService(link, "n2", {LIMITS: says(json.dumps([right | {"node": "n2"} | changed]).encode())})
     for one in (good, bad):
         await one.open()
     assert await actions(config, {}, Output(True)) == 0
-    assert [json.loads(line)["node"] for line in capsys.readouterr().out.splitlines()] == ["n1"]
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (row["node"], row["until"]) == ("n1", "2026-11-18T11:06:40.000000Z")
     for one in (good, bad):
         await one.close()
 
