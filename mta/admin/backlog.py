@@ -15,6 +15,7 @@ from mta.admin import causes
 from mta.admin.access import link
 from mta.admin.control import BACKLOG
 from mta.admin.eta import FOREVER, Eta, EtaKind, Load, about, clock, eta, last, together
+from mta.admin.known import check_known
 from mta.admin.lately import Key
 from mta.admin.output import Output, Table, cell, many
 from mta.admin.sums import NOT_ROUTED, Cause, Part, Sums, fresh_in_hand, load_of, ranked
@@ -113,7 +114,12 @@ class Row(Struct, frozen=True):
 async def explain_backlog(
     config: Config | None, environ: Mapping[str, str], output: Output, chosen: Chosen
 ) -> int:
-    """Always 0: that something waits is no failure."""
+    """0: that something waits is no failure. WrongUsage for who is not configured: that nothing of his waits would look
+    as if all had gone."""
+    if config is not None:
+        check_known("provider", chosen.provider, [one.name for one in config.shaping.providers])
+        if config.tenants:
+            check_known("tenant", chosen.tenant, config.tenants)
     sums = Sums()
     async with link(config, environ, "explain") as opened:
         withheld = await _withheld(opened)

@@ -5,7 +5,7 @@ here. Each ends by itself. Making and taking back is told on MTA_OPS.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 from mta.admin.access import link
 from mta.admin.campaign import matching
 from mta.admin.errors import WrongInput, WrongUsage
+from mta.admin.known import check_known
 from mta.admin.operations import tell, who
 from mta.admin.output import Output, Table, cell, many
 from mta.admin.send import tenant_of
@@ -169,15 +170,10 @@ def _check_names(config: Config, aim: Aim) -> None:
         if aim.tenant in ("", tenant.name)
         for domain in tenant.domains
     }
-    _check("source", aim.source, config.sources)
-    _check("provider", aim.provider, [one.name for one in config.shaping.providers])
-    _check("tenant", aim.tenant, config.tenants)
-    _check("From domain", _domain(aim.from_domain), domains)
-
-
-def _check(what: str, name: str, known: Iterable[str]) -> None:
-    if name and name not in known:
-        raise WrongUsage(f"there is no {what} {name}{nearest(name, known)}")
+    check_known("source", aim.source, config.sources)
+    check_known("provider", aim.provider, [one.name for one in config.shaping.providers])
+    check_known("tenant", aim.tenant, config.tenants)
+    check_known("From domain", _domain(aim.from_domain), domains)
 
 
 def _domain(name: str) -> str:

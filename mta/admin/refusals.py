@@ -15,10 +15,10 @@ from mta.admin.bounces import provider_named
 from mta.admin.errors import WrongUsage
 from mta.admin.frequent import Frequent, Group
 from mta.admin.history import read
+from mta.admin.known import check_known
 from mta.admin.output import Output, Table, cell, many
 from mta.admin.tail import Filters, moment, reply_line
 from mta.classify.normalise import Normaliser
-from mta.config.problems import nearest
 from mta.config.settings import Config
 from mta.jetstream.layout import EVENTS
 from mta.jetstream.pull import Pulled
@@ -189,8 +189,8 @@ def _check_names(config: Config | None, chosen: Filters) -> None:
         return
     if chosen.provider not in ("", EMPTY):
         provider_named(config, chosen.provider)
-    if chosen.tenant and config.tenants and chosen.tenant not in config.tenants:
-        raise WrongUsage(f"there is no tenant {chosen.tenant}{nearest(chosen.tenant, config.tenants)}")
+    if config.tenants:
+        check_known("tenant", chosen.tenant, config.tenants)
 
 
 async def _each(

@@ -12,6 +12,7 @@ import pytest
 
 from mta.admin.backlog import Chosen, explain_backlog
 from mta.admin.control import BACKLOG, NODE
+from mta.admin.errors import WrongUsage
 from mta.admin.nodes import list_nodes
 from mta.admin.output import Output
 from mta.admin.view import FreshRow, HandRow, HandView, NodeView, PathRow
@@ -67,6 +68,25 @@ async def node(link: Link, name: str, answers: Mapping[str, bytes]) -> AsyncIter
 async def rows(config: Config, capsysbinary: pytest.CaptureFixture[bytes], chosen: Chosen) -> dict[str, dict]:  # type: ignore[type-arg]
     assert await explain_backlog(config, {}, QUIET, chosen) == 0
     return {row["row"]: row for row in map(json.loads, capsysbinary.readouterr().out.splitlines())}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (Chosen("gogle"), 'there is no provider gogle; did you mean "google"?'),
+        (Chosen(tenant="nix"), "there is no tenant nix; known here: acme"),
+        (Chosen("google", "c", "acmee"), 'there is no tenant acmee; did you mean "acme"?'),
+    ],
+)
+async def test_who_is_not_configured_is_refused(tmp_path: Path, chosen: Chosen, said: str) -> None:
+    """That nothing of his waits would look as if all had gone. Before anybody is asked: there is no server here."""
+    path = tmp_path / "mta.toml"
+    path.write_text(
+        '[nats]\nembedded = false\nservers = ["nats://127.0.0.1:1"]\n[tenants.acme]\nreturn_path = "b.acme.test"\n'
+    )
+    with pytest.raises(WrongUsage) as refused:
+        await explain_backlog(load(path, {}), {}, QUIET, chosen)
+    assert str(refused.value) == said
 
 
 async def test_retries_are_counted_from_headers(link: Link) -> None:
