@@ -67,6 +67,7 @@ class WorkerPool:
         self._keys = keys
         self._workers = workers
         self._job = job
+        self._context = WorkerContext()
         self._patience_s = longest_s + PATIENCE_S
         self._pool: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -161,24 +162,24 @@ class WorkerPool:
     # The pool and its replacement.
 
     def _made(self) -> Any:
-        context = WorkerContext()
-        context.set_forkserver_preload(list(PRELOADED))
+        self._context.set_forkserver_preload(list(PRELOADED))
         return pebble.ProcessPool(
             max_workers=self._workers,
             initializer=start_worker,
             initargs=(self._job, self._settings, self._keys),
-            context=context,
+            context=self._context,
         )
 
     async def _started(self) -> Any:
         pool = self._made()
         try:
             async with asyncio.timeout(START_S):
-                await answered(pool, ready, self._workers)
+                await answered(pool, self._context, ready, self._workers)
         except (TimeoutError, RuntimeError, OSError) as error:
             self._discard(pool)
+            why = f"none has answered in {START_S:g} s" if isinstance(error, TimeoutError) else str(error)
             limit = self._settings.memory_bytes
-            raise PoolUnusable(f"no worker comes up within {limit} bytes of memory: {error}") from error
+            raise PoolUnusable(f"no worker comes up: {why}; each may use {limit} bytes of memory") from error
         return pool
 
     def _break(self) -> None:

@@ -13,7 +13,11 @@ import gc
 import os
 import resource
 import signal
+import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any, Protocol
@@ -26,6 +30,8 @@ LEAST_ROOM_BYTES = 16 << 20
 LOOK_S = 0.5
 """Between two looks at a pool that is starting."""
 _PR_SET_PDEATHSIG = 1
+_SAFE_PATH = "PYTHONSAFEPATH"
+_LAST = 8
 _BLOCKED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
@@ -80,9 +86,9 @@ def ready() -> int:
     return os.getpid()
 
 
-async def answered(pool: Any, question: Callable[[], object], number: int) -> None:
-    """Returns when workers of a pool of pebble's have answered it so often. A pool whose workers die before it has seen
-    a task breaks without a word to whoever gave it one: it is looked at."""
+async def answered(pool: Any, context: "WorkerContext", question: Callable[[], object], number: int) -> None:
+    """Returns when workers of a pool of pebble's have answered it so often; RuntimeError says how they ended instead. A
+    pool whose workers die before it has seen a task breaks without a word to whoever gave it one: it is looked at."""
     # Blocks for as long as the fork server needs for its imports, hence in a thread.
     answers = await asyncio.to_thread(lambda: [pool.schedule(question) for _ in range(number)])
     waiting = [asyncio.wrap_future(answer) for answer in answers]
@@ -90,15 +96,39 @@ async def answered(pool: Any, question: Callable[[], object], number: int) -> No
         while True:
             done, left = await asyncio.wait(waiting, timeout=LOOK_S, return_when=asyncio.FIRST_EXCEPTION)
             errors = [error for one in done if (error := one.exception()) is not None]
-            if errors:
+            if errors and not isinstance(errors[0], BrokenProcessPool):
                 raise errors[0]
+            if errors or not pool.active:
+                raise RuntimeError(f"they end at once, {context.last_end()}")
             if not left:
                 return
-            if not pool.active:
-                raise RuntimeError("they end at once")
     finally:
         for one in waiting:
             one.cancel()
+
+
+class _Starter:
+    """The fork server, begun without the working directory on its path: `python -c` imports from there first, even what
+    is called as a module of Python's own. Its workers get the daemon's path."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def ensure(self) -> None:
+        with self._lock:
+            before = os.environ.get(_SAFE_PATH)
+            os.environ[_SAFE_PATH] = "1"
+            try:
+                forkserver.ensure_running()
+            finally:
+                if before is None:
+                    del os.environ[_SAFE_PATH]
+                else:
+                    os.environ[_SAFE_PATH] = before
+
+
+_starter = _Starter()
+"""As there is one fork server in a process."""
 
 
 class WorkerProcess(ForkServerProcess):
@@ -109,6 +139,7 @@ class WorkerProcess(ForkServerProcess):
     def start(self) -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
         try:
+            _starter.ensure()
             super().start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -121,7 +152,24 @@ class WorkerContext(ForkServerContext):
     """Pipes hold a whole chunk of results, so that a worker writes it at once and goes on, and the daemon
     is woken once for it (a default pipe of 64 kB costs both of them 100 microseconds more per chunk)."""
 
-    Process = WorkerProcess
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: deque[WorkerProcess] = deque(maxlen=_LAST)
+
+    def Process(self, *args: Any, **kwargs: Any) -> WorkerProcess:  # type: ignore[override]
+        process = WorkerProcess(*args, **kwargs)
+        self._made.append(process)
+        return process
+
+    def last_end(self) -> str:
+        """How the last worker that has ended did: `with exit code 1`. What it had to say went to standard error."""
+        codes = [one.exitcode for one in tuple(self._made) if one.pid is not None]
+        code = next((code for code in reversed(codes) if code is not None), None)
+        if code is None:
+            return "or cannot be started at all"
+        return (
+            f"killed by signal {-code}" if code < 0 else f"with exit code {code} (standard error says more)"
+        )
 
     def Pipe(self, duplex: bool = True) -> "tuple[Connection[Any, Any], Connection[Any, Any]]":
         reader, writer = super().Pipe(duplex)

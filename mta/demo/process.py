@@ -23,7 +23,7 @@ _FOREIGN = (
     "LISTEN_FDS",
 )
 
-_COMMAND = (sys.executable, "-m", "mta.cli", "run")
+_COMMAND = (sys.executable, "-P", "-m", "mta.cli", "run")
 
 
 class DaemonFailed(RuntimeError):

@@ -47,6 +47,7 @@ class ReportWorkers:
     def __init__(self, settings: WorkerSettings, reader: str = READER) -> None:
         self._settings = settings
         self._reader = reader
+        self._context = WorkerContext()
         self._pool: Any = None
         self._in_hand = 0
         self._ends: set[asyncio.Future[None]] = set()
@@ -57,10 +58,11 @@ class ReportWorkers:
         pool = self._pool
         try:
             async with asyncio.timeout(_START_S):
-                await answered(pool, reading.ready, self._settings.workers)
+                await answered(pool, self._context, reading.ready, self._settings.workers)
         except (TimeoutError, RuntimeError, OSError) as error:
             await self.stop()
-            raise WorkersBusy(f"no worker for reports comes up: {error}") from error
+            why = f"none has answered in {_START_S:g} s" if isinstance(error, TimeoutError) else str(error)
+            raise WorkersBusy(f"no worker for reports comes up: {why}") from error
 
     async def stop(self) -> None:
         """Kills the workers."""
@@ -130,7 +132,7 @@ class ReportWorkers:
             max_tasks=self._settings.reports_per_process,
             initializer=reading.start_worker,
             initargs=(self._reader, self._settings),
-            context=WorkerContext(),
+            context=self._context,
         )
 
     def _replace(self, before: Any, after: Any) -> None:

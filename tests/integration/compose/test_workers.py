@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -504,10 +506,46 @@ async def test_keys_that_cannot_sign() -> None:
 async def test_workers_that_cannot_start(job: JobFactory, memory: int) -> None:
     """A clear error at start, not a pool that restarts them for ever."""
     composer = Composer(ComposeSettings(workers=1, memory_bytes=memory), signing_keys(), job=job)
-    with pytest.raises(PoolUnusable):
+    with pytest.raises(PoolUnusable, match=r"they end at once, (with exit code|killed by signal) \d+"):
         await composer.start()
     await composer.stop()
     await eventually(lambda: not workers_alive())
+
+
+STARTING = """\
+import asyncio
+from mta.compose.job import Job
+from mta.compose.settings import ComposeSettings, SigningKeys
+from mta.compose.workers import Composer
+
+async def start():
+    composer = Composer(ComposeSettings(workers=1), SigningKeys(dkim=()))
+    await composer.start()
+    await composer.stop()
+    print("they come up")
+
+if __name__ == "__main__":
+    asyncio.run(start())
+"""
+
+
+def test_nothing_of_the_working_directory_is_run(tmp_path: Path) -> None:
+    """A file there that is called as a module of the workers' or of Python's is none."""
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("selectors", "msgspec", "dns", "jinja2"):
+        (here / f"{name}.py").write_text("raise SystemExit('run')\n")
+    script = tmp_path / "start.py"
+    script.write_text(STARTING)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert done.stdout == "they come up\n", done.stderr
 
 
 async def test_large_messages() -> None:
