@@ -6,7 +6,7 @@ The streams are counted (`mta.admin.waiting`), the nodes are asked what of it th
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -32,6 +32,7 @@ from mta.model import times
 from mta.model.lane import Lane
 from mta.pacing.action import Action
 from mta.pacing.actions import Actions
+from mta.pacing.scope import OTHER
 
 _ASK_S = 10.0
 _MOST_CAUSES = 3
@@ -212,7 +213,7 @@ def rows_of(sums: Sums, chosen: Chosen, withheld: Withheld, asked: Asked, now: f
     parts: dict[str, Part] = {}
     loads: dict[str, list[Load]] = {}
     found: dict[str, list[Cause]] = {}
-    bound = _bound(asked.views, withheld.actions, now)
+    binding = _Binding.of(asked, withheld.actions, chosen, now)
     for key, part in sums.parts.items():
         name = chosen.name(key)
         parts.setdefault(name, Part()).add(part)
@@ -224,7 +225,7 @@ def rows_of(sums: Sums, chosen: Chosen, withheld: Withheld, asked: Asked, now: f
         if pause is not None:
             several.append(causes.of_order(*pause, part.now + part.later.total(), now))
         else:
-            several += _causes(key, part, withheld.actions, bound.get(key.provider, []), asked, now)
+            several += _causes(key, part, binding, asked, now)
     rows = []
     for name, part in sorted(parts.items(), key=lambda item: (not item[0], item[0])):
         if not part.is_empty:
@@ -234,32 +235,47 @@ def rows_of(sums: Sums, chosen: Chosen, withheld: Withheld, asked: Asked, now: f
     return rows
 
 
-def _bound(
-    views: Iterable[HandView], actions: Iterable[Action], now: float
-) -> dict[str, list[tuple[PathRow, Cause]]]:
-    """What binds the paths to each provider, on all nodes."""
-    found: dict[str, list[tuple[PathRow, Cause]]] = {}
-    for view in views:
-        for path in view.paths:
+class _Binding(Struct, frozen=True):
+    """What holds mail, and what binds the paths on all nodes, by provider. `is_mixed`: less than all is asked about,
+    and whose mail waits at which site of `other` cannot be told."""
+
+    actions: tuple[Action, ...]
+    paths: list[PathRow]
+    bound: dict[str, list[tuple[PathRow, Cause]]]
+    is_mixed: bool
+
+    @classmethod
+    def of(cls, asked: Asked, actions: tuple[Action, ...], chosen: Chosen, now: float) -> "_Binding":
+        paths = [path for view in asked.views for path in view.paths]
+        bound: dict[str, list[tuple[PathRow, Cause]]] = {}
+        for path in paths:
             cause = causes.of_path(path, actions, now)
             if cause is not None:
-                found.setdefault(path.provider, []).append((path, cause))
-    return found
+                bound.setdefault(path.provider, []).append((path, cause))
+        sites = {path.site for path in paths if path.provider == OTHER}
+        waiting = {
+            (row.tenant, row.campaign)
+            for view in asked.views
+            for row in view.rows
+            if row.provider == OTHER and row.waiting + row.ready
+        }
+        is_part = bool(chosen.tenant or chosen.campaign)
+        return cls(actions, paths, bound, is_part and len(sites) > 1 and len(waiting) > 1)
 
 
-def _causes(
-    key: Key,
-    part: Part,
-    actions: Iterable[Action],
-    paths: Sequence[tuple[PathRow, Cause]],
-    asked: Asked,
-    now: float,
-) -> list[Cause]:
+def _causes(key: Key, part: Part, binding: _Binding, asked: Asked, now: float) -> list[Cause]:
     """Of one part; what binds the paths to its provider is shared out by what it has in hand there."""
-    found = [causes.of_reason(reason, n, actions, key, now) for reason, n in part.reasons.items()]
+    found = [
+        causes.of_reason(reason, n, binding.actions, binding.paths, key, now)
+        for reason, n in part.reasons.items()
+    ]
     in_stream = part.now - part.in_hand
     if in_stream and asked.is_allowed:
         found.append(causes.of_fresh(in_stream, may_go=asked.may_go))
+    paths = binding.bound.get(key.provider, [])
+    if key.provider == OTHER and binding.is_mixed:
+        waits, sites = part.in_hand - part.on_wire, len({path.site for path, _ in paths})
+        return [*found, causes.of_mixed(waits, sites, OTHER)] if waits and sites else found
     whole = sum(path.count for path, _ in paths)
     for path, cause in paths:
         count = round(part.in_hand * path.count / whole) if whole else 0

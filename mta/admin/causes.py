@@ -1,6 +1,6 @@
 """What keeps mail from going faster, in words. Pure; times are seconds since the epoch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mta.admin.eta import FOREVER, clock
 from mta.admin.lately import Key
@@ -22,7 +22,7 @@ _REASONS = {
     "stopped": "given back by a node that stopped",
     "": "waits for its next attempt",
 }
-_BY_PATH = frozenset({"backed_off", "throttled", "ready", "suspended"})
+_BY_PATH = "suspended"
 _BY_SENDER = "held"
 _MOST_REPLY = 120
 NO_NODE = "no node is running: nothing goes"
@@ -45,14 +45,14 @@ def of_path(path: PathRow, actions: Iterable[Action], now: float) -> Cause | Non
     throttled = [action for action in covering if action.kind is ActionKind.THROTTLE]
     if throttled and binding.kind in (Bind.MESSAGE_RATE, Bind.CONNECTIONS, Bind.CONNECTION_RATE):
         action = max(throttled, key=lambda action: action.until)
-        text += f"; throttled until {clock(action.until, now)}{_by(action)}"
+        text += f"; throttled until {clock(action.until, now)}{_by(action)}{_given(action)}"
     is_grave = binding.kind in (Bind.BACKED_OFF, Bind.SUSPENDED, Bind.NATS)
     return Cause(path.count, binding.kind, text, binding.until, is_grave)
 
 
 def of_action(action: Action, count: int, now: float) -> Cause:
     text = f"suspended until {clock(action.until, now)}{_by(action)}, {action.aim}{_replied(action.reply)}"
-    return Cause(count, "suspended", text, action.until, is_grave=True)
+    return Cause(count, "suspended", text + _given(action), action.until, is_grave=True)
 
 
 def of_order(target: Target, order: Order, count: int, now: float) -> Cause:
@@ -62,26 +62,42 @@ def of_order(target: Target, order: Order, count: int, now: float) -> Cause:
     return Cause(count, "paused", f"{target} paused {ends}{by}: {order.reason}", until, is_grave=True)
 
 
-def of_reason(reason: str, count: int, actions: Iterable[Action], key: Key, now: float) -> Cause:
-    """Why it waits in MTA_RETRY. A suspension in force says more than that it was parked."""
-    holding = [action for action in actions if action.until > now and _may_hold(action, reason, key)]
+def of_reason(
+    reason: str, count: int, actions: Iterable[Action], paths: Sequence[PathRow], key: Key, now: float
+) -> Cause:
+    """Why it waits in MTA_RETRY. A suspension in force says more than that it was parked. `paths` are what the nodes
+    told of, of all providers."""
+    holding = [action for action in actions if action.until > now and _may_hold(action, reason, paths, key)]
     if holding:
         return of_action(max(holding, key=lambda action: action.until), count, now)
     text = _REASONS.get(reason) or (reason if " " in reason else f"deferred: {reason}")
     return Cause(count, "later", text)
 
 
-def _may_hold(action: Action, reason: str, key: Key) -> bool:
-    """Source, site, stream and From domain of what was parked are not known here: the action names them."""
+def _may_hold(action: Action, reason: str, paths: Sequence[PathRow], key: Key) -> bool:
+    """Source, site, stream and From domain of what was parked are not known here: the action names them. One that names
+    a site, or a host, counts for the provider to which that is known to belong, and for no other."""
     aim = action.aim
-    is_kind = reason == _BY_SENDER if aim.is_of_senders else reason in _BY_PATH
     return (
-        is_kind
+        reason == (_BY_SENDER if aim.is_of_senders else _BY_PATH)
         and action.kind is ActionKind.SUSPEND
         and aim.provider in ("", key.provider)
         and aim.tenant in ("", key.tenant)
         and aim.campaign in ("", key.campaign)
+        and all(_is_of(key.provider, site, aim.source, paths) for site in (aim.site, aim.host) if site)
     )
+
+
+def _is_of(provider: str, site: str, source: str, paths: Sequence[PathRow]) -> bool:
+    return any(
+        path.site == site and path.provider == provider and source in ("", path.source) for path in paths
+    )
+
+
+def of_mixed(count: int, sites: int, provider: str) -> Cause:
+    """At sites of a provider that is many: who waits at which is not known."""
+    text = f"waits at some of {sites} sites: mta explain backlog --provider {provider} says what binds each"
+    return Cause(count, "sites", text)
 
 
 def of_fresh(count: int, *, may_go: bool) -> Cause:
@@ -140,6 +156,12 @@ def _whose(scope: str, path: PathRow) -> str:
 
 def _by(action: Action) -> str:
     return f" by {action.rule or action.by}" if action.rule or action.by else ""
+
+
+def _given(action: Action) -> str:
+    """What a person gave as the reason."""
+    said = " ".join(action.reason.split())[:_MOST_REPLY]
+    return f": {said}" if said else ""
 
 
 def _replied(reply: str) -> str:

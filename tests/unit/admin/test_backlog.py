@@ -67,6 +67,39 @@ def test_by_provider_and_by_campaign() -> None:
     assert by[f"acme/{LONG}"].causes[0].text == "message rate 20/min: a1 to aspmx.l.google.com"
 
 
+def at_other(*rows: HandRow) -> HandView:
+    """Most waits at the one of two sites that is limited."""
+    paths = (
+        PathRow("a1", "mx.slow.test", "other", 900, 1, BINDING),
+        PathRow("a1", "mx.quick.test", "other", 100, 1, Binding(Bind.PEER)),
+    )
+    return HandView("n1", NOW, rows, (), (), paths)
+
+
+def told(view: HandView, chosen: Chosen) -> dict[str, list[tuple[str, int]]]:
+    sums = Sums()
+    sums.add_hand(view)
+    sums.only(chosen.wants)
+    rows = rows_of(sums, chosen, nothing_withheld(), Asked((view,)), NOW)
+    return {row.name: [(cause.kind, cause.count) for cause in row.causes] for row in rows}
+
+
+def test_no_campaign_is_told_of_a_site_where_it_may_have_nothing() -> None:
+    """Of all that is `other` no more is known than how much of a campaign waits; which sites do is told by provider."""
+    spring = HandRow("bulk", "acme", "spring", "other", 900, 0, 7)
+    summer = HandRow("bulk", "acme", "summer", "other", 90, 10, 3)
+    both = at_other(spring, summer)
+    mixed = {"acme/spring": [("sites", 900)], "acme/summer": [("sites", 100)]}
+    assert told(both, Chosen(tenant="acme")) == mixed
+    assert told(both, Chosen("other", "summer")) == {"other": [("sites", 100)]}
+    assert dict(told(both, Chosen())["other"]) == {"message_rate": 909, "peer": 101}
+    # Of one campaign alone all is known.
+    assert dict(told(at_other(spring), Chosen(tenant="acme"))["acme/spring"]) == {
+        "message_rate": 816,
+        "peer": 91,
+    }
+
+
 def test_the_total_counts_what_is_not_routed_at_the_rate_of_the_rest() -> None:
     """It takes its turn among them: 1.3 million at 12.5 a second."""
     rows = rows_of(counted(VIEW), Chosen(), nothing_withheld(), Asked((VIEW,)), NOW)

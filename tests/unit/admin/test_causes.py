@@ -1,6 +1,7 @@
 """What keeps mail from going faster, in words."""
 
 import pytest
+from msgspec import structs
 
 from mta.admin import causes
 from mta.admin.lately import Key
@@ -95,7 +96,7 @@ def test_a_throttle_is_told_beside_the_limit_that_it_sets() -> None:
 def test_why_it_waits_for_later() -> None:
     """A refusal by its class, parking by what it was for, and a suspension where one is in force."""
     texts = [
-        causes.of_reason(reason, 3, actions, KEY, NOW).text
+        causes.of_reason(reason, 3, actions, [], KEY, NOW).text
         for reason, actions in (
             ("greylisted", [SUSPENDED]),
             ("backed_off", []),
@@ -112,7 +113,55 @@ def test_why_it_waits_for_later() -> None:
         "too many at once",
     ]
     elsewhere = KEY._replace(provider="yahoo")
-    assert causes.of_reason("suspended", 3, [SUSPENDED], elsewhere, NOW).kind == "later"
+    assert causes.of_reason("suspended", 3, [SUSPENDED], [], elsewhere, NOW).kind == "later"
+
+
+@pytest.mark.parametrize("reason", ["backed_off", "throttled", "ready", "warming_up", "held", "greylisted"])
+def test_a_suspended_path_explains_only_what_was_parked_for_that(reason: str) -> None:
+    """Whatever else it waits for has another cause, which the suspension would hide."""
+    assert causes.of_reason(reason, 3, [SUSPENDED], [], KEY, NOW).kind == "later"
+
+
+AT_SITE = structs.replace(SUSPENDED, aim=Aim(source="a1", site="mx.big.test"))
+AT_HOST = structs.replace(SUSPENDED, aim=Aim(host="mx.big.test"))
+OF_OTHER = PathRow("a1", "mx.big.test", "other", 7, 2, Binding(Bind.SUSPENDED))
+
+
+@pytest.mark.parametrize("action", [AT_SITE, AT_HOST], ids=["site", "host"])
+@pytest.mark.parametrize(
+    ("provider", "paths", "is_held"),
+    [
+        ("google", [path(Binding(Bind.SUSPENDED))], True),
+        ("yahoo", [path(Binding(Bind.SUSPENDED))], False),
+        ("google", [], False),
+        ("other", [path(Binding(Bind.SUSPENDED))], False),
+        ("other", [OF_OTHER], True),
+        ("google", [OF_OTHER], False),
+    ],
+)
+def test_a_suspended_site_explains_only_mail_of_its_provider(
+    action: Action, provider: str, paths: list[PathRow], is_held: bool
+) -> None:
+    """As far as a node says whose it is: nothing else is known of what was parked."""
+    cause = causes.of_reason("suspended", 3, [action], paths, KEY._replace(provider=provider), NOW)
+    assert cause.kind == ("suspended" if is_held else "later")
+
+
+def test_a_suspended_site_is_that_of_its_source() -> None:
+    """Another source's path there is another path."""
+    paths = [path(Binding(Bind.SUSPENDED), "a2")]
+    assert causes.of_reason("suspended", 3, [AT_SITE], paths, KEY, NOW).kind == "later"
+
+
+def test_the_reason_that_a_person_gave_is_told() -> None:
+    """In one line, for a suspension as for a throttle."""
+    held = structs.replace(SUSPENDED, rule="", reply="", by="jane", reason="they asked\nfor it")
+    cause = causes.of_reason("suspended", 3, [held], [], KEY, NOW)
+    assert cause.text == "suspended until 11:16 by jane, source=a1 provider=google: they asked for it"
+    slowed = structs.replace(held, kind=ActionKind.THROTTLE)
+    told = causes.of_path(path(Binding(Bind.MESSAGE_RATE, rate=RateLimit(1, 60.0))), [slowed], NOW)
+    assert told is not None
+    assert told.text.endswith("; throttled until 11:16 by jane: they asked for it")
 
 
 def test_mail_that_is_held_for_whose_it_is() -> None:
@@ -120,11 +169,11 @@ def test_mail_that_is_held_for_whose_it_is() -> None:
     aim = Aim(campaign="spring", tenant="acme")
     stopped = Action(kind=ActionKind.SUSPEND, aim=aim, since=NOW, until=NOW + 600, rule="breaker")
     actions = [SUSPENDED, stopped]
-    cause = causes.of_reason("held", 3, actions, KEY, NOW)
+    cause = causes.of_reason("held", 3, actions, [], KEY, NOW)
     assert cause.text == "suspended until 11:16 by breaker, tenant=acme campaign=spring"
-    assert "breaker" not in causes.of_reason("suspended", 3, actions, KEY, NOW).text
+    assert "breaker" not in causes.of_reason("suspended", 3, actions, [], KEY, NOW).text
     other = KEY._replace(campaign="summer")
-    assert causes.of_reason("held", 3, actions, other, NOW).kind == "later"
+    assert causes.of_reason("held", 3, actions, [], other, NOW).kind == "later"
 
 
 def test_an_order_is_told_with_who_gave_it() -> None:
