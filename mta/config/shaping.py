@@ -201,7 +201,10 @@ def _check_overrides(shaping: Shaping, found: Findings) -> None:
 
 def _check_sense(shaping: Shaping, found: Findings) -> None:
     """Limits that never bind, each said once, of the layer that brought it about."""
-    pairs = (("host_connections", "connections"), ("connections", "provider_connections"))
+    pairs = (
+        ("host_connections", ("connections",)),
+        ("connections", ("provider_connections", "source_connections")),
+    )
     seen = set()
     for source in ("", *shaping.sources):
         for provider in ("other", *(one.name for one in shaping.providers)):
@@ -211,9 +214,13 @@ def _check_sense(shaping: Shaping, found: Findings) -> None:
                 "connections": settings.connections,
                 "host_connections": settings.host_connections,
                 "provider_connections": settings.provider.connections,
+                "source_connections": settings.whole_source.connections,
             }
-            for less, more in pairs:
-                low, high = values[less], values[more]
+            for less, sums in pairs:
+                low = values[less]
+                high, more = min(
+                    ((most, knob) for knob in sums if (most := values[knob]) is not None), default=(low, less)
+                )
                 if low is None or high is None or low <= high:
                     continue
                 knob, layer = max(

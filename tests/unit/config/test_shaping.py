@@ -423,6 +423,25 @@ def test_a_limit_that_is_never_reached_is_a_warning_of_the_layer_that_made_it_so
     ]
 
 
+def test_a_limit_that_is_never_reached_is_told_with_the_one_that_binds() -> None:
+    """Of several the smallest: to raise another would change nothing."""
+    text = """
+        [default]
+        provider_connections = 5
+        connections = 2
+        [sources.a1]
+        connections = 30
+        source_connections = 2
+        [sources.a2]
+        connections = 30
+        source_connections = 20
+    """
+    assert warnings(text) == [
+        "s: sources.a1.connections: connections = 30 can never be reached: source_connections is 2",
+        "s: sources.a2.connections: connections = 30 can never be reached: provider_connections is 5",
+    ]
+
+
 def test_a_throttle_that_throttles_nothing_is_a_warning() -> None:
     """It lets through what goes anyway."""
     text = """
