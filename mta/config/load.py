@@ -90,7 +90,9 @@ def load(path: Path, environ: Mapping[str, str], host_name: str = "", *, with_ke
     assert document is not None  # a document has no required keys of its own
     shaping_path = _beside(path, document.node.shaping, Document().node.shaping)
     shaping_found = Findings(str(shaping_path))
-    shaped = shaping(_toml(shaping_path, shaping_found)[1], shaping_found)
+    shaping_table = _toml(shaping_path, shaping_found)[1]
+    shaping_found.raise_if_wrong()  # of a file that was not read, each name of a provider would be a finding
+    shaped = shaping(shaping_table, shaping_found)
     bounces_path = _beside(path, document.node.bounces, Document().node.bounces)
     book = _book(bounces_path, {provider.name for provider in shaped.providers}, found)
     name = node_name(document, host_name or socket.gethostname(), environ.get("MTA_INSTANCE", ""), found)

@@ -120,6 +120,14 @@ def test_problems_of_rules_name_their_file(tmp_path: Path, refused: Refused) -> 
     ]
 
 
+def test_of_a_file_that_cannot_be_parsed_nothing_else_is_said(tmp_path: Path, refused: Refused) -> None:
+    """Providers that it would name are not unknown, neither to routes nor to rules."""
+    write(tmp_path / "shaping.toml", "[providers.google\n")
+    write(tmp_path / "bounces.toml", '[[rule]]\nprovider = "google"\n')
+    (problem,) = refused('[routes."d.test"]\nhost = "mx.d.test:25"\nprovider = "google"\n')
+    assert problem.startswith("shaping.toml: is not TOML: ")
+
+
 def test_an_operators_bounce_rules_stand_in_front(tmp_path: Path, loaded: Loaded) -> None:
     """Beside the configuration: an overlay, not a replacement; events name the layer."""
     write(
