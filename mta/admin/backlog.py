@@ -118,7 +118,7 @@ async def explain_backlog(
     """0: that something waits is no failure. WrongUsage for who is not configured: that nothing of his waits would look
     as if all had gone."""
     if config is not None:
-        check_known("provider", chosen.provider, [one.name for one in config.shaping.providers])
+        check_known("provider", chosen.provider, [OTHER, *(one.name for one in config.shaping.providers)])
         if config.tenants:
             check_known("tenant", chosen.tenant, config.tenants)
     sums = Sums()

@@ -56,7 +56,7 @@ async def nodes(rig: Rig) -> list[dict[str, Any]]:
 
 async def test_a_dead_host_binds(own_rig: Rig) -> None:
     """Who waits for it is counted from headers, with why and until when; a message that has fired says it too."""
-    own_rig.configure(hold="2s", retry="10m")
+    own_rig.configure(hold="2s", retry="10m", shaping='[providers.google]\nmx = [".google.test"]\n')
     await own_rig.start()
     payload = own_rig.payload(*numbered(own_rig.dead_domain(), 50))
     await own_rig.publish(payload, lane=Lane.BULK, campaign="dead")

@@ -70,6 +70,11 @@ async def rows(config: Config, capsysbinary: pytest.CaptureFixture[bytes], chose
     return {row["row"]: row for row in map(json.loads, capsysbinary.readouterr().out.splitlines())}
 
 
+async def test_what_is_of_no_provider_may_be_asked_about(link: Link, config: Config) -> None:
+    """It has a name of its own, which no file gives it."""
+    assert await explain_backlog(config, {}, QUIET, Chosen("other")) == 0
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
