@@ -1,8 +1,9 @@
 """`bounces.toml`: rules that read a class out of a refusal, as data.
 
-A table is a layer (a provider's name, `generic`, `enhanced`, `basic`), in it each rule is a table of its own name. An
-operator's file has the same form; its rules stand in front of all that are shipped. Whether rules do what they say is
-proven by `mta.config.proof`; here only what can be seen without matching anything.
+A table is a layer (a provider's name, `generic`, `enhanced`, `basic`), in it each rule is a table of its own name. What
+many patterns have in common is a word of `[words]`, which stands in them as `{its-name}`. An operator's file has the
+same form; its rules stand in front of all that are shipped. Whether rules do what they say is proven by
+`mta.config.proof`; here only what can be seen without matching anything.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from mta.classify.patterns import fault_of
 from mta.classify.quoted import stage_of
@@ -19,11 +21,12 @@ from mta.config.problems import Findings, nearest
 from mta.config.reading import join, read, show
 from mta.model.outcome import BounceClass, Scope, Stage
 
-FAMILIES = "families"
+FAMILIES, WORDS = "families", "words"
 OPERATOR = "operator"
 _SHARED = (GENERIC, ENHANCED, BASIC)
 _ENHANCED = re.compile(r"X\.(\d{1,3})\.(\d{1,3})(?:-(\d{1,3}))?")
 _LISTS = frozenset(("stage", "code", "enhanced", "text", "example", "counter"))
+_WORD = re.compile(r"\{([a-z][a-z0-9-]*)\}")
 _DATE = re.compile(r"\d{4}-\d{2}(?:-\d{2})?")
 _CAPITALS = re.compile(r"\\.|(ADDR|HOST|IP|URL|ID|N[a-z]*|TIME|STATUS)(?![A-Z])|([^\W\d_])")
 
@@ -59,9 +62,10 @@ def rules(
     `providers` are those there are; None: any name is one. Of the shipped file the patterns are not compiled to see
     whether they can be: that takes a quarter of a second, and a test has done it."""
     families = _families(table.get(FAMILIES, {}), providers, found)
+    words = _words(table.get(WORDS, {}), found)
     made = []
     for layer, named in table.items():
-        if layer == FAMILIES:
+        if layer in (FAMILIES, WORDS):
             continue
         if layer not in _SHARED and providers is not None and layer not in providers:
             known = (*_SHARED, *providers)
@@ -76,6 +80,7 @@ def rules(
             if not is_token(name):
                 found.wrong(path, "a rule is named by [a-z0-9_-], at most 64 of them")
             elif stated is not None:
+                stated = replace(stated, text=_filled(stated.text, words, f"{path}.text", found))
                 rule = _rule(layer, name, stated, path, found, is_operators=is_operators)
                 made += [rule] if rule is not None else []
     return tuple(made), families
@@ -86,6 +91,35 @@ def _listed(one: Any) -> Any:
     if not isinstance(one, dict):
         return one
     return {key: [value] if key in _LISTS and isinstance(value, str) else value for key, value in one.items()}
+
+
+def _words(table: Any, found: Findings) -> dict[str, str]:
+    """Each may have those before it in it."""
+    words: dict[str, str] = {}
+    if not isinstance(table, dict):
+        found.wrong(WORDS, f"expected a table, found {show(table)}")
+        return words
+    for name, pattern in table.items():
+        path = join(WORDS, name)
+        if not _WORD.fullmatch(f"{{{name}}}") or not isinstance(pattern, str):
+            found.wrong(
+                path, f'expected a name of [a-z0-9-] and a pattern such as "a|b", found {show(pattern)}'
+            )
+            continue
+        (words[name],) = _filled((pattern,), words, path, found)
+    return words
+
+
+def _filled(patterns: tuple[str, ...], words: dict[str, str], path: str, found: Findings) -> tuple[str, ...]:
+    """With the words for their names."""
+
+    def word(name: re.Match[str]) -> str:
+        if name[1] not in words:
+            found.wrong(path, f"{name[0]} is no word of [words]{nearest(name[1], words)}")
+            return name[0]
+        return f"(?:{words[name[1]]})"
+
+    return tuple(_WORD.sub(word, pattern) for pattern in patterns)
 
 
 def _families(table: Any, providers: Collection[str] | None, found: Findings) -> dict[str, tuple[str, ...]]:

@@ -96,6 +96,34 @@ def test_families_name_providers_that_exist() -> None:
     assert len(found.problems) == 2
 
 
+def test_words_stand_for_what_patterns_share() -> None:
+    """Each may have earlier ones in it; a repeat in braces is none."""
+    made, problems = read(
+        "[words]\nwho = 'user|box'\nnobody = 'no {who}'\n"
+        f"[generic.x]\n{WHOLE.strip()}\ntext = ['{{nobody}} here', 'un{{1,2}}known {{who}}']"
+    )
+    assert problems == []
+    assert [rule.text for rule in made] == ["(?:no (?:user|box)) here|un{1,2}known (?:user|box)"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("who = 'a'", 'b: generic.x.text: {whom} is no word of [words]; did you mean "who"?'),
+        ("whom = '{who}'\nwho = 'a'", "b: words.whom: {who} is no word of [words]"),
+        (
+            "Who = 'a'\nwhom = 'b'",
+            'b: words.Who: expected a name of [a-z0-9-] and a pattern such as "a|b", found "a"',
+        ),
+        ("whom = 1", 'b: words.whom: expected a name of [a-z0-9-] and a pattern such as "a|b", found 1'),
+    ],
+)
+def test_words_that_cannot_be_are_found(words: str, said: str) -> None:
+    """A pattern would be searched for that nobody meant."""
+    problems = read(f"[words]\n{words}\n[generic.x]\n{WHOLE.strip()}\ntext = ['unknown {{whom}}']")[1]
+    assert problems[0].startswith(said)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
