@@ -23,8 +23,8 @@ ASK_S = 2.0
 _LONGEST_REST_S = LEASE_S
 _TURN_S = 10.0
 _FOR_OTHERS = 20
-"""The twentieth part of a limit is kept for nodes that do not need it yet, so that their first message need not wait until
-another one has given something up."""
+"""The twentieth part of a limit is kept for nodes that do not need it yet, so that their first message need not wait
+until another one has given something up."""
 
 MOST_NODES, MOST_LIMITS = 1_000, 100_000
 """That are remembered: who comes beyond gets no share of anything."""

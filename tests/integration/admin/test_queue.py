@@ -110,7 +110,8 @@ async def test_what_a_node_has_learned_is_listed_and_taken_back(
     verdict = Classifier(shipped_rules()).classify(Stage.END_OF_DATA, refused, provider="google")
     why = Why(time.time(), "421 4.7.28 unusual rate", verdict.bounce_class)
     passage.note_refused(verdict, Sender("acme"), "mx.test", 1, now, why)
-    node = NodeControl(link, "n1", Pacing("n1", governors))
+    opened: list[str] = []
+    node = NodeControl(link, "n1", Pacing("n1", governors, opened.append))
     await node.open(Idle(), Idle())  # type: ignore[arg-type]
     assert await actions(config, {}, Output(True)) == 0
     (row,) = map(json.loads, capsys.readouterr().out.splitlines())
@@ -122,6 +123,7 @@ async def test_what_a_node_has_learned_is_listed_and_taken_back(
     assert "421 4.7.28 unusual rate" in said
     assert await release(config, {}, Output(True), [row["id"][:8]], "talked to them") == 0
     assert governors.list(time.monotonic()) == []
+    assert opened == ["google"]  # what was parked meanwhile is let go
     with pytest.raises(WrongInput):
         await release(config, {}, Output(True), [row["id"]], "again")
     await node.close()
