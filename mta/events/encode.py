@@ -214,11 +214,10 @@ def late_event(
     feedback: FeedbackPart | None = None,
     detail: str = "",
     sealed: str = "",
-    is_weak: bool = False,
+    number: int = 0,
 ) -> Event:
-    """About one recipient, after its message was delivered: one of a kind for each message, and one that is weak, for
-    which nobody can be suppressed. What a report quotes may name others than the recipient (whom it was forwarded to):
-    those are hidden with it."""
+    """About one recipient, after its message was delivered; `number` parts the events of one message and kind. What a
+    report quotes may name others than the recipient (whom it was forwarded to): those are hidden with it."""
     if common.form is not RecipientForm.FULL:
         detail = without_addresses(detail)
         if smtp is not None:
@@ -227,7 +226,7 @@ def late_event(
             feedback = FeedbackPart(*(_masked(text, person) for text in astuple(feedback)))
     return Event(
         v=VERSION,
-        id=late_id(kind, person.message_id, is_weak=is_weak),
+        id=late_id(kind, person.message_id, number),
         type=kind,
         time=moment(at),
         node=common.node,
@@ -250,9 +249,9 @@ def late_event(
     )
 
 
-def late_id(kind: EventType, message_id: str, *, is_weak: bool = False) -> str:
+def late_id(kind: EventType, message_id: str, number: int = 0) -> str:
     """The id of a `late_event`."""
-    return f"{short_id(message_id)}.{kind}.{int(is_weak)}"
+    return f"{short_id(message_id)}.{kind}.{number}"
 
 
 def bounce_part(verdict: Verdict, last_class: str = "") -> BouncePart:

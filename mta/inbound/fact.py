@@ -5,11 +5,14 @@ from typing import Protocol
 from msgspec import Struct
 
 from mta.model.event import EventType, FeedbackPart, SmtpPart
-from mta.model.outcome import Verdict
-from mta.model.report import DOUBTS
+from mta.model.outcome import BounceType, Verdict
+from mta.model.report import DOUBTS, GENERATED
 
 OTHER = "other"
 """The provider of those who have none."""
+# Only ever added to at the end: the place of one is in the ids of events and of marks.
+_TYPES = (BounceType.HARD, BounceType.SOFT, BounceType.BLOCK, BounceType.ADMIN, BounceType.UNDETERMINED)
+_ANSWERS = ("", "moved", "challenge", "read_receipt", GENERATED)
 
 
 class Fact(Struct, frozen=True, kw_only=True, gc=False):
@@ -38,6 +41,16 @@ class Fact(Struct, frozen=True, kw_only=True, gc=False):
         """Whether nobody can be suppressed for it: it names nobody, or is a bounce of somebody else's address. Another
         report on the same message may say more."""
         return not self.recipient or (self.verdict is not None and self.verdict.detail in DOUBTS)
+
+    @property
+    def aspect(self) -> int:
+        """From 0 to 4: what else may become known of the same message by the same kind. A mailbox is full and then
+        gone, somebody is away and then has moved: of each type of bounce and each sort of answer there is one."""
+        if self.kind is EventType.OOB_BOUNCED and self.verdict is not None:
+            return _TYPES.index(self.verdict.type)
+        if self.kind is EventType.AUTO_REPLIED and self.detail in _ANSWERS:
+            return _ANSWERS.index(self.detail)
+        return 0
 
 
 class Recording(Protocol):

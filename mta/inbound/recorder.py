@@ -1,10 +1,12 @@
 """What was learnt of a recipient after delivery, stored before anybody is answered: event, suppression, mark.
 
-A fact is told once for each message and kind, however often it is reported (a report sent a thousand times, a link
-clicked again), on whatever node and after any restart: `mta.seen.<message>.<kind>` in MTA_INDEX says that it was
+A fact is told once for each message, kind and aspect, however often it is reported (a report sent a thousand times, a
+link clicked again), on whatever node and after any restart. The aspect is a bounce's type or an answer's sort: a
+mailbox that was full may be gone the next day. So there are at most five facts of a kind, and as many weak ones.
+`mta.seen.<message>.<kind>` in MTA_INDEX, with `_<number>` behind it for all but the first aspect, says that one was
 recorded. The mark is written last. So what dies in between is recorded again, its event under the same id, and never
 lost; and what is marked needs nothing more. A weak fact, for which nobody can be suppressed, has a mark and an event id
-of its own: it is told where nothing is known of its kind yet, and keeps no other from being heard.
+of its own: it is told where nothing is known of its kind and aspect yet, and keeps no other from being heard.
 
 An unsubscribe is a person's act, not a report: known or not, it is suppressed again. Whoever was taken off the list of
 suppressed addresses and clicks once more has to be heard.
@@ -161,7 +163,7 @@ class Recorder:
             smtp=fact.smtp,
             feedback=fact.feedback,
             detail=fact.detail,
-            is_weak=fact.is_weak,
+            number=_number(fact, is_weak=fact.is_weak),
             sealed=""
             if settings.form is RecipientForm.FULL
             else self._seal.seal(fact.tenant, fact.recipient),
@@ -208,4 +210,10 @@ class Recorder:
 
 
 def _seen(fact: Fact, *, is_weak: bool) -> str:
-    return seen_subject(short_id(fact.message_id), f"{fact.kind}_weak" if is_weak else fact.kind)
+    number = _number(fact, is_weak=is_weak)
+    return seen_subject(short_id(fact.message_id), f"{fact.kind}_{number}" if number else fact.kind)
+
+
+def _number(fact: Fact, *, is_weak: bool) -> int:
+    """Of the event among those of its message and kind."""
+    return 2 * fact.aspect + is_weak

@@ -139,6 +139,48 @@ async def test_a_weak_report_adds_nothing_to_a_strong_one(link: Link) -> None:
     assert len(await events(link)) == 1
 
 
+FULL = Verdict(BounceClass.MAILBOX_FULL, "recipient", BounceType.SOFT, "recipient", Scope.RECIPIENT, "r2")
+AWAY = replace(BOUNCE, kind=EventType.AUTO_REPLIED, smtp=None)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "number"),
+    [
+        (replace(BOUNCE, verdict=FULL), replace(BOUNCE, verdict=DEAD), (2, 0)),
+        (
+            replace(BOUNCE, verdict=FULL.in_doubt(UNNAMED)),
+            replace(BOUNCE, verdict=DEAD.in_doubt(UNNAMED)),
+            (3, 1),
+        ),
+        (AWAY, replace(AWAY, detail="moved"), (0, 2)),
+    ],
+)
+async def test_h12_a_report_of_something_else_is_news(
+    link: Link, first: Fact, second: Fact, number: tuple[int, int]
+) -> None:
+    """Once, on whatever node: a full mailbox that is gone the next day, an absence that becomes a farewell."""
+    async with recording(link) as recorder:
+        assert [await recorder.record(fact) for fact in (first, second, first, second)] == [
+            True, True, False, False,
+        ]  # fmt: skip
+    async with recording(link) as other:
+        assert [await other.record(fact) for fact in (second, first)] == [False, False]
+    ids = [event["id"] for event in await events(link)]
+    assert ids == [f"agm4t4d7cb5lzdppaerukz4jvm.{first.kind}.{one}" for one in number]
+
+
+async def test_of_one_message_a_few_reports_are_news(link: Link) -> None:
+    """One of each type of bounce, whatever the class: a token in wrong hands makes no more events than that."""
+    verdicts = [
+        Verdict(one, "other", kind, "recipient", Scope.RECIPIENT, "r")
+        for one in BounceClass
+        for kind in BounceType
+    ]
+    async with recording(link) as recorder:
+        found = [await recorder.record(replace(BOUNCE, verdict=verdict)) for verdict in verdicts]
+    assert found.count(True) == len(await events(link)) == len(BounceType) == 5
+
+
 async def test_equal_facts_at_the_same_time_are_stored_once(link: Link) -> None:
     """Whoever comes second waits for the first."""
     suppressions = KeptSuppressions()
