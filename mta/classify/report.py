@@ -20,6 +20,7 @@ from mta.classify import arf, autoreply
 from mta.classify.author import Author, author_of
 from mta.classify.dsn import DELAYED_ACTION, FAILED, Dsn, address_of, looks_like_dsn, read_dsn
 from mta.classify.freetext import Named, named, plain_name, reason
+from mta.classify.introduction import without_introduction
 from mta.classify.mail import Part, own_parts, parse, text_of, words
 from mta.classify.markup import visible
 from mta.classify.original import (
@@ -56,9 +57,10 @@ def read_report(raw: bytes) -> Report:
 
 def quoted_reply(reported: Reported) -> Reply:
     """The refusal a report tells of, as a session would have met it: the code is not in the text. Where it quotes no
-    reply, one of the class of its status or of its action, with a code of no other meaning."""
+    reply, one of the class of its status or of its action, with a code of no other meaning, and no words that say no
+    more than that it failed."""
     code = reported.code if 400 <= reported.code < 600 else 0
-    text = _CODE.sub("", reported.reply, count=1) if code else reported.reply
+    text = _CODE.sub("", reported.reply, count=1) if code else without_introduction(reported.reply)
     is_transient = reported.status.startswith("4") or (
         not reported.status and reported.action == DELAYED_ACTION
     )

@@ -128,7 +128,9 @@ PROGRAMS = phrases(
 OTHER_SUBJECTS = phrases(
     """
     quarantine | quarantane | newsletter | digest | statistics | statistik | summary | maintenance | wartung |
-    parcel | package | paket | colis | paquete | your order | account notice
+    parcel | package | paket | colis | paquete | your order | account notice | bounce report | bounces report |
+    bounce statistics | bounce log | bounce list | list of bounces | daily report | weekly report | monthly report |
+    queue alert | queue report | queue status | queue warning | mailq | tagesbericht | wochenbericht
     """
 )
 """Of what mail systems and services write about else, where nothing in it is a notice's."""
@@ -182,7 +184,19 @@ FAILED = phrases(
     nezdarilo | сбой доставки | не удалась | 传递失败 | 傳遞失敗 | 配信できませ | 未能传递 | فشل | تعذر |
     נכשלה | לא ניתן | problem sending | undelivered message | no fue posible entregar | impossivel entregar |
     remise impossible | error de entrega | esuat | не успя |
-    livraison impossible | not be sent | refused your message | does not exist
+    livraison impossible | not be sent | refused your message | does not exist | nepodarilo | nebylo mozne |
+    nebylo mozno | nemohla byt dorucen | nebyla dorucen | nebolo mozne | nemohla byt doruc | δεν μπορεσε να παραδοθει |
+    δεν ειναι δυνατη η παραδοση | αδυνατη η παραδοση | αποτυχια παραδοσης | nu a putut fi | nu s-a putut |
+    nu a fost livrat | nem lehetett kezbesit | nem tudtuk kezbesit | kezbesitese sikertelen | ei onnistuttu |
+    ei ole voitu | kunne inte levereras | ikke blive leveret | ikke afleveres | ikke levere | не може бути доставлен |
+    не може бути доставлене | не було доставлен | לא נמסרה | לא נשלחה | לא הצלח | لم يتم تسليم | لم يتم توصيل |
+    لا يمكن تسليم | वितरित नहीं | डिलीवर नहीं | ไม่สามารถส่ง | ส่งไม่สำเร็จ | khong the gui | khong gui duoc |
+    khong the chuyen |
+    tidak dapat dikirim | tidak terkirim | gagal dikirim | tidak dapat disampaikan | не можа да бъде |
+    не беше доставен |
+    не може да бъде доставен | nije mogla biti | nije mogao biti | nije moguce isporuciti | nije isporucen |
+    није могла бити | није могуће | није испоручен | ni bilo mogoce | ni bilo dostavljen | nepavyko pristatyti |
+    nebuvo pristatyt | neizdevas piegadat | nevareja piegadat | ei onnestunud | ei saanud kohale
     """
 )
 """What says that it did not arrive."""

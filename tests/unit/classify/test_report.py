@@ -208,6 +208,33 @@ def test_a_quoted_refusal_is_a_reply_as_a_session_has_it(reported: Reported, rep
     assert (made.code, made.text, made.enhanced) == (*reply, reported.status)
 
 
+@pytest.mark.parametrize(
+    ("said", "text", "status"),
+    [
+        ("", "", ""),
+        (
+            "The reason for the problem:\n5.x.0 - Message bounced by administrator",
+            "5.x.0 - Message bounced by administrator",
+            "",
+        ),
+        (
+            "The reason for the problem:\n5.3.0 - Other mail system problem 554-'Message refused'",
+            "5.3.0 - Other mail system problem 554-'Message refused'",
+            "5.3.0",
+        ),
+        ("Our server ran out of disk space", "Our server ran out of disk space", ""),
+    ],
+)
+def test_the_introduction_of_every_notice_is_not_the_reply(said: str, text: str, status: str) -> None:
+    """As IronPort has it; what follows is classed, and without a reason nothing."""
+    body = f"The following message to <bob@x.test> was undeliverable.\n{said}\n"
+    (one,) = read_report(
+        mail("From: MAILER-DAEMON@x.test\nReturn-Path: <>\nSubject: Delivery failure", body)
+    ).recipients
+    reply = quoted_reply(one)
+    assert (one.recipient, reply.code, reply.text, reply.enhanced) == ("bob@x.test", 550, text, status)
+
+
 def test_a_message_sent_back_as_it_is_is_a_complaint() -> None:
     """Microsoft's programme, where no part is around the message."""
     one = mail(
