@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from mta.classify.dsn import MAX_RECIPIENTS
+from mta.classify.introduction import introduces
 from mta.classify.mail import clean
 from mta.classify.original import Original
 from mta.classify.passage import Passage
 from mta.classify.quote import MAX_REPLY, STATUS, Quote, quoted
-from mta.classify.vocabulary import ANNOUNCING, FAILED, REASONS, fold, has
+from mta.classify.vocabulary import ANNOUNCING, FAILED, NOT_RECIPIENT, REASONS, fold, has
+from mta.classify.vocabulary_notice import COURTESIES
 from mta.classify.weigh import BARE, ECHO, FORMER, LEAST, SURE, Weighed, lines_of, weighed
 
 _CLOSE = 3
@@ -28,6 +30,16 @@ _ADJACENT = 2
 _PLACES = 4
 """Of one address, that are looked at for its reply."""
 
+_BESIDE = 6
+"""Lines behind an address, blank ones too, in which a reason nobody here can read may stand."""
+_LONGEST = 160
+"""Characters of it."""
+_NEXT = 4
+"""Lines from the address in which it may stand without a label."""
+
+_AFTER = re.compile(r"@[^\s<>@:]{1,253}[>\"']{0,2}\s?:\s{1,8}(\S.*)")
+_LABELLED = re.compile(r"[\s*-]{0,8}[^\W\d_][^:\n@]{1,30}:\s{1,8}\S+")
+_LETTERS = re.compile(r"[^\W\d_]{2}")
 _ADDRESS = re.compile(r"[^\s<>@]{1,64}@[^\s<>@]{1,253}")
 _PLAIN_NAME = re.compile(
     r"[\s<\"'*-]{0,12}([A-Za-z0-9][A-Za-z0-9._-]{1,63})[\s>\"',;]{0,8}(?:\s{3,}.{0,200})?\Z"
@@ -139,6 +151,7 @@ def _about(passage: Passage, at_line: dict[int, set[str]], address: str, places:
         if whole.code or whole.status:
             return whole
     told = next((told for segment in segments if (told := _told(segment))), "")
+    told = told or next((told for segment in segments if (told := _beside(segment))), "")
     return Quote(text=told) if told else None
 
 
@@ -163,6 +176,33 @@ def _told(segment: str) -> str:
     ]
     told = "\n".join(words[:6])
     return clean(told, MAX_REPLY) if STATUS.search(told) or has(fold(told), REASONS) else ""
+
+
+def _beside(segment: str) -> str:
+    """A reason by its place, in whatever language: what follows the address in its line, a line with a label below it,
+    or the first sentence there, where it is no courtesy, no advice and no introduction."""
+    lines = segment.split("\n")[:_BESIDE]
+    after = _AFTER.search(lines[0])
+    if after is not None and _is_reason(after[1]):
+        return clean(after[1], MAX_REPLY)
+    labelled = next((line for line in lines[1:] if _LABELLED.match(line) and _is_reason(line)), "")
+    first = next((line for line in lines[1:_NEXT] if line.strip() and not line.rstrip().endswith(":")), "")
+    return clean(labelled or (first if _is_reason(first) else ""), MAX_REPLY)
+
+
+def _is_reason(line: str) -> bool:
+    low = fold(line)
+    return (
+        len(line) <= _LONGEST
+        and _LETTERS.search(line) is not None
+        and " " in low
+        and "@" not in low
+        and not low.endswith((":", ","))
+        and not has(low, COURTESIES)
+        and not has(low, NOT_RECIPIENT)
+        and not introduces(line)
+        and not _is_aside(line)
+    )
 
 
 def _is_aside(line: str) -> bool:

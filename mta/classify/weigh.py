@@ -13,7 +13,7 @@ from msgspec import Struct
 from mta.classify.original import Original
 from mta.classify.passage import Passage
 from mta.classify.spot import Spotted, spotted
-from mta.classify.vocabulary import ANNOUNCING, FAILED, LABELS, NOT_RECIPIENT, REASONS, has
+from mta.classify.vocabulary import ANNOUNCING, FAILED, LABELS, NOT_RECIPIENT, REASONS, fold, has
 
 MAX_SIGNS = 1000
 """@ that are looked at; what comes behind them is not."""
@@ -35,6 +35,8 @@ _FOLLOWING = 2
 """Lines behind an address that may give the reason."""
 
 BARE = re.compile(r"[\s\[\]<>()\"'`*.,:;|=_•·-]*")
+_SAID = re.compile(r"[>\"']?\s?:\s{1,4}[^\W\d_]{2}")
+"""Behind an address: something is said of it, in whatever language."""
 _REPLIED = re.compile(r"(?<!\d)[45]\d\d[- ]|said:|\(#?[45]\.\d|>>>|<<<")
 _STRANGERS = frozenset(
     {
@@ -142,6 +144,7 @@ def _context(lines: list[Line], one: Spotted, before: str) -> int:
     is_last = BARE.fullmatch(line.text, one.end) is not None
     if BARE.fullmatch(before) is not None:
         weight += 5 if is_last else 3
+        weight += _SAID.match(line.text, one.end) is not None
     elif is_last and before.rstrip(" \t<").endswith(":"):
         weight += 2
     label = _label(before[-200:])
@@ -162,7 +165,7 @@ def _context(lines: list[Line], one: Spotted, before: str) -> int:
 
 def _label(before: str) -> str:
     """The word or words right in front, `Final-Recipient: rfc822;` included."""
-    label = before.lower().replace("rfc822", "").strip(" \t<>[]()\"'`:;=*.,-·|")
+    label = fold(before).replace("rfc822", "").strip(" \t<>[]()\"'`:;=*.,-·|")
     words = label.rpartition(". ")[2].split()
     for count in (4, 3, 2, 1):
         last = " ".join(words[-count:])

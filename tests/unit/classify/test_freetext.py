@@ -104,3 +104,44 @@ def test_where_no_reply_is_quoted_the_words_are_the_reason() -> None:
 def test_a_local_part_alone_is_found(text: str, name: str) -> None:
     """Indented, below what announces it."""
     assert plain_name(passage_of(text)) == name
+
+
+@pytest.mark.parametrize(
+    ("intro", "place", "reason_"),
+    [
+        ("Su mensaje no pudo ser entregado a:", "<a@x.test>\n\n", "Motivo: el buzón del usuario está lleno"),
+        (
+            "Wiadomość nie została dostarczona do adresata:",
+            "  a@x.test\n\n",
+            "Przyczyna: nie ma takiego użytkownika",
+        ),
+        ("Sua mensagem não pôde ser entregue ao destinatário:", "<a@x.test>\n\n", "Caixa postal cheia."),
+        ("Il messaggio non è stato recapitato al destinatario:", "a@x.test\n", "Casella piena."),
+        ("İletiniz teslim edilemedi.", "a@x.test: ", "kullanıcı bulunamadı"),
+        (
+            "Ihre Nachricht konnte nicht zugestellt werden an:",
+            "<a@x.test>\n\n",
+            "Grund: Das Postfach ist voll",
+        ),
+        ("Saadetis ei voitu toimittaa vastaanottajalle:", "<a@x.test>:\n", "Qzx wvut srqp."),
+    ],
+)
+def test_a_reason_is_found_by_its_place(intro: str, place: str, reason_: str) -> None:
+    """In whatever language: behind the address, labelled below it, or the first sentence there."""
+    assert found(f"{intro}\n\n{place}{reason_}\n") == [("a@x.test", 0, reason_)]
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Bitte wenden Sie sich an den Betreiber.",
+        "Mit freundlichen Grüßen\nIhr Team",
+        "Diese Nachricht wurde automatisch erstellt.",
+        "Kontakt: siehe Webseite",
+        "Die folgende Nachricht war nicht zustellbar.",
+    ],
+)
+def test_courtesies_and_advice_are_no_reason(below: str) -> None:
+    """Nor is another introduction."""
+    intro = "Ihre Nachricht konnte nicht zugestellt werden an:"
+    assert found(f"{intro}\n\n<a@x.test>\n\n{below}\n") == [("a@x.test", 0, intro)]
