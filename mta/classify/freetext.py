@@ -17,7 +17,7 @@ from mta.classify.passage import Passage
 from mta.classify.quote import MAX_REPLY, STATUS, Quote, quoted
 from mta.classify.vocabulary import ANNOUNCING, FAILED, NOT_RECIPIENT, REASONS, fold, has
 from mta.classify.vocabulary_notice import COURTESIES
-from mta.classify.weigh import BARE, ECHO, FORMER, LEAST, SURE, Weighed, lines_of, weighed
+from mta.classify.weigh import BARE, ECHO, FORMER, LEAST, STRANGERS, SURE, Weighed, lines_of, weighed
 
 _CLOSE = 3
 """How much lighter than the heaviest one another recipient may be that is not sure by itself."""
@@ -41,6 +41,7 @@ _AFTER = re.compile(r"@[^\s<>@:]{1,253}[>\"']{0,2}\s?:\s{1,8}(\S.*)")
 _LABELLED = re.compile(r"[\s*-]{0,8}[^\W\d_][^:\n@]{1,30}:\s{1,8}\S+")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _ADDRESS = re.compile(r"[^\s<>@]{1,64}@[^\s<>@]{1,253}")
+_BRACKETED = re.compile(r"<([^\s<>@]{1,64}@[^\s<>@]{1,253}\.[^\s<>@.]{2,63})>")
 _PLAIN_NAME = re.compile(
     r"[\s<\"'*-]{0,12}([A-Za-z0-9][A-Za-z0-9._-]{1,63})[\s>\"',;]{0,8}(?:\s{3,}.{0,200})?\Z"
 )
@@ -90,6 +91,25 @@ def reason(passage: Passage, end: int | None = None) -> Quote:
         return quote
     telling = [line for line, low in zip(lines, folded, strict=True) if has(low, FAILED)]
     return Quote(text=clean(" ".join(telling[:3]).lstrip(" -=*_|#"), MAX_REPLY))
+
+
+def bracketed(passage: Passage, original: Original, others: frozenset[str]) -> list[Named]:
+    """Whoever stands in angle brackets, where nothing is known of the words around: with the reason of all, or else the
+    line. Not those whom one is to ask, nor the sender."""
+    barred = others | ({one.lower() for one in original.senders} - {one.lower() for one in original.to})
+    of_all = reason(passage)
+    found: dict[str, Named] = {}
+    for line in passage.lines:
+        for match in _BRACKETED.finditer(line):
+            low = match[1].lower()
+            before = fold(line[max(match.start() - 60, 0) : match.start()])
+            if low in barred or low.partition("@")[0] in STRANGERS or has(before, NOT_RECIPIENT):
+                continue
+            quote = of_all if of_all.text else Quote(text=clean(line, MAX_REPLY))
+            found.setdefault(low, Named(match[1], quote))
+            if len(found) == MAX_RECIPIENTS:
+                return list(found.values())
+    return list(found.values())
 
 
 def _share(quotes: dict[str, Quote | None], chosen: dict[str, int], passage: Passage) -> None:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from mta.classify import arf, autoreply
 from mta.classify.author import Author, author_of
 from mta.classify.dsn import DELAYED_ACTION, FAILED, Dsn, address_of, looks_like_dsn, read_dsn
-from mta.classify.freetext import Named, named, plain_name, reason
+from mta.classify.freetext import Named, bracketed, named, plain_name, reason
 from mta.classify.introduction import without_introduction
 from mta.classify.mail import Part, own_parts, parse, text_of, words
 from mta.classify.markup import visible
@@ -106,8 +106,9 @@ def _bounce(root: Part, headers: tuple[tuple[str, str], ...], author: Author) ->
         return _report(root, _completed(dsn, passage, original, author), original, dsn)
     found = named(passage, original, _others(root, author)) if author.is_system else []
     is_returned = bool(headers) or any(part.is_message for part in own_parts(root) if part is not root)
+    is_addressed = bool(bracketed(passage, original, _others(root, author)))
     if dsn is None and not author.reports_failure(
-        root, passage, is_named=bool(found), is_returned=is_returned
+        root, passage, named=len(found), is_returned=is_returned, is_addressed=is_addressed
     ):
         return None
     recipients = _in_words(root, passage, original, author, found)
@@ -205,7 +206,11 @@ def _in_words(
         ]
     if not found:
         address = _by_evidence(root, passage, original, author)
-        found = [Named(address, reason(passage))] if address else []
+        found = (
+            [Named(address, reason(passage))]
+            if address
+            else bracketed(passage, original, _others(root, author))
+        )
     action = _action(passage)
     return tuple(
         Reported(

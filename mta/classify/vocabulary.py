@@ -128,9 +128,7 @@ PROGRAMS = phrases(
 OTHER_SUBJECTS = phrases(
     """
     quarantine | quarantane | newsletter | digest | statistics | statistik | summary | maintenance | wartung |
-    parcel | package | paket | colis | paquete | your order | account notice | bounce report | bounces report |
-    bounce statistics | bounce log | bounce list | list of bounces | daily report | weekly report | monthly report |
-    queue alert | queue report | queue status | queue warning | mailq | tagesbericht | wochenbericht
+    parcel | package | paket | colis | paquete | your order | account notice
     """
 )
 """Of what mail systems and services write about else, where nothing in it is a notice's."""

@@ -28,7 +28,8 @@ LABELLED = frozenset(
 
 LURES = phrases(
     """
-    click to | click here | click below | click on | click the | release your | release message | release pending |
+    click to | click here | click below | click on | click the | click http | to release | release your |
+    release message | release pending |
     release all | release them | review your messages | retrieve your | recover your | restore your | verify your |
     validate your | upgrade your | update your account | log in to | sign in to | login to |
     klicken sie | hier klicken |
@@ -50,3 +51,18 @@ COURTESIES = phrases(
     """
 )
 """What a notice says for politeness, or of itself."""
+
+DIGESTS = phrases(
+    """
+    bounce report | bounces report | bounce statistics | bounce log | bounce list | bounce summary | list of bounces |
+    bounced addresses | daily | weekly | monthly | digest | queue alert | queue report | queue status | queue warning |
+    mail queue | mailq | in queue | in the queue | tagesbericht | wochenbericht | bounce-bericht | bounce-report |
+    warteschlange | file d'attente | rapport quotidien | informe diario | resumen diario
+    """
+)
+"""In the subject of what is told of many messages at once: a report, but none to their sender."""
+
+MONITORS = frozenset(
+    phrases("root | cron | nagios | icinga | zabbix | monitoring | monitor | alerts | alert | logwatch")
+)
+"""Local parts of those who watch a mail system, and are none."""

@@ -38,7 +38,7 @@ BARE = re.compile(r"[\s\[\]<>()\"'`*.,:;|=_•·-]*")
 _SAID = re.compile(r"[>\"']?\s?:\s{1,4}[^\W\d_]{2}")
 """Behind an address: something is said of it, in whatever language."""
 _REPLIED = re.compile(r"(?<!\d)[45]\d\d[- ]|said:|\(#?[45]\.\d|>>>|<<<")
-_STRANGERS = frozenset(
+STRANGERS = frozenset(
     {
         *(
             "postmaster",
@@ -114,7 +114,7 @@ def weighed(lines: list[Line], original: Original, others: frozenset[str]) -> It
             low = one.address.lower()
             weight = _context(lines[at : at + _FOLLOWING + 1], one, before) + opening
             weight += LEAST * (low in recipients or low in to) - 5 * (low in senders) - 8 * (low in others)
-            weight -= 5 * (low.partition("@")[0] in _STRANGERS and low not in to)
+            weight -= 5 * (low.partition("@")[0] in STRANGERS and low not in to)
             if is_former and low not in others:
                 weight = max(weight, SURE)
             yield Weighed(one.address, at, min(weight, LEAST) if is_echo else weight, is_former)

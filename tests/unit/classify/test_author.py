@@ -46,14 +46,12 @@ def test_who_is_taken_for_a_mail_system(headers: str, is_system: bool) -> None:
 def test_words_of_a_failure_are_believed_of_mail_systems(headers: str, is_believed: bool) -> None:
     """Who has no role has to show what hardly a person's mail has."""
     root = parse(mail(headers))
-    said = author_of(root).reports_failure(root, FAILED, is_named=True, is_returned=False)
+    said = author_of(root).reports_failure(root, FAILED, named=1, is_returned=False)
     assert said is is_believed
 
 
 def test_a_role_without_a_failure_reports_none() -> None:
     """Postmasters write other mail too."""
     root = parse(mail("From: postmaster@x.test\nSubject: News"))
-    said = author_of(root).reports_failure(
-        root, passage_of("All is well.\n"), is_named=True, is_returned=False
-    )
+    said = author_of(root).reports_failure(root, passage_of("All is well.\n"), named=1, is_returned=False)
     assert not said

@@ -247,3 +247,102 @@ def test_a_message_sent_back_as_it_is_is_a_complaint() -> None:
     assert found.kind is ReportKind.FEEDBACK
     assert [each.recipient for each in found.recipients] == ["ada@example.test"]
     assert found.original_message_id.strip("<>") == "m1@sender.test"
+
+
+NOTICES = [
+    "Vaši zprávu se nepodařilo doručit příjemci <bob@x.test>.",
+    "Zprávu nebylo možné doručit.\n\n<bob@x.test>",
+    "Το μήνυμά σας δεν μπόρεσε να παραδοθεί στον παραλήπτη <bob@x.test>.",
+    "Mesajul dumneavoastră nu a putut fi livrat către <bob@x.test>.",
+    "Az üzenetet nem lehetett kézbesíteni: <bob@x.test>",
+    "Viestiäsi ei voitu toimittaa vastaanottajalle <bob@x.test>.",
+    "Din besked kunne ikke afleveres til <bob@x.test>.",
+    "Ditt meddelande kunde inte levereras till <bob@x.test>.",
+    "Ваше повідомлення не може бути доставлене одержувачу <bob@x.test>.",
+    "לא ניתן היה למסור את הודעתך אל <bob@x.test>.",
+    "لم يتم تسليم رسالتك إلى <bob@x.test>.",
+    "आपका संदेश <bob@x.test> को वितरित नहीं किया जा सका।",
+    "ไม่สามารถส่งข้อความของคุณถึง <bob@x.test> ได้",
+    "Thư của bạn không thể gửi đến <bob@x.test>.",
+    "Pesan Anda tidak dapat dikirim ke <bob@x.test>.",
+    "Съобщението ви не можа да бъде доставено до <bob@x.test>.",
+    "Vaša poruka nije mogla biti isporučena primatelju <bob@x.test>.",
+    "Ваша порука није могла бити испоручена примаоцу <bob@x.test>.",
+    "Vašu správu sa nepodarilo doručiť príjemcovi <bob@x.test>.",
+    "Vašega sporočila ni bilo mogoče dostaviti prejemniku <bob@x.test>.",
+    "Jūsų laiško nepavyko pristatyti gavėjui <bob@x.test>.",
+    "Jūsu ziņojumu neizdevās piegādāt adresātam <bob@x.test>.",
+    "Teie kirja ei õnnestunud toimetada adressaadile <bob@x.test>.",
+    "Qzx wvut srqp <bob@x.test> onm.",
+]
+UNDELIVERED = "Subject: Undelivered Mail Returned to Sender\nAuto-Submitted: auto-replied"
+
+
+@pytest.mark.parametrize("body", NOTICES)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Return-Path: <>\nFrom: MAILER-DAEMON@mx.test\nSubject: Qzx",
+        f"Return-Path: <>\nFrom: MAILER-DAEMON@mx.test\n{UNDELIVERED}",
+        f"Return-Path: <>\nFrom: a@mx.test\n{UNDELIVERED}",
+        f"From: postmaster@mx.test\n{UNDELIVERED}",
+    ],
+)
+def test_a_notice_in_a_language_nobody_here_speaks_is_a_bounce(headers: str, body: str) -> None:
+    """By its null path or role, its subject, and an address in angle brackets; nothing is said against that one."""
+    found = read_report(mail(f"{headers}\nContent-Type: text/plain; charset=utf-8", f"{body}\n"))
+    assert (found.kind, [(one.recipient, one.action) for one in found.recipients]) == (
+        ReportKind.BOUNCE,
+        [("bob@x.test", "failed")],
+    )
+
+
+LISTED = "These could not be delivered:\n\n  bob@x.test  550 5.1.1 user unknown\n  al@y.test  552 5.2.2 mailbox full\n"
+LURE = "You have (5) undelivered messages for bob@x.test, your mailbox is full.\nClick here to release: https://z.test/x\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ("From: root@mx.test\nSubject: Queue alert\nAuto-Submitted: auto-generated", LISTED),
+        ("From: root@mx.test\nSubject: Undelivered mail on mx\nAuto-Submitted: auto-generated", LISTED),
+        ("Return-Path: <>\nFrom: root@mx.test\nSubject: Undelivered mail on mx", LISTED),
+        ("Return-Path: <postmaster@x.test>\nFrom: postmaster@x.test\nSubject: Bounce report", LISTED),
+        ("Return-Path: <>\nFrom: postmaster@x.test\nSubject: Weekly delivery report", LISTED),
+        (
+            "Return-Path: <postmaster@x.test>\nFrom: postmaster@x.test\nSubject: Please clean your list",
+            LISTED,
+        ),
+        ("Return-Path: <>\nFrom: Support <support@z.test>\nSubject: You have (5) undelivered messages", LURE),
+        ("Return-Path: <>\nFrom: Mail Delivery System <n@z.test>\nSubject: Undelivered messages", LURE),
+        ("From: MAILER-DAEMON <it@z.test>\nSubject: Mail delivery failed: returning message to sender", LURE),
+        (
+            'Return-Path: <n@z.test>\nFrom: "Mail Delivery System" <n@z.test>\nSubject: Undelivered mail',
+            "5 messages to bob@x.test could not be delivered. Click http://z.test/ to release them.\n",
+        ),
+        ("Return-Path: <>\nFrom: postmaster@x.test\nSubject: Out of office", "Ask <bob@x.test>.\n"),
+        (
+            "Return-Path: <>\nFrom: ada@x.test\nSubject: Qzx\nAuto-Submitted: auto-replied",
+            "Qzx <bob@x.test>.\n",
+        ),
+    ],
+)
+def test_alerts_digests_and_lures_are_no_bounces(headers: str, body: str) -> None:
+    """H14: what lists the failures of others, or asks for a click in the dress of a notice, reports nothing."""
+    assert read_report(mail(headers, body)).kind in (ReportKind.NONE, ReportKind.AUTO_REPLY)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ("Return-Path: <>\nFrom: MAILER-DAEMON@x.test\nSubject: Undelivered mail", LISTED),
+        ("Return-Path: <>\nFrom: postmaster@x.test\nSubject: Delivery report", LISTED),
+        (
+            "Return-Path: <>\nFrom: postmaster@x.test\nSubject: Undeliverable",
+            "Could not be delivered to:\n<bob@x.test>\n550 5.7.1 refused, click here to read why: https://z.test/\n",
+        ),
+    ],
+)
+def test_what_is_like_them_but_a_notice_is_a_bounce(headers: str, body: str) -> None:
+    """Several recipients in one, or a link beside the refusal it quotes."""
+    assert read_report(mail(headers, body)).kind is ReportKind.BOUNCE
