@@ -47,6 +47,10 @@ COURTESIES = phrases(
     saygi | lutfen | merhaba | tesekkur | pozdravem | dobry den | prosim | dekujeme | halsning | hilsen | terveisin |
     automatic | automatisch | automatique | automatyczn | автоматическ | otomatik | mail system |
     mailer | postmaster | do not reply | nicht auf diese | no responda | ne pas repondre | non rispond | nie odpowiad |
+    kerjuk | udvozlettel | tisztelt | va rugam | multumim | cu stima | var god | tack for | vennlig | venligst | ystav |
+    kiitos | παρακαλ | ευχαριστ | molim | hvala | dakujem | prasome | aciu | ludzu | paldies | palun | aitah | моля |
+    благодар | будь ласка | дякує | terima kasih | silakan | mohon | cam on | vui long | กรุณา | कृपया | בבקשה | אנא |
+    يرجى | شكرا |
     yanitlama | generated | erstellt | generad | gerad | generat | wygenerowan
     """
 )

@@ -138,6 +138,7 @@ def test_a_reason_is_found_by_its_place(intro: str, place: str, reason_: str) ->
         "Mit freundlichen Grüßen\nIhr Team",
         "Diese Nachricht wurde automatisch erstellt.",
         "Kontakt: siehe Webseite",
+        "Kérjük, próbálja később.",
         "Die folgende Nachricht war nicht zustellbar.",
     ],
 )
