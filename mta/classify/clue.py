@@ -11,7 +11,7 @@ can then be searched for by itself.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import or_
 
 from msgspec import Struct
@@ -171,7 +171,9 @@ def parts(pattern: str) -> list[Part]:
     raise ValueError(f"{pattern!r} does not end")
 
 
+@lru_cache(_MOST_KNOWN)
 def _fragments(run: str) -> list[Demand]:
+    """Not to be changed: patterns have much in common."""
     return [frozenset((fragment,)) for fragment in _FRAGMENT.findall(run)]
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from mta.compose.process import answered, ready
+from mta.compose.process import WorkerContext, answered, ready
 
 
 class Pool:
@@ -27,7 +27,7 @@ def answer() -> Future[object]:
 
 async def test_everybody_has_answered() -> None:
     """Then it returns."""
-    await answered(Pool(answer(), answer()), ready, 2)
+    await answered(Pool(answer(), answer()), WorkerContext(), ready, 2)
 
 
 async def test_an_error_is_raised() -> None:
@@ -35,10 +35,10 @@ async def test_an_error_is_raised() -> None:
     failed: Future[object] = Future()
     failed.set_exception(OSError("no memory"))
     with pytest.raises(OSError, match="no memory"):
-        await answered(Pool(Future(), failed), ready, 2)
+        await answered(Pool(Future(), failed), WorkerContext(), ready, 2)
 
 
 async def test_a_broken_pool_is_not_waited_for() -> None:
     """It may have forgotten whom it owes an answer."""
     with pytest.raises(RuntimeError, match="end at once"):
-        await answered(Pool(answer(), Future(), active=False), ready, 2)
+        await answered(Pool(answer(), Future(), active=False), WorkerContext(), ready, 2)
