@@ -79,6 +79,15 @@ class TamedClient(Client):
             self._transport = _Socket()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
 
+    async def _process_pong(self) -> None:
+        """Whoever waited for it may have been cancelled meanwhile: the library's reader would end by that, and the
+        connection hear nothing any more."""
+        if self._pongs and self._pongs[0].done():
+            del self._pongs[0]
+            self._pings_outstanding = 0
+            return
+        await super()._process_pong()
+
     async def _process_op_err(self, e: Exception) -> None:
         if self.is_connected:
             self._abort_writer()

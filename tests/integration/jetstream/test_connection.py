@@ -47,6 +47,19 @@ async def test_a_server_that_comes_late_is_waited_for(tmp_path: Path) -> None:
     server.stop()
 
 
+async def test_a_pong_for_nobody_ends_nothing(nats_server: NatsServer) -> None:
+    """Who waited for it was cancelled meanwhile, as at the end of a daemon; those behind him get theirs."""
+    link = await open_link(nats_server.settings(), name="test", report=lambda _: None)
+    for _ in range(3):
+        gone, next_ = (asyncio.ensure_future(link._client.flush()) for _ in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        async with asyncio.timeout(10):
+            await next_
+    assert link.is_connected
+    await link.close()
+
+
 async def test_refused_credentials_end_the_start_at_once(tmp_path: Path) -> None:
     """A wrong password does not get better by waiting."""
     server = NatsServer(tmp_path, extra_config='authorization { user: "mta", password: "right" }')
