@@ -7,14 +7,11 @@ import time
 from random import Random
 from typing import Any
 
+from mta.delivery.parking import suspended
 from mta.delivery.reference import Parked, Reference
 from mta.model.path import EgressPath
 from mta.pacing.actions import Actions
 
-_LONGEST_S = 3600.0
-"""Parked for so long at a time: who comes back too late to hear that an action was taken back should not wait for its
-end."""
-_SPREAD = 1.2  # parked together, they must not all come back in the same second
 HELD = "held"
 
 
@@ -29,5 +26,4 @@ class Holding:
         until = self._actions.held_until(ref.sender, path.source, ref.provider, path.site, now)
         if not until:
             return None
-        wait_s = min(until - now, _LONGEST_S) * self._rng.uniform(1.0, _SPREAD)
-        return Parked(due_at=min(now + wait_s, ref.expires_at), reason=HELD, is_held=True)
+        return suspended(ref, until - now, HELD, self._rng)

@@ -100,8 +100,7 @@ class Received(NamedTuple):
 class Work:
     """`open` counts recipients not settled, `unkept` events not yet acknowledged by the stream; `owed` those of each
     recipient. `waiting` groups what is to be stored by its due time; `is_let_go`: it is to be due at once when it is.
-    `failure`, if set, is what becomes of all.
-    `tasks` are those that act for it, to be ended when it is lost."""
+    `failure`, if set, is what becomes of all. `tasks` are those that act for it, to be ended when it is lost."""
 
     __slots__ = (
         "_due_at",
